@@ -1,0 +1,219 @@
+//! A command: one JSON object in, one act out.
+//!
+//! `{"command":"<uuid>","do":"SignAgreement","stream":"agreement/WZ-2019-001","actor":{"organisation":"bureau-wz",
+//! "role":"bureau"},"effective":"2019-06-28","payload":{…}}`. Sealed values stand in clear in a command.
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use weituo_proof::sealed::{SealedError, seal};
+use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
+
+use crate::payload::Confidential;
+use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal};
+
+/// Name of the disclosure of a payload that is sealed as a whole.
+const PAYLOAD_DISCLOSURE: &str = "payload";
+
+/// Who gives a command, in what capacity.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandActor {
+    /// The organisation that records.
+    pub organisation: OrganisationId,
+    /// The person acting, as text; sealed in the entry.
+    pub person: Option<String>,
+    /// In what capacity.
+    pub role: Role,
+}
+
+/// One command as it is read, its payload not yet looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Who gives it.
+    pub actor: CommandActor,
+    /// True when recorded afterwards from paper.
+    #[serde(default)]
+    pub as_found: bool,
+    /// Its id, unique in the ledger; the same id with the same content gives the first receipt again.
+    pub command: CommandId,
+    /// True when the whole payload is to be sealed.
+    #[serde(default)]
+    pub confidential: bool,
+    /// What to do, such as `SignAgreement`.
+    pub r#do: String,
+    /// When it took place.
+    pub effective: Effective,
+    /// What the event says.
+    pub payload: Box<RawValue>,
+    /// Leaf hash of the newest entry of the stream that the actor has read.
+    pub seen: Option<Hash>,
+    /// The stream it is about.
+    pub stream: StreamName,
+}
+
+impl Command {
+    /// Reads one command.
+    ///
+    /// # Errors
+    /// A refusal that names the place and what was expected.
+    pub fn parse(json: &str) -> Result<Self, Refusal> {
+        serde_json::from_str(json).map_err(|error| {
+            Refusal::invalid(
+                "command-unreadable",
+                format!("无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"),
+                format!("the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"),
+            )
+        })
+    }
+
+    /// Returns the act that the command asks for, with sealed values still open, and the salt-free disclosures to come.
+    ///
+    /// # Errors
+    /// A refusal when the command or its payload is unknown, misspelt or on a stream of another kind.
+    pub fn act(&self) -> Result<Act, Refusal> {
+        let event_type = EventType::from_command(&self.r#do).map_err(|error| {
+            Refusal::invalid(
+                "command-unknown",
+                format!("没有名为 {:?} 的命令;`weituo schema` 列出全部命令", self.r#do),
+                format!("{error}; `weituo schema` lists every command"),
+            )
+        })?;
+        if self.stream.category() != event_type.category().code() {
+            let (want, got) = (event_type.category().code(), self.stream.as_str());
+            return Err(Refusal::invalid(
+                "stream-kind",
+                format!("{} 属于 {want}/… 流,不能记在 {got}", self.r#do),
+                format!("{} belongs to a stream {want}/…, not to {got}", self.r#do),
+            ));
+        }
+        let mut event = Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(|error| {
+            Refusal::invalid(
+                "payload-unreadable",
+                format!("{} 的内容不合格式:{error};格式见 `weituo schema {}`", self.r#do, self.r#do),
+                format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
+            )
+        })?;
+        let mut sealed_already = false;
+        event.each_sealed(&mut |sealed| sealed_already |= matches!(sealed, crate::Sealed::Shut(_)));
+        if sealed_already {
+            return Err(Refusal::invalid(
+                "already-sealed",
+                "命令中的密封字段应写明文,由台账密封",
+                "sealed fields stand in clear in a command; the ledger seals them",
+            ));
+        }
+        Ok(Act {
+            actor: Actor {
+                key: None,
+                organisation: self.actor.organisation.to_string(),
+                person: None,
+                role: self.actor.role.code().to_owned(),
+            },
+            as_found: self.as_found,
+            command: self.command.clone(),
+            effective: self.effective.clone(),
+            parties: Vec::new(),
+            seen: self.seen,
+            signature: None,
+            stream: self.stream.clone(),
+            event,
+        })
+    }
+
+    /// Seals what the command says in clear: the acting person, the payload's sealed fields, or the payload whole.
+    /// Returns the disclosures.
+    ///
+    /// # Errors
+    /// A refusal when `confidential` is asked for a type that a decision depends on.
+    pub fn seal(&self, act: &mut Act, mut fresh_salt: impl FnMut() -> [u8; 16]) -> Result<Vec<String>, Refusal> {
+        let mut disclosures = Vec::new();
+        if let Some(person) = &self.actor.person {
+            let name = Value::String(person.clone());
+            let (sealed, disclosure) =
+                seal(fresh_salt(), crate::sealed::DISCLOSURE_NAME, name).map_err(unsealable)?;
+            act.actor.person = Some(sealed);
+            disclosures.push(disclosure);
+        }
+        if self.confidential {
+            let whole = seal_whole(&mut act.event, fresh_salt()).map_err(unsealable)?;
+            disclosures.push(whole.ok_or_else(|| {
+                let what = act.event.event_type();
+                Refusal::invalid(
+                    "not-confidential",
+                    format!("{what} 的内容是判断依据,不能整体密封;可将文字写入 paper.note"),
+                    format!("decisions depend on what {what} says, so it cannot be sealed whole; put words into paper.note"),
+                )
+            })?);
+        } else {
+            disclosures.extend(act.seal(fresh_salt).map_err(unsealable)?);
+        }
+        Ok(disclosures)
+    }
+}
+
+/// Seals a payload whole where its type allows it; `None` where it does not.
+fn seal_whole(event: &mut Event, salt: [u8; 16]) -> Result<Option<String>, SealedError> {
+    fn shut<T: Serialize>(
+        payload: &mut Confidential<T>,
+        salt: [u8; 16],
+    ) -> Result<Option<String>, SealedError> {
+        let Confidential::Clear(clear) = payload else { return Ok(None) };
+        let value = serde_json::to_value(clear).expect("a payload has only string keys");
+        let (sealed, disclosure) = seal(salt, PAYLOAD_DISCLOSURE, value)?;
+        *payload = Confidential::Sealed(sealed);
+        Ok(Some(disclosure))
+    }
+    match event {
+        Event::InterviewHeld(payload) => shut(payload, salt),
+        Event::AccountabilityImposed(payload) => shut(payload, salt),
+        Event::MatterReferred(payload) => shut(payload, salt),
+        Event::EvidenceAttached(payload) => shut(payload, salt),
+        _ => Ok(None),
+    }
+}
+
+fn unsealable(error: SealedError) -> Refusal {
+    Refusal::invalid(
+        "unsealable",
+        format!("密封字段无法保存:{error};请去掉 U+0000 等不能保存的字符"),
+        format!("a sealed field cannot be kept: {error}; remove U+0000 and the like"),
+    )
+}
+
+/// Returns the JSON Schema of the command that makes `event_type`.
+pub fn command_schema(event_type: EventType) -> Schema {
+    let roles: Vec<&str> = event_type.recorders().iter().map(|role| role.code()).collect();
+    json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": event_type.command(),
+        "type": "object",
+        "properties": {
+            "actor": {
+                "type": "object",
+                "properties": {
+                    "organisation": { "type": "string" },
+                    "person": { "type": "string", "description": "the person acting; sealed in the entry" },
+                    "role": { "enum": roles }
+                },
+                "required": ["organisation", "role"],
+                "additionalProperties": false
+            },
+            "as_found": { "type": "boolean", "default": false },
+            "command": { "type": "string", "format": "uuid" },
+            "confidential": { "type": "boolean", "default": false },
+            "do": { "const": event_type.command() },
+            "effective": {
+                "type": "string",
+                "description": "YYYY-MM-DD, YYYY-MM, or SYyyyy for a school year"
+            },
+            "payload": event_type.schema(),
+            "seen": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+            "stream": { "type": "string", "pattern": format!("^{}/", event_type.category().code()) }
+        },
+        "required": ["actor", "command", "do", "effective", "payload", "stream"],
+        "additionalProperties": false
+    })
+}

@@ -1,0 +1,78 @@
+//! A refusal: what was not recorded, why, and what would be accepted.
+
+use std::fmt;
+
+use serde::Serialize;
+use weituo_proof::Language;
+
+/// One sentence in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Text {
+    /// Chinese.
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
+
+impl Text {
+    /// Returns the sentence in both languages.
+    pub fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { zh: zh.into(), en: en.into() }
+    }
+
+    /// Returns the sentence in `language`.
+    pub fn get(&self, language: Language) -> &str {
+        match language {
+            Language::Zh => &self.zh,
+            Language::En => &self.en,
+        }
+    }
+}
+
+/// What kind of refusal it is; the edges map it to exit codes and HTTP statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// It cannot be true, or cannot be read.
+    Invalid,
+    /// It contradicts what the stream already says.
+    Contradicts,
+    /// The actor may not say it.
+    Forbidden,
+}
+
+/// Why a command was refused, and what would be accepted instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// Stable code, such as `assessment-exists`.
+    pub code: &'static str,
+    /// What kind of refusal.
+    pub kind: RefusalKind,
+    /// Why, and what would be accepted.
+    pub reason: Text,
+}
+
+impl Refusal {
+    /// Returns a refusal of what cannot be true.
+    pub fn invalid(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { code, kind: RefusalKind::Invalid, reason: Text::new(zh, en) }
+    }
+
+    /// Returns a refusal of what contradicts the stream.
+    pub fn contradicts(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { code, kind: RefusalKind::Contradicts, reason: Text::new(zh, en) }
+    }
+
+    /// Returns a refusal of what the actor may not say.
+    pub fn forbidden(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { code, kind: RefusalKind::Forbidden, reason: Text::new(zh, en) }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.reason.en)
+    }
+}
+
+impl std::error::Error for Refusal {}
