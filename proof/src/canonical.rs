@@ -1,0 +1,353 @@
+//! The canonical subset of JSON that entries are written in: a one-pass check and the writers.
+//!
+//! Invariants: `check` accepts a text exactly when it is what RFC 8785 serialises its value to and the value keeps
+//! to the subset (keys, integers, depth). So two readers of accepted bytes see one value.
+//! Absent: canonicalising foreign JSON (bytes are refused, never mended); Unicode normalisation.
+//! Source: RFC 8785 sections 3.2.2 and 3.2.3; format.md "Entry", canonical subset.
+
+use serde_json::Value;
+
+/// Largest magnitude of an integer: 2^53 - 1.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Largest number of objects and arrays that may be open at once, the outermost included.
+pub const MAX_DEPTH: usize = 16;
+
+/// Why bytes are not canonical.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// The text ends inside a value.
+    #[error("the text ends inside a value")]
+    UnexpectedEnd,
+    /// A byte that no canonical text has here: white space, a misplaced mark, a misspelt literal.
+    #[error("a byte that canonical JSON does not have here")]
+    UnexpectedByte,
+    /// Bytes after the value.
+    #[error("bytes follow the value")]
+    TrailingBytes,
+    /// A key that is neither `[a-z][a-z0-9_]*` nor `_sd`.
+    #[error("a key must be [a-z][a-z0-9_]* or _sd")]
+    Key,
+    /// A key not greater than the one before it: unsorted or duplicate.
+    #[error("keys must be strictly ascending")]
+    KeyOrder,
+    /// A fraction, an exponent, `-0` or a leading zero.
+    #[error("a number must be a plain integer")]
+    NotInteger,
+    /// An integer beyond ±(2^53 - 1).
+    #[error("an integer must lie within ±(2^53 - 1)")]
+    IntegerRange,
+    /// A control character written raw.
+    #[error("a control character must be escaped")]
+    RawControl,
+    /// An escape that is not the shortest, or of a character that needs none.
+    #[error("an escape must be the shortest and needed")]
+    Escape,
+    /// U+0000 in a string.
+    #[error("U+0000 is not allowed")]
+    Null,
+    /// More than 16 objects and arrays open at once.
+    #[error("nested deeper than 16")]
+    Depth,
+}
+
+/// Refusal of bytes that are not canonical.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not canonical JSON at byte {offset}: {reason}")]
+pub struct NotCanonical {
+    /// Offset of the first offending byte, 0-based.
+    pub offset: usize,
+    /// What is wrong there.
+    pub reason: Reason,
+}
+
+/// Returns `bytes` as text when they are one canonical JSON value and nothing else.
+///
+/// # Errors
+///
+/// `NotCanonical` with the offset of the first offending byte and the reason.
+pub fn check(bytes: &[u8]) -> Result<&str, NotCanonical> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| NotCanonical { offset: error.valid_up_to(), reason: Reason::NotUtf8 })?;
+    let mut reader = Reader { bytes, at: 0, depth: 0 };
+    reader.value()?;
+    if reader.at == bytes.len() { Ok(text) } else { reader.refuse(Reason::TrailingBytes) }
+}
+
+/// A cursor over UTF-8 bytes. Recursion is bounded by `MAX_DEPTH`.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn refuse<T>(&self, reason: Reason) -> Result<T, NotCanonical> {
+        Err(NotCanonical { offset: self.at, reason })
+    }
+
+    fn refuse_at<T>(offset: usize, reason: Reason) -> Result<T, NotCanonical> {
+        Err(NotCanonical { offset, reason })
+    }
+
+    fn peek(&self) -> Result<u8, NotCanonical> {
+        match self.bytes.get(self.at) {
+            Some(byte) => Ok(*byte),
+            None => self.refuse(Reason::UnexpectedEnd),
+        }
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), NotCanonical> {
+        if self.peek()? != wanted {
+            return self.refuse(Reason::UnexpectedByte);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Steps over `wanted` if it is next, and says whether it was.
+    fn eat(&mut self, wanted: u8) -> Result<bool, NotCanonical> {
+        let found = self.peek()? == wanted;
+        self.at += usize::from(found);
+        Ok(found)
+    }
+
+    fn value(&mut self) -> Result<(), NotCanonical> {
+        match self.peek()? {
+            b'{' => self.nested(Self::members),
+            b'[' => self.nested(Self::elements),
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.integer(),
+            b't' => self.literal(b"true"),
+            b'f' => self.literal(b"false"),
+            b'n' => self.literal(b"null"),
+            _ => self.refuse(Reason::UnexpectedByte),
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), NotCanonical> {
+        word.iter().try_for_each(|byte| self.expect(*byte))
+    }
+
+    fn nested(&mut self, inside: fn(&mut Self) -> Result<(), NotCanonical>) -> Result<(), NotCanonical> {
+        if self.depth == MAX_DEPTH {
+            return self.refuse(Reason::Depth);
+        }
+        self.depth += 1;
+        self.at += 1;
+        inside(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn members(&mut self) -> Result<(), NotCanonical> {
+        if self.eat(b'}')? {
+            return Ok(());
+        }
+        let mut previous: &[u8] = b"";
+        loop {
+            let start = self.at;
+            let key = self.key()?;
+            // RFC 8785 sorts by UTF-16 code units; for ASCII keys that is byte order.
+            if key <= previous {
+                return Self::refuse_at(start, Reason::KeyOrder);
+            }
+            previous = key;
+            self.expect(b':')?;
+            self.value()?;
+            if self.eat(b'}')? {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn key(&mut self) -> Result<&'a [u8], NotCanonical> {
+        self.expect(b'"')?;
+        let start = self.at;
+        while self.peek()? != b'"' {
+            self.at += 1;
+        }
+        let key = &self.bytes[start..self.at];
+        if !is_key(key) {
+            return Self::refuse_at(start, Reason::Key);
+        }
+        self.at += 1;
+        Ok(key)
+    }
+
+    fn elements(&mut self) -> Result<(), NotCanonical> {
+        if self.eat(b']')? {
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            if self.eat(b']')? {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn integer(&mut self) -> Result<(), NotCanonical> {
+        let start = self.at;
+        let negative = self.eat(b'-')?;
+        let digits = self.at;
+        let mut magnitude = 0_u64;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            magnitude = magnitude.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+            self.at += 1;
+        }
+        let length = self.at - digits;
+        if length == 0 {
+            self.peek()?;
+            return self.refuse(Reason::UnexpectedByte);
+        }
+        let leading_zero = self.bytes[digits] == b'0' && (length > 1 || negative);
+        if leading_zero || matches!(self.bytes.get(self.at), Some(b'.' | b'e' | b'E')) {
+            return Self::refuse_at(start, Reason::NotInteger);
+        }
+        if magnitude > MAX_INTEGER {
+            return Self::refuse_at(start, Reason::IntegerRange);
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), NotCanonical> {
+        self.expect(b'"')?;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' => self.escape()?,
+                0x00..0x20 => return self.refuse(Reason::RawControl),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// Reads `\b \t \n \f \r \" \\` or `\u00xx` of another control character (RFC 8785 section 3.2.2.2).
+    fn escape(&mut self) -> Result<(), NotCanonical> {
+        let start = self.at;
+        self.at += 1;
+        let mark = self.peek()?;
+        self.at += 1;
+        match mark {
+            b'b' | b't' | b'n' | b'f' | b'r' | b'"' | b'\\' => return Ok(()),
+            b'u' => {}
+            _ => return Self::refuse_at(start, Reason::Escape),
+        }
+        let Some(digits) = self.bytes.get(self.at..self.at + 4) else {
+            self.at = self.bytes.len();
+            return self.refuse(Reason::UnexpectedEnd);
+        };
+        self.at += 4;
+        match digits {
+            b"0000" => Self::refuse_at(start, Reason::Null),
+            [b'0', b'0', b'0', b'1'..=b'7' | b'b' | b'e' | b'f']
+            | [b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f'] => Ok(()),
+            _ => Self::refuse_at(start, Reason::Escape),
+        }
+    }
+}
+
+/// Returns whether an object key is `[a-z][a-z0-9_]*` or `_sd`.
+fn is_key(key: &[u8]) -> bool {
+    key == b"_sd"
+        || key.split_first().is_some_and(|(first, rest)| {
+            first.is_ascii_lowercase()
+                && rest.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_')
+        })
+}
+
+/// Appends `s` to `out` as a JSON string with the shortest escapes (RFC 8785 section 3.2.2.2).
+///
+/// U+0000 is written as `\u0000`, which `check` refuses: whoever commits bytes checks them.
+pub fn write_string(out: &mut String, s: &str) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, byte) in s.bytes().enumerate() {
+        let control;
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            0x0c => "\\f",
+            b'\r' => "\\r",
+            0x00..0x20 => {
+                control = format!("\\u{byte:04x}");
+                &control
+            }
+            _ => continue,
+        };
+        out.push_str(&s[plain..at]);
+        out.push_str(escape);
+        plain = at + 1;
+    }
+    out.push_str(&s[plain..]);
+    out.push('"');
+}
+
+/// Appends `value` to `out` in canonical form: sorted keys, no white space.
+///
+/// Map order of the `Value` does not matter (serde_json's `preserve_order` may be on in another crate's build).
+///
+/// # Errors
+///
+/// `NotCanonical` when the value lies outside the subset (a float, another key form, too deep, U+0000); its offset
+/// counts from where this value begins in `out`, and `out` is left as it was.
+pub fn write_value(out: &mut String, value: &Value) -> Result<(), NotCanonical> {
+    let start = out.len();
+    push_value(out, value);
+    match check(&out.as_bytes()[start..]) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+fn push_value(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => write_string(out, text),
+        Value::Array(elements) => {
+            out.push('[');
+            for (at, element) in elements.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                push_value(out, element);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| key.as_bytes());
+            out.push('{');
+            for (at, (key, member)) in members.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_string(out, key);
+                out.push(':');
+                push_value(out, member);
+            }
+            out.push('}');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
