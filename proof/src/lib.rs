@@ -8,8 +8,17 @@ pub mod hash;
 pub mod ident;
 pub mod sealed;
 pub mod stream;
+pub mod tree;
+pub mod verdict;
 
 pub use ed25519::Ed25519Error;
+pub use entry::{Actor, Draft, Entry, EntryError, Position};
+pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash, sha256};
+pub use ident::{CommandId, Effective, IdentError, LeafIndex, Origin, RecordedAt, StreamName, TreeSize};
+pub use sealed::{Disclosure, SealedRef};
+pub use stream::{ChainBreak, StreamHead};
+pub use tree::{Frontier, MemoryNodes, Nodes};
+pub use verdict::{Finding, FindingKind, Language, Verdict, Verdicts};
 
 // Re-exported at the root: the other crates write `weituo_proof::Hash`.
 pub use entry::{Actor, Draft, Entry, EntryError, Position};
