@@ -28,6 +28,24 @@ pub struct CommandActor {
     pub role: Role,
 }
 
+/// What the actor had read of the stream: named by its leaf hash, or whatever is newest when the command is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Seen {
+    /// Leaf hash of the newest entry read.
+    Leaf(Hash),
+    /// The word `newest`.
+    Word(SeenWord),
+}
+
+/// The word that stands for the newest entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeenWord {
+    /// The newest entry of the stream when the command is decided.
+    Newest,
+}
+
 /// One command as it is read, its payload not yet looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,8 +66,8 @@ pub struct Command {
     pub effective: Effective,
     /// What the event says.
     pub payload: Box<RawValue>,
-    /// Leaf hash of the newest entry of the stream that the actor has read.
-    pub seen: Option<Hash>,
+    /// The newest entry of the stream that the actor has read.
+    pub seen: Option<Seen>,
     /// The stream it is about.
     pub stream: StreamName,
 }
@@ -69,11 +87,12 @@ impl Command {
         })
     }
 
-    /// Returns the act that the command asks for, with sealed values still open, and the salt-free disclosures to come.
+    /// Returns the act that the command asks for, with sealed values still open; `newest` is the leaf hash that the word
+    /// `newest` stands for.
     ///
     /// # Errors
     /// A refusal when the command or its payload is unknown, misspelt or on a stream of another kind.
-    pub fn act(&self) -> Result<Act, Refusal> {
+    pub fn act(&self, newest: Option<Hash>) -> Result<Act, Refusal> {
         let event_type = EventType::from_command(&self.r#do).map_err(|error| {
             Refusal::invalid(
                 "command-unknown",
@@ -116,7 +135,11 @@ impl Command {
             command: self.command.clone(),
             effective: self.effective.clone(),
             parties: Vec::new(),
-            seen: self.seen,
+            seen: match self.seen {
+                Some(Seen::Leaf(leaf)) => Some(leaf),
+                Some(Seen::Word(SeenWord::Newest)) => newest,
+                None => None,
+            },
             signature: None,
             stream: self.stream.clone(),
             event,
@@ -210,7 +233,7 @@ pub fn command_schema(event_type: EventType) -> Schema {
                 "description": "YYYY-MM-DD, YYYY-MM, or SYyyyy for a school year"
             },
             "payload": event_type.schema(),
-            "seen": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+            "seen": { "type": "string", "pattern": "^([0-9a-f]{64}|newest)$" },
             "stream": { "type": "string", "pattern": format!("^{}/", event_type.category().code()) }
         },
         "required": ["actor", "command", "do", "effective", "payload", "stream"],

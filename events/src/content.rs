@@ -1,12 +1,16 @@
 //! Whether a repeated command says the same as the entry that its id already made.
 //!
 //! Sealing draws fresh salts, so two entries of one command differ in their digests. What is compared is what they
-//! disclose; an erased value cannot be compared and counts as equal, because its absence is recorded.
+//! disclose; an erased value cannot be compared and counts as equal, because its absence is recorded. What the ledger
+//! fills in itself may be absent from the repeated command.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 use weituo_proof::{Disclosure, Draft, Entry};
+
+/// Members that a command may leave out because deciding fills them in.
+const FILLED_IN: [&str; 3] = ["digest", "leaf", "term_months"];
 
 /// Returns true when `stored` and `repeated` say the same, sealed values opened by their disclosures.
 pub fn same_content(
@@ -22,7 +26,7 @@ pub fn same_content(
         && stored.actor.organisation == repeated.actor.organisation
         && stored.actor.role == repeated.actor.role
         && stored.actor.key == repeated.actor.key
-        && stored.seen == repeated.seen;
+        && (repeated.seen.is_none() || stored.seen == repeated.seen);
     if !header || stored.actor.person.is_some() != repeated.actor.person.is_some() {
         return false;
     }
@@ -53,8 +57,11 @@ fn equal(a: &Value, in_a: &HashMap<String, Disclosure>, b: &Value, in_b: &HashMa
         },
         (None, None) => match (a, b) {
             (Value::Object(x), Value::Object(y)) => {
-                x.len() == y.len()
-                    && x.iter().all(|(key, value)| y.get(key).is_some_and(|other| equal(value, in_a, other, in_b)))
+                let known = x.iter().all(|(key, value)| match y.get(key) {
+                    Some(other) => equal(value, in_a, other, in_b),
+                    None => FILLED_IN.contains(&key.as_str()),
+                });
+                known && y.keys().all(|key| x.contains_key(key))
             }
             (Value::Array(x), Value::Array(y)) => {
                 x.len() == y.len() && x.iter().zip(y).all(|(one, other)| equal(one, in_a, other, in_b))

@@ -17,7 +17,7 @@ mod upcast;
 mod vocabulary;
 
 pub use act::{Act, Recorded};
-pub use command::{Command, CommandActor, command_schema};
+pub use command::{Command, CommandActor, Seen, SeenWord, command_schema};
 pub use content::same_content;
 pub use identifiers::{
     CreditCode, IdentifierError, OrganisationId, RegionCode, SchoolCode, document_number_is_regular,

@@ -19,12 +19,3 @@ pub use sealed::{Disclosure, SealedRef};
 pub use stream::{ChainBreak, StreamHead};
 pub use tree::{Frontier, MemoryNodes, Nodes};
 pub use verdict::{Finding, FindingKind, Language, Verdict, Verdicts};
-
-// Re-exported at the root: the other crates write `weituo_proof::Hash`.
-pub use entry::{Actor, Draft, Entry, EntryError, Position};
-pub use hash::{Hash, leaf_hash, sha256};
-pub use ident::{CommandId, Effective, IdentError, LeafIndex, Origin, RecordedAt, StreamName, TreeSize};
-pub use sealed::{Disclosure, SealedRef};
-pub use stream::StreamHead;
-mod language;
-pub use language::Language;
