@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::sealed::SealedError;
-use weituo_proof::{Actor, CommandId, Draft, Effective, Entry, Hash, LeafIndex, Origin, RecordedAt, StreamName};
+use weituo_proof::{
+    Actor, CommandId, Draft, Effective, Entry, Hash, LeafIndex, Origin, RecordedAt, StreamName,
+};
 
 use crate::{Event, EventError, Seal};
 

@@ -108,13 +108,14 @@ impl Command {
                 format!("{} belongs to a stream {want}/…, not to {got}", self.r#do),
             ));
         }
-        let mut event = Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(|error| {
-            Refusal::invalid(
-                "payload-unreadable",
-                format!("{} 的内容不合格式:{error};格式见 `weituo schema {}`", self.r#do, self.r#do),
-                format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
-            )
-        })?;
+        let mut event =
+            Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(|error| {
+                Refusal::invalid(
+                    "payload-unreadable",
+                    format!("{} 的内容不合格式:{error};格式见 `weituo schema {}`", self.r#do, self.r#do),
+                    format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
+                )
+            })?;
         let mut sealed_already = false;
         event.each_sealed(&mut |sealed| sealed_already |= matches!(sealed, crate::Sealed::Shut(_)));
         if sealed_already {
@@ -151,17 +152,21 @@ impl Command {
     ///
     /// # Errors
     /// A refusal when `confidential` is asked for a type that a decision depends on.
-    pub fn seal(&self, act: &mut Act, mut fresh_salt: impl FnMut() -> [u8; 16]) -> Result<Vec<String>, Refusal> {
+    pub fn seal(
+        &self,
+        act: &mut Act,
+        mut fresh_salt: impl FnMut() -> [u8; 16],
+    ) -> Result<Vec<String>, Refusal> {
         let mut disclosures = Vec::new();
         if let Some(person) = &self.actor.person {
             let name = Value::String(person.clone());
-            let (sealed, disclosure) =
-                seal(fresh_salt(), crate::sealed::DISCLOSURE_NAME, name).map_err(unsealable)?;
+            let (sealed, disclosure) = seal(fresh_salt(), crate::sealed::DISCLOSURE_NAME, name)
+                .map_err(|error| unsealable(&error))?;
             act.actor.person = Some(sealed);
             disclosures.push(disclosure);
         }
         if self.confidential {
-            let whole = seal_whole(&mut act.event, fresh_salt()).map_err(unsealable)?;
+            let whole = seal_whole(&mut act.event, fresh_salt()).map_err(|error| unsealable(&error))?;
             disclosures.push(whole.ok_or_else(|| {
                 let what = act.event.event_type();
                 Refusal::invalid(
@@ -171,7 +176,7 @@ impl Command {
                 )
             })?);
         } else {
-            disclosures.extend(act.seal(fresh_salt).map_err(unsealable)?);
+            disclosures.extend(act.seal(fresh_salt).map_err(|error| unsealable(&error))?);
         }
         Ok(disclosures)
     }
@@ -198,7 +203,7 @@ fn seal_whole(event: &mut Event, salt: [u8; 16]) -> Result<Option<String>, Seale
     }
 }
 
-fn unsealable(error: SealedError) -> Refusal {
+fn unsealable(error: &SealedError) -> Refusal {
     Refusal::invalid(
         "unsealable",
         format!("密封字段无法保存:{error};请去掉 U+0000 等不能保存的字符"),

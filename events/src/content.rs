@@ -49,7 +49,12 @@ fn digest(value: &Value) -> Option<&str> {
     value.as_object().filter(|object| object.len() == 1)?.get("_sd")?.get(0)?.as_str()
 }
 
-fn equal(a: &Value, in_a: &HashMap<String, Disclosure>, b: &Value, in_b: &HashMap<String, Disclosure>) -> bool {
+fn equal(
+    a: &Value,
+    in_a: &HashMap<String, Disclosure>,
+    b: &Value,
+    in_b: &HashMap<String, Disclosure>,
+) -> bool {
     match (digest(a), digest(b)) {
         (Some(one), Some(other)) => match (in_a.get(one), in_b.get(other)) {
             (Some(one), Some(other)) => one.name() == other.name() && one.value() == other.value(),

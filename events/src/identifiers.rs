@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_credit_code_of_other_letters_or_length_is_refused() {
-        for wrong in ["", "91350100M000100Y4", "91350100M000100Y433", "9135010OM000100Y43", "91350100m000100y43", "九"] {
+        for wrong in
+            ["", "91350100M000100Y4", "91350100M000100Y433", "9135010OM000100Y43", "91350100m000100y43", "九"]
+        {
             assert!(matches!(CreditCode::new(wrong), Err(IdentifierError::CreditCodeForm(_))), "{wrong}");
         }
     }
@@ -213,7 +215,9 @@ mod tests {
     #[test]
     fn only_the_lenticular_brackets_make_a_regular_document_number() {
         assert!(document_number_is_regular("温教基〔2018〕120号"));
-        for other in ["温教基[2018]120号", "温教基(2018)120号", "温教基〔2018〕号", "〔2018〕1号", "温教基〔18〕1号"] {
+        for other in
+            ["温教基[2018]120号", "温教基(2018)120号", "温教基〔2018〕号", "〔2018〕1号", "温教基〔18〕1号"]
+        {
             assert!(!document_number_is_regular(other), "{other}");
         }
     }

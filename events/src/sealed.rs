@@ -25,7 +25,7 @@ pub enum Sealed {
 /// The JSON Schema of a sealed value as it stands in an entry.
 #[derive(JsonSchema)]
 #[schemars(rename = "SealedRef")]
-pub struct SealedRefShape {
+pub(crate) struct SealedRefShape {
     /// One digest: 43 characters of base64url.
     #[schemars(rename = "_sd", length(equal = 1))]
     #[expect(dead_code, reason = "read by the schema only")]
@@ -60,7 +60,7 @@ impl Seal for Sealed {
 
 impl<T: Seal> Seal for Option<T> {
     fn each_sealed(&mut self, visit: &mut dyn FnMut(&mut Sealed)) {
-        for inner in self {
+        if let Some(inner) = self {
             inner.each_sealed(visit);
         }
     }

@@ -22,7 +22,9 @@ impl Event {
             Self::parse_newest(known, payload)
         } else {
             match (known, version) {
-                (EventType::FundsBudgeted, 1) => serde_json::from_str(payload).and_then(funds_budgeted_from_v1),
+                (EventType::FundsBudgeted, 1) => {
+                    serde_json::from_str(payload).and_then(funds_budgeted_from_v1)
+                }
                 _ => return Err(unknown()),
             }
         };
@@ -58,7 +60,8 @@ mod tests {
 
     #[test]
     fn a_budget_of_version_1_is_read_in_fen() {
-        let event = Event::parse("FundsBudgeted", 1, r#"{"amount_yuan":1500000,"fiscal_year":2019}"#).unwrap();
+        let event =
+            Event::parse("FundsBudgeted", 1, r#"{"amount_yuan":1500000,"fiscal_year":2019}"#).unwrap();
         let Event::FundsBudgeted(budget) = event else { panic!("wrong type") };
         assert_eq!(budget.amount_fen, 150_000_000);
         assert_eq!(budget.fiscal_year, 2019);
@@ -67,7 +70,10 @@ mod tests {
     #[test]
     fn a_version_that_never_was_is_refused() {
         let payload = r#"{"amount_yuan":1,"fiscal_year":2019}"#;
-        assert!(matches!(Event::parse("FundsBudgeted", 3, payload), Err(EventError::Unknown { version: 3, .. })));
+        assert!(matches!(
+            Event::parse("FundsBudgeted", 3, payload),
+            Err(EventError::Unknown { version: 3, .. })
+        ));
         assert!(matches!(Event::parse("NoSuchThing", 1, payload), Err(EventError::Unknown { .. })));
         assert!(matches!(Event::parse("FundsBudgeted", 2, payload), Err(EventError::Payload { .. })));
     }

@@ -9,7 +9,17 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use weituo_proof::Language;
 
-use crate::payload::*;
+use crate::payload::{
+    AccountabilityImposed, ActivityRecorded, AgreementAmended, AgreementSigned, AgreementTerminated,
+    AnnualAssessmentRecorded, AnnualGoalsSet, AnnualSupervisionRecorded, AuditFindingRecorded, Confidential,
+    DisclosureErased, DocumentLodged, EndOfTermEvaluationRecorded, EvidenceAttached, FilingAccepted,
+    FundsBudgeted, FundsDisbursed, FundsRecovered, FundsSettled, GroupApproved, Honour, IndexCommitted,
+    LogFrozen, LogKeyAdded, LogKeyRevoked, LogOpened, MatterReferred, ObjectionFiled, ObjectionResolved,
+    OrganisationChanged, OrganisationClosed, OrganisationRegistered, PanelConvened, PartiesDesignated,
+    PartyChange, PlainAct, PrizeAwarded, QualityMonitored, RecordAcknowledged, RecordCorrected,
+    Rectification, RecusalDeclared, RenewalDecided, ResourceTransfer, ResultPublicised, Review,
+    RulebookAdopted, RulebookRepealed, SchemeIssued, ServiceAccepted, SigningKeyEnrolled, SigningKeyRevoked,
+};
 use crate::{Seal, Sealed};
 
 /// What an organisation is towards a cycle, and in what capacity somebody records.
@@ -162,7 +172,6 @@ macro_rules! vocabulary {
         /// One event: its type with the payload of the type's newest version.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type", content = "payload")]
-        #[expect(clippy::large_enum_variant, reason = "an event is short-lived; boxing would cost every reader")]
         #[expect(missing_docs, reason = "each variant is documented by its payload and by regions.md, Acts")]
         pub enum Event { $($name($payload),)* }
 

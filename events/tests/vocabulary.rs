@@ -3,6 +3,8 @@
 //! `WEITUO_WRITE_FIXTURES=1 cargo test -p weituo-events` writes fixtures and schemas that are missing. A fixture that
 //! stands is never rewritten.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,11 +92,15 @@ fn every_fixture_keeps_its_bytes_and_its_leaf_hash() {
         }
         let stands = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{key} has no fixture"));
         assert_eq!(made, stands, "the bytes of {key} changed");
-        assert_eq!(Some(&leaf_hash(stands.as_bytes()).to_string()), hashes.get(&key), "the leaf hash of {key}");
+        assert_eq!(
+            Some(&leaf_hash(stands.as_bytes()).to_string()),
+            hashes.get(&key),
+            "the leaf hash of {key}"
+        );
     }
     if writing() {
-        let lines: String = hashes.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect();
-        fs::write(hashes_path, lines).unwrap();
+        let lines: Vec<String> = hashes.iter().map(|(name, hash)| format!("{name} {hash}")).collect();
+        fs::write(hashes_path, lines.join("\n") + "\n").unwrap();
     }
     assert_eq!(hashes.len(), examples().len(), "a leaf hash without an example");
 }
