@@ -1,0 +1,4 @@
+//! The Weituo audit ledger: the application behind the binary `weituo`.
+
+pub mod ledger;
+pub mod store;

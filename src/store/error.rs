@@ -1,0 +1,76 @@
+//! What can go wrong between the application and its database, by what the caller can do about it.
+//!
+//! Invariants: a commit whose outcome is not known is `CommitUnknown` and nothing else.
+//! Absent: a lost fence and a repeated command id, which are outcomes (`CommitOutcome`).
+//! Source: format.md "Append protocol", database time-outs.
+
+use std::error::Error;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// A failed call of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; the same call may succeed later.
+    #[error("the database is not available now: {doing}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Source,
+    },
+    /// The batch may or may not be committed: call `settle_unknown` before anything else.
+    #[error("the database did not say whether it committed")]
+    CommitUnknown {
+        /// The driver's error.
+        #[source]
+        source: Source,
+    },
+    /// The disk is full; nothing was written.
+    #[error("no room left for the database: {doing}")]
+    Full {
+        /// What was being done.
+        doing: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Source,
+    },
+    /// The stored rows cannot have been written by this program.
+    #[error("the database holds what no writer stored: {what}; run `weituo verify`")]
+    Corrupt {
+        /// Table, column and what stands there.
+        what: String,
+    },
+    /// There is no ledger at this address, or one of another version.
+    #[error("{what}")]
+    Schema {
+        /// What is missing or different, and what to run.
+        what: String,
+    },
+    /// Anything else the driver reports; repeating will not help.
+    #[error("the database refused: {doing}")]
+    Fault {
+        /// What was being done.
+        doing: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Source,
+    },
+}
+
+impl StoreError {
+    /// Returns whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Full { .. } | Self::CommitUnknown { .. })
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+
+    /// Makes an error of a call that was not answered in time.
+    pub(crate) fn too_slow(doing: &'static str, limit: std::time::Duration) -> Self {
+        Self::Unavailable { doing, source: format!("no answer within {} ms", limit.as_millis()).into() }
+    }
+}

@@ -1,0 +1,34 @@
+//! Places at which the fault matrix stops, delays or kills a process. Compiled to nothing without the cargo feature
+//! `failpoints`.
+//!
+//! With the feature, the environment variable `WEITUO_FAILPOINTS` holds `name=action` pairs separated by commas, read
+//! at every hit of a point: `kill` ends the process as SIGKILL would (no destructor runs), `sleep:MS` blocks the
+//! thread, `touch-wait:PATH` creates PATH and blocks until it is removed, so that a test can pause exactly here.
+//! Absent: anything a released binary could be made to do.
+//! Source: issue 3 part 2 (fault matrix).
+
+/// Passes a failpoint.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub(crate) fn hit(_name: &str) {}
+
+/// Passes a failpoint, doing what `WEITUO_FAILPOINTS` says of it.
+#[cfg(feature = "failpoints")]
+pub(crate) fn hit(name: &str) {
+    let Ok(points) = std::env::var("WEITUO_FAILPOINTS") else { return };
+    let action = points.split(',').find_map(|point| point.strip_prefix(name)?.strip_prefix('='));
+    match action.map(|action| action.split_once(':').unwrap_or((action, ""))) {
+        None => {}
+        Some(("kill", _)) => std::process::abort(),
+        Some(("sleep", millis)) => {
+            std::thread::sleep(std::time::Duration::from_millis(millis.parse().unwrap_or(0)));
+        }
+        Some(("touch-wait", path)) => {
+            let _ = std::fs::write(path, name);
+            while std::path::Path::new(path).exists() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        Some((other, _)) => tracing::warn!(point = name, action = other, "unknown failpoint action"),
+    }
+}

@@ -1,0 +1,100 @@
+//! The tables, as numbered migrations that the owner applies.
+//!
+//! Invariants: a migration that has been released is never edited: its checksum is stored with it and compared at every
+//! opening. Both stores have the same tables and columns.
+//! Absent: service tables (sessions, accounts, drafts), which verification does not cover.
+//! Source: design.md "One copy of the truth".
+
+use std::fmt::Write as _;
+
+use super::StoreError;
+
+/// One step from a version of the schema to the next.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    /// 1-based number.
+    pub(crate) version: i64,
+    /// Statements, as one script.
+    pub(crate) sql: &'static str,
+}
+
+/// The migrations of SQLite, oldest first.
+pub(crate) const SQLITE: &[Migration] = &[Migration { version: 1, sql: include_str!("schema/sqlite_1.sql") }];
+/// The migrations of PostgreSQL, oldest first.
+pub(crate) const POSTGRES: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("schema/postgres_1.sql") }];
+
+/// The table that remembers which migrations were applied. The text suits both stores.
+pub(crate) const MIGRATION_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, checksum text NOT NULL)";
+
+impl Migration {
+    /// Returns the hex SHA-256 of the script, 64 digits.
+    pub(crate) fn checksum(&self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in weituo_proof::sha256(&[self.sql.as_bytes()]).as_bytes() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// Returns the migrations still to apply, given `applied` (version, checksum) in order of version.
+///
+/// # Errors
+///
+/// `Schema` when an applied migration is unknown or differs from the one in this program.
+pub(crate) fn pending<'a>(
+    known: &'a [Migration],
+    applied: &[(i64, String)],
+) -> Result<&'a [Migration], StoreError> {
+    for (at, (version, checksum)) in applied.iter().enumerate() {
+        let Some(migration) = known.get(at) else {
+            return Err(schema(format!(
+                "the database has schema version {version}, this program knows {}: use a newer weituo",
+                known.len()
+            )));
+        };
+        if migration.version != *version || migration.checksum() != *checksum {
+            return Err(schema(format!(
+                "migration {version} in the database has checksum {checksum}, this program's migration {} has {}",
+                migration.version,
+                migration.checksum()
+            )));
+        }
+    }
+    Ok(&known[applied.len()..])
+}
+
+/// Refuses a database to which migrations are still to be applied.
+pub(crate) fn require_current(known: &[Migration], applied: &[(i64, String)]) -> Result<(), StoreError> {
+    if applied.is_empty() {
+        return Err(schema("there is no ledger here: run `weituo init --origin NAME`".to_owned()));
+    }
+    match pending(known, applied)? {
+        [] => Ok(()),
+        [next, ..] => Err(schema(format!(
+            "the database has schema version {}, this program needs {}: its owner must migrate it",
+            next.version - 1,
+            known.len()
+        ))),
+    }
+}
+
+fn schema(what: String) -> StoreError {
+    StoreError::Schema { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edited_migration_is_refused() {
+        assert_eq!(pending(SQLITE, &[]).unwrap().len(), SQLITE.len());
+        assert!(pending(SQLITE, &[(1, SQLITE[0].checksum())]).unwrap().is_empty());
+        assert!(pending(SQLITE, &[(1, "0".repeat(64))]).is_err());
+        assert!(pending(SQLITE, &[(1, SQLITE[0].checksum()), (2, String::new())]).is_err());
+        assert!(require_current(SQLITE, &[]).is_err());
+    }
+}

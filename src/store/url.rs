@@ -1,0 +1,110 @@
+//! The address of a ledger: `sqlite://PATH` or `postgres://…`.
+//!
+//! Absent: connecting; passwords from files (the driver reads `PGPASSFILE`).
+//! Source: issue 2 part 8 (`--ledger`).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where a ledger's database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LedgerUrl {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// A PostgreSQL connection URL.
+    Postgres(String),
+}
+
+/// Refusal of an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is no ledger: write sqlite://PATH or postgres://USER@HOST/DATABASE")]
+pub struct LedgerUrlError {
+    given: String,
+}
+
+impl LedgerUrl {
+    /// Returns the folder of a SQLite ledger, where its key and anchor lie unless told otherwise.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            }),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl FromStr for LedgerUrl {
+    type Err = LedgerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, LedgerUrlError> {
+        let path = text.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('\0'));
+        match path {
+            Some(path) => Ok(Self::Sqlite(PathBuf::from(path))),
+            None if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+                Ok(Self::Postgres(text.to_owned()))
+            }
+            None => Err(LedgerUrlError { given: text.chars().take(200).collect() }),
+        }
+    }
+}
+
+/// Shows the address without its password.
+impl fmt::Display for LedgerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+                let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+                let (authority, tail) = rest.split_at(authority_end);
+                let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(u, h)| (u, h));
+                let user = user.split(':').next().unwrap_or_default();
+                let at = if user.is_empty() { "" } else { "@" };
+                let tail = tail.split('?').next().unwrap_or_default();
+                write!(f, "{scheme}://{user}{at}{host}{tail}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LedgerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_its_store_and_folder() {
+        let url: LedgerUrl = "sqlite://weituo-data/ledger.db".parse().unwrap();
+        assert_eq!(url.folder(), Some(Path::new("weituo-data")));
+        assert_eq!(url.to_string(), "sqlite://weituo-data/ledger.db");
+        let here: LedgerUrl = "sqlite://ledger.db".parse().unwrap();
+        assert_eq!(here.folder(), Some(Path::new(".")));
+        assert!("postgres://localhost/weituo".parse::<LedgerUrl>().unwrap().folder().is_none());
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_would_be_right() {
+        for bad in ["", "ledger.db", "sqlite://", "mysql://localhost/x"] {
+            let message = bad.parse::<LedgerUrl>().unwrap_err().to_string();
+            assert!(message.contains("sqlite://PATH"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in
+            ["postgres://u:secret@h:5/d", "postgres://h/d?password=secret", "postgresql://u:se@cret@h/d"]
+        {
+            let shown = url.parse::<LedgerUrl>().unwrap().to_string();
+            assert!(!shown.contains("cret"), "{shown}");
+        }
+    }
+}
