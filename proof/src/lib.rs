@@ -11,6 +11,7 @@ pub mod stream;
 pub mod tree;
 pub mod verdict;
 
+// The names of the format, which the other crates write without a module.
 pub use ed25519::Ed25519Error;
 pub use entry::{Actor, Draft, Entry, EntryError, Position};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash, sha256};
