@@ -1,12 +1,14 @@
 //! A refusal: what was not recorded, why, and what would be accepted.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weituo_proof::Language;
 
 /// One sentence in both languages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Text {
     /// Chinese.
     pub zh: String,
@@ -44,8 +46,8 @@ pub enum RefusalKind {
 /// Why a command was refused, and what would be accepted instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
-    /// Stable code, such as `assessment-exists`.
-    pub code: &'static str,
+    /// Stable code, such as `assessment-exists`, or the code of the rulebook's rule.
+    pub code: Cow<'static, str>,
     /// What kind of refusal.
     pub kind: RefusalKind,
     /// Why, and what would be accepted.
@@ -54,18 +56,30 @@ pub struct Refusal {
 
 impl Refusal {
     /// Returns a refusal of what cannot be true.
-    pub fn invalid(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code, kind: RefusalKind::Invalid, reason: Text::new(zh, en) }
+    pub fn invalid(
+        code: impl Into<Cow<'static, str>>,
+        zh: impl Into<String>,
+        en: impl Into<String>,
+    ) -> Self {
+        Self { code: code.into(), kind: RefusalKind::Invalid, reason: Text::new(zh, en) }
     }
 
     /// Returns a refusal of what contradicts the stream.
-    pub fn contradicts(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code, kind: RefusalKind::Contradicts, reason: Text::new(zh, en) }
+    pub fn contradicts(
+        code: impl Into<Cow<'static, str>>,
+        zh: impl Into<String>,
+        en: impl Into<String>,
+    ) -> Self {
+        Self { code: code.into(), kind: RefusalKind::Contradicts, reason: Text::new(zh, en) }
     }
 
     /// Returns a refusal of what the actor may not say.
-    pub fn forbidden(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code, kind: RefusalKind::Forbidden, reason: Text::new(zh, en) }
+    pub fn forbidden(
+        code: impl Into<Cow<'static, str>>,
+        zh: impl Into<String>,
+        en: impl Into<String>,
+    ) -> Self {
+        Self { code: code.into(), kind: RefusalKind::Forbidden, reason: Text::new(zh, en) }
     }
 }
 
