@@ -1,1 +1,8 @@
-//! l
+//! The append path.
+mod clock;
+mod seal;
+mod tree;
+mod types;
+
+pub use clock::{Clock, SystemClock};
+pub use types::*;

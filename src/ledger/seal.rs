@@ -1,0 +1,64 @@
+//! The seal of the head row: proof to the next writer that a holder of the log's key wrote it.
+//!
+//! Invariants: the seal's key is derived from the signing seed and never leaves the process; a seal covers everything in
+//! the head row but itself.
+//! Absent: signing (a seal is made before the commit, a signature only after it).
+//! Source: format.md "Append protocol" step 1.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use weituo_proof::{Hash, sha256};
+
+use crate::store::Head;
+
+/// HMAC key of the seal: SHA-256("weituo/seal-key/v1\n" ‖ 32-byte signing seed).
+#[derive(Clone)]
+pub(super) struct SealKey(Hash);
+
+impl SealKey {
+    pub(super) fn new(signing_seed: &[u8; 32]) -> Self {
+        Self(sha256(&[b"weituo/seal-key/v1\n", signing_seed]))
+    }
+
+    /// Returns HMAC-SHA-256 over origin, size, root and `recorded_at`, each on its line, 32 bytes.
+    pub(super) fn seal(&self, origin: &str, size: u64, root: &Hash, recorded_at: &str) -> [u8; 32] {
+        self.mac(origin, size, root, recorded_at).finalize().into_bytes().into()
+    }
+
+    /// Returns whether a head row carries the right seal, compared in constant time.
+    pub(super) fn holds(&self, head: &Head) -> bool {
+        self.mac(&head.origin, head.size, &head.root, &head.recorded_at).verify_slice(&head.seal).is_ok()
+    }
+
+    fn mac(&self, origin: &str, size: u64, root: &Hash, recorded_at: &str) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.0.as_bytes())
+            .expect("invariant: HMAC takes a key of any length");
+        mac.update(format!("weituo/seal/v1\n{origin}\n{size}\n{root}\n{recorded_at}\n").as_bytes());
+        mac
+    }
+}
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealKey(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_of_the_head_row_is_under_the_seal() {
+        let key = SealKey::new(&[7; 32]);
+        let recorded_at = "2026-01-02T03:04:05.678Z".to_owned();
+        let seal = key.seal("log.example", 3, &Hash::ZERO, &recorded_at);
+        let head = Head { origin: "log.example".to_owned(), size: 3, root: Hash::ZERO, seal, recorded_at };
+        assert!(key.holds(&head));
+        assert!(!SealKey::new(&[8; 32]).holds(&head));
+        assert!(!key.holds(&Head { origin: "log.exampl".to_owned(), ..head.clone() }));
+        assert!(!key.holds(&Head { size: 4, ..head.clone() }));
+        assert!(!key.holds(&Head { root: Hash([1; 32]), ..head.clone() }));
+        assert!(!key.holds(&Head { recorded_at: "2026-01-02T03:04:05.679Z".to_owned(), ..head }));
+    }
+}

@@ -1,0 +1,294 @@
+//! What goes into the ledger and what comes back.
+//!
+//! Invariants: an `Accepted` is returned only for a durable entry; in strict mode its checkpoint is anchored.
+//! Absent: deciding (the aggregates), mapping to exit codes and HTTP statuses (the edges).
+//! Source: format.md "Append protocol" steps 1 and 5.
+
+use std::sync::Arc;
+
+use weituo_events::{Act, Refusal};
+use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, TreeSize};
+
+use crate::store::StoreError;
+
+/// One event that a command made, with all that the commit must check.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The event and what its recorder says about it.
+    pub act: Act,
+    /// Disclosures of the act's sealed values, base64url.
+    pub disclosures: Vec<String>,
+    /// Head of the stream that the decision was made on; `None` where the stream was empty.
+    pub expected: Option<StreamHead>,
+    /// Digests of disclosures to delete, because this act is their `DisclosureErased`.
+    pub erase: Vec<String>,
+}
+
+/// A tree head signed by the log's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    /// Number of entries it covers.
+    pub size: TreeSize,
+    /// Root hash over them.
+    pub root: Hash,
+    /// The signed note (C2SP tlog-checkpoint).
+    pub text: String,
+}
+
+/// Proof that an entry is in the log: what every accepted command gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The entry's place in the log.
+    pub leaf_index: LeafIndex,
+    /// Its leaf hash.
+    pub leaf_hash: Hash,
+    /// Its exact bytes.
+    pub entry: Arc<str>,
+    /// Inclusion proof against the checkpoint (RFC 6962 section 2.1.1).
+    pub inclusion: Vec<Hash>,
+    /// The checkpoint.
+    pub checkpoint: Arc<SignedCheckpoint>,
+}
+
+/// What became of an accepted proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its receipt.
+    pub receipt: Receipt,
+    /// Its place in its stream, and when the log took it in.
+    pub position: Position,
+    /// Whether the command id was in the log already, and this is its first entry's receipt again.
+    pub repeated: bool,
+}
+
+impl Accepted {
+    /// Returns the stream's head that this entry makes.
+    pub fn head(&self) -> StreamHead {
+        StreamHead { sequence: self.position.sequence, leaf_hash: self.receipt.leaf_hash }
+    }
+}
+
+/// Why a proposal was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The stream has moved since the decision: reload it and decide again.
+    #[error("the stream has moved on since the decision was made")]
+    Conflict {
+        /// The stream's head now; `None` where it is empty.
+        current: Option<StreamHead>,
+    },
+    /// A claim, such as a trustee's one place, is taken.
+    #[error("refused")]
+    Claim(#[source] Refusal),
+    /// The command id stands in the log with other content.
+    #[error("this command id already recorded something else at leaf index {leaf_index}: use a new id")]
+    Reused {
+        /// Where.
+        leaf_index: LeafIndex,
+    },
+    /// The act makes no valid entry, such as one of more than 65,535 bytes.
+    #[error("the act makes no valid entry")]
+    Invalid(#[source] EntryError),
+    /// A disclosure does not belong to the act.
+    #[error("disclosure {digest} opens no sealed value of this act")]
+    Disclosure {
+        /// Digest of the disclosure, or `?` where it is none.
+        digest: String,
+    },
+    /// This process does not write.
+    #[error("the ledger is read-only")]
+    ReadOnly(#[source] ReadOnly),
+    /// The clock cannot be right; writing goes on when it is mended.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// Not now; the same command may be repeated, with the same id.
+    #[error("the ledger cannot record now; repeat the command with the same id")]
+    Unavailable(#[source] Arc<LedgerError>),
+    /// The ledger was stopped.
+    #[error("the ledger has been stopped")]
+    Stopped,
+}
+
+/// Why the ledger only reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadOnly {
+    /// It was opened so.
+    #[error("it was opened for reading")]
+    Requested,
+    /// The database lacks entries that the anchor vouches for.
+    #[error(
+        "the database has {database_size} entries, the anchor vouches for {anchor_size}: run `weituo recover --from BACKUP`"
+    )]
+    Behind {
+        /// Entries in the database.
+        database_size: u64,
+        /// Entries anchored.
+        anchor_size: u64,
+    },
+    /// The entries do not lead to the anchored root.
+    #[error(
+        "at {size} entries the database leads to root {found}, the anchor vouches for {anchored}: entries were altered; run `weituo verify`, then restore a backup"
+    )]
+    RootDiffers {
+        /// Tree size of the anchor.
+        size: u64,
+        /// Root computed from the database.
+        found: Hash,
+        /// Root anchored.
+        anchored: Hash,
+    },
+    /// The head row is not one that a holder of the key wrote.
+    #[error("the head row of size {size} has a seal that this log's key did not make: run `weituo verify`")]
+    SealWrong {
+        /// Tree size in the head row.
+        size: u64,
+    },
+    /// The head row does not describe the entries.
+    #[error(
+        "the head row says {head_size} entries and root {head_root}, the entries lead to {found_root} at {found_size}: run `weituo verify`"
+    )]
+    HeadDiffers {
+        /// Tree size in the head row.
+        head_size: u64,
+        /// Root in the head row.
+        head_root: Hash,
+        /// Entries found.
+        found_size: u64,
+        /// Root computed from them.
+        found_root: Hash,
+    },
+    /// The key is not one of the log's.
+    #[error("the key {key} is not one that log/main names")]
+    KeyNotInLog {
+        /// Verifier key of the key in use.
+        key: String,
+    },
+    /// There is no anchor.
+    #[error(
+        "the anchor {path} is lost: open once with a checkpoint that a witness kept, or accept the database as it is by the explicit command"
+    )]
+    AnchorLost {
+        /// Where it should be.
+        path: String,
+    },
+    /// The anchor's file holds no valid slot, or one of another log.
+    #[error("the anchor {path} is damaged: {what}")]
+    AnchorDamaged {
+        /// Where it is.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A row cannot have been written by this program.
+    #[error("{what}")]
+    Corrupt {
+        /// Which, and what it holds.
+        what: String,
+    },
+    /// `LogFrozen` is in the log: nothing follows it.
+    #[error("the log is frozen since leaf index {leaf_index}")]
+    Frozen {
+        /// Leaf index of the `LogFrozen` entry.
+        leaf_index: u64,
+    },
+}
+
+/// Why the clock cannot be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// Behind the newest entry.
+    #[error(
+        "the clock says {now}, the newest entry was recorded at {last}: set the clock right, writing then goes on"
+    )]
+    Behind {
+        /// The clock.
+        now: RecordedAt,
+        /// `recorded_at` of the newest entry.
+        last: RecordedAt,
+    },
+    /// The wall clock moved by other than the time that passed.
+    #[error(
+        "since the start the wall clock and the monotonic clock have come {seconds} s apart: set the clock right and restart"
+    )]
+    Apart {
+        /// By how much, in seconds.
+        seconds: i64,
+    },
+    /// Outside the years 1 to 9999.
+    #[error("the clock says {unix_millis} ms since 1970, which is no date")]
+    NoDate {
+        /// The clock, in milliseconds since the epoch.
+        unix_millis: i64,
+    },
+}
+
+/// A failure of the ledger itself.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// The anchor cannot be read or written.
+    #[error("the anchor {path} cannot be {doing}")]
+    Anchor {
+        /// Its file.
+        path: String,
+        /// `read` or `written`.
+        doing: &'static str,
+        /// The file system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key's file cannot be read, written or understood.
+    #[error("the key file {path}: {what}")]
+    Key {
+        /// Its file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The ledger may not write.
+    #[error("the ledger is read-only")]
+    ReadOnly(#[from] ReadOnly),
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// What was asked for is not in the log.
+    #[error("{what}")]
+    NotFound {
+        /// What, and how large the log is.
+        what: String,
+    },
+    /// There is a ledger here already.
+    #[error("{what}")]
+    Exists {
+        /// Where.
+        what: String,
+    },
+    /// Recovery cannot lead to the anchored root.
+    #[error("cannot recover: {what}")]
+    Recover {
+        /// Why.
+        what: String,
+    },
+    /// Something the caller gave cannot be used.
+    #[error("{what}")]
+    Invalid {
+        /// What would be right.
+        what: String,
+    },
+    /// The ledger was stopped.
+    #[error("the ledger has been stopped")]
+    Stopped,
+}
+
+impl LedgerError {
+    /// Returns whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Anchor { .. } | Self::Clock(_) => true,
+            _ => false,
+        }
+    }
+}
