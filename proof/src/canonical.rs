@@ -297,7 +297,7 @@ pub fn write_string(out: &mut String, s: &str) {
 
 /// Appends `value` to `out` in canonical form: sorted keys, no white space.
 ///
-/// Map order of the `Value` does not matter (serde_json's `preserve_order` may be on in another crate's build).
+/// Map order of the `Value` does not matter (`preserve_order` of `serde_json` may be on in another crate's build).
 ///
 /// # Errors
 ///

@@ -182,7 +182,7 @@ impl MemoryNodes {
             let row = &mut self.levels[level];
             row.push(node);
             match row.as_slice() {
-                [.., left, right] if row.len() % 2 == 0 => node = node_hash(left, right),
+                [.., left, right] if row.len().is_multiple_of(2) => node = node_hash(left, right),
                 _ => return,
             }
         }

@@ -158,7 +158,7 @@ impl Finding {
 
     /// Names the stream and, where known, the sequence in it.
     #[must_use]
-    pub fn in_stream(mut self, stream: impl ToString, sequence: Option<u64>) -> Self {
+    pub fn in_stream(mut self, stream: &(impl ToString + ?Sized), sequence: Option<u64>) -> Self {
         self.stream = Some(stream.to_string());
         self.sequence = sequence;
         self
@@ -166,7 +166,11 @@ impl Finding {
 
     /// Names what should be there and what is.
     #[must_use]
-    pub fn differing(mut self, expected: impl ToString, found: impl ToString) -> Self {
+    pub fn differing(
+        mut self,
+        expected: &(impl ToString + ?Sized),
+        found: &(impl ToString + ?Sized),
+    ) -> Self {
         self.expected = Some(expected.to_string());
         self.found = Some(found.to_string());
         self

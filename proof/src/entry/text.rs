@@ -138,7 +138,9 @@ impl<'a> Text<'a> {
         write_string(out, self.ledger.as_str());
         if let Some((first, rest)) = self.parties.split_first() {
             push_text(out, ",\"parties\":[\"", first.as_str());
-            rest.iter().for_each(|party| push_text(out, ",\"", party.as_str()));
+            for party in rest {
+                push_text(out, ",\"", party.as_str());
+            }
             out.push(']');
         }
         out.push_str(",\"payload\":");
