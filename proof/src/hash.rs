@@ -136,7 +136,7 @@ mod tests {
     fn text_form_reads_back_and_has_one_spelling() {
         let hash = leaf_hash(b"entry");
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        assert_eq!(hash.to_string().to_uppercase().parse::<Hash>().is_err(), true);
+        assert!(hash.to_string().to_uppercase().parse::<Hash>().is_err());
         assert_eq!("00".parse::<Hash>(), Err(HashError::Length { bytes: 2 }));
         assert_eq!(format!("{}g", "0".repeat(63)).parse::<Hash>(), Err(HashError::Digit { offset: 63 }));
     }

@@ -148,7 +148,7 @@ fn an_entry_of_65_535_bytes_is_the_largest() {
     assert!(Entry::parse(bytes.as_bytes()).is_ok());
     draft.payload = format!("{{\"a\":\"{}\"}}", "x".repeat(room + 1));
     assert!(matches!(draft.entry(&position()), Err(EntryError::TooLarge { bytes: 65_536 })));
-    assert!(matches!(Entry::parse(&[b' '; 65_536]), Err(EntryError::TooLarge { bytes: 65_536 })));
+    assert!(matches!(Entry::parse(&vec![b' '; 65_536]), Err(EntryError::TooLarge { bytes: 65_536 })));
 }
 
 #[test]

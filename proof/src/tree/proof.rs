@@ -190,7 +190,8 @@ pub fn verify_inclusion(
 
 /// Verifies that the tree of size `from` is a prefix of the tree of size `to` (RFC 9162 section 2.1.4.2).
 ///
-/// From size 0, and between equal sizes, the proof is empty and the roots must be right by themselves.
+/// Between equal sizes the proof is empty and the roots must be equal; from size 0 the proof is empty and the older
+/// root must be that of the empty tree, which everything extends.
 ///
 /// # Errors
 ///
@@ -205,14 +206,13 @@ pub fn verify_consistency(
     if from > to {
         return Err(ProofError::SizesReversed { from, to });
     }
-    if from.get() == 0 {
-        check_length(0, proof)?;
-        check_root(from, from_root, EMPTY_ROOT)?;
-        return if to == from { check_root(to, to_root, EMPTY_ROOT) } else { Ok(()) };
-    }
     if from == to {
         check_length(0, proof)?;
         return check_root(to, to_root, *from_root);
+    }
+    if from.get() == 0 {
+        check_length(0, proof)?;
+        return check_root(from, from_root, EMPTY_ROOT);
     }
     check_length(consistency_length(from.get(), to.get()), proof)?;
     // Step 2: a complete older tree is itself the first hash.

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are at most 520")]
+
 use super::*;
 use crate::hash::leaf_hash;
 
