@@ -1,0 +1,168 @@
+//! What the command line accepts.
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use weituo_events::OrganisationId;
+
+/// The audit ledger for entrustment contracts (委托办学).
+#[derive(Debug, Parser)]
+#[command(name = "weituo", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Shared {
+    /// `sqlite://PATH` or `postgres://…`
+    #[arg(long, global = true, env = "WEITUO_LEDGER", default_value = "sqlite://weituo-data/ledger.db", value_name = "URL")]
+    pub(crate) ledger: String,
+    /// Prints JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// `zh` or `en`; else by LANG
+    #[arg(long, global = true, value_name = "LANG")]
+    pub(crate) lang: Option<String>,
+    /// The log's signing key; beside the database by default
+    #[arg(long, global = true, env = "WEITUO_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The anchor file; beside the key by default
+    #[arg(long, global = true, env = "WEITUO_ANCHOR", value_name = "FILE")]
+    pub(crate) anchor: Option<PathBuf>,
+    /// Answers before the anchor is durable (at most 50 ms behind)
+    #[arg(long, global = true)]
+    pub(crate) guard: bool,
+}
+
+/// What a state is shown of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    /// 委托轮次
+    Agreement,
+    /// 受托单位
+    Trustee,
+    /// 托管学校
+    School,
+    /// 机构
+    Organisation,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// help-init
+    Init {
+        /// Name of the log: ASCII, such as `ledger.example.cn/wenzhou`
+        #[arg(long)]
+        origin: String,
+        /// Id of a root bureau, which may register organisations from the start
+        #[arg(long = "bureau", value_name = "ID", default_value = "bureau")]
+        bureaus: Vec<OrganisationId>,
+    },
+    /// help-adopt
+    Adopt {
+        /// The rulebook, TOML
+        file: PathBuf,
+        /// The bureau that adopts it
+        #[arg(long, value_name = "ORGANISATION")]
+        by: OrganisationId,
+        /// The day it takes effect; today by default
+        #[arg(long, value_name = "DATE")]
+        effective: Option<String>,
+        /// Id of the command, a UUID; repeating it is safe
+        #[arg(long, value_name = "UUID")]
+        command: Option<String>,
+    },
+    /// help-record
+    Record {
+        /// JSON Lines; standard input by default
+        #[arg(default_value = "-")]
+        file: String,
+    },
+    /// help-show
+    Show {
+        what: Shown,
+        id: String,
+        /// As of this date: only acts that took place by then
+        #[arg(long, value_name = "DATE", conflicts_with = "at")]
+        on: Option<NaiveDate>,
+        /// As of this log size: only what was recorded by then
+        #[arg(long, value_name = "SIZE")]
+        at: Option<u64>,
+    },
+    /// help-docket
+    Docket {
+        /// Only this bureau's
+        #[arg(long, value_name = "ID")]
+        bureau: Option<OrganisationId>,
+        /// As of this date; today by default
+        #[arg(long, value_name = "DATE")]
+        on: Option<NaiveDate>,
+    },
+    /// help-log
+    Log {
+        /// Only this stream's entries, such as `agreement/WZ-2019-001`
+        stream: Option<String>,
+    },
+    /// help-entry
+    Entry { leaf_index: u64 },
+    /// help-find
+    Find {
+        /// 64 hex digits, or a file whose hash is looked for
+        hash_or_file: String,
+    },
+    /// help-checkpoint
+    Checkpoint,
+    /// help-receipt
+    Receipt { leaf_index: u64 },
+    /// help-erase
+    Erase {
+        leaf_index: u64,
+        /// Digest of the disclosure, 43 characters
+        digest: String,
+        /// Legal or other grounds, shown wherever the value stood
+        #[arg(long)]
+        grounds: String,
+        /// The bureau that erases; the ledger's operator by default
+        #[arg(long, value_name = "ORGANISATION")]
+        by: Option<OrganisationId>,
+    },
+    /// help-recover
+    Recover {
+        /// A backup: another ledger's URL, or a file of entries, one a line
+        #[arg(long, value_name = "BACKUP")]
+        from: String,
+    },
+    /// help-verify
+    Verify {
+        /// A checkpoint that somebody else kept
+        #[arg(long = "checkpoint", value_name = "FILE")]
+        checkpoints: Vec<PathBuf>,
+        /// Only this stream's entries
+        #[arg(long)]
+        stream: Option<String>,
+        /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
+        #[arg(long, value_name = "KEY")]
+        verifier_key: Option<String>,
+    },
+    /// help-rebuild
+    Rebuild {
+        /// One projection; all by default
+        projection: Option<String>,
+    },
+    /// help-schema
+    Schema {
+        /// Such as `SignAgreement`; lists all by default
+        command: Option<String>,
+    },
+    /// help-demo
+    Demo {
+        /// An empty or new folder; a temporary one by default
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,218 @@
+//! `log`, `entry`, `find`, `checkpoint`, `receipt`, `schema`: what the log itself holds.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use weituo_events::{EventType, command_schema};
+use weituo_proof::{Entry, Hash, LeafIndex, StreamName};
+
+use super::Desk;
+use super::output::{Failure, visible};
+use super::tables;
+use super::words::words;
+use crate::store::{EntryRow, StoreError, StoreOptions};
+
+/// Rows read at a time.
+const PAGE: u32 = 1000;
+
+async fn store(desk: &Desk<'_>) -> Result<std::sync::Arc<dyn crate::store::Store>, Failure> {
+    crate::store::open(&desk.url()?, StoreOptions::default(), false)
+        .await
+        .map_err(|error| Failure::from_error("store-open", &error))
+}
+
+fn read_failed(error: &StoreError) -> Failure {
+    Failure::from_error("store-read", error)
+}
+
+/// Lists entries, newest last.
+pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Failure> {
+    let stream: Option<StreamName> = stream
+        .map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error)))
+        .transpose()?;
+    let store = store(desk).await?;
+    let mut table = tables::log_heading(desk.voice);
+    let mut next = 0_u64;
+    let mut count = 0_u64;
+    loop {
+        let page = page(&*store, stream.as_ref(), next).await.map_err(|error| read_failed(&error))?;
+        for row in &page {
+            count += 1;
+            next = if stream.is_some() { row.sequence + 1 } else { row.leaf_index + 1 };
+            if desk.voice.json {
+                desk.voice.line(entry_json(row).to_string());
+            } else {
+                table.add_row(tables::log_row(desk.voice, row));
+            }
+        }
+        if page.len() < PAGE as usize {
+            break;
+        }
+    }
+    match (stream, count) {
+        (Some(stream), 0) => Err(Failure::not_found(
+            format!("没有流 {stream};`weituo log` 列出全部记录"),
+            format!("there is no stream {stream}; `weituo log` lists every entry"),
+        )),
+        _ => {
+            if !desk.voice.json {
+                desk.voice.line(table.to_string());
+            }
+            Ok(0)
+        }
+    }
+}
+
+async fn page(
+    store: &dyn crate::store::Store,
+    stream: Option<&StreamName>,
+    next: u64,
+) -> Result<Vec<EntryRow>, StoreError> {
+    match stream {
+        Some(stream) => store.stream_rows(stream.as_str(), next, PAGE).await,
+        None => {
+            let from = i64::try_from(next).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
+            store.scan(from, PAGE).await?.into_iter().map(crate::store::Scanned::into_row).collect()
+        }
+    }
+}
+
+/// Returns an entry with its place, as one JSON object.
+fn entry_json(row: &EntryRow) -> Value {
+    let entry: Value = serde_json::from_str(&row.body).unwrap_or_else(|_| Value::String(row.body.to_string()));
+    json!({ "leaf_index": row.leaf_index, "leaf_hash": row.leaf_hash, "entry": entry })
+}
+
+/// Shows one entry, whole, with the values it seals where they were not erased.
+pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failure> {
+    let store = store(desk).await?;
+    let row = store.entry(leaf_index).await.map_err(|error| read_failed(&error))?;
+    let Some(row) = row else { return Err(no_leaf(leaf_index)) };
+    let disclosures =
+        store.disclosures(leaf_index..leaf_index + 1).await.map_err(|error| read_failed(&error))?;
+    let opened: serde_json::Map<String, Value> = disclosures
+        .iter()
+        .filter_map(|row| {
+            let disclosure = weituo_proof::Disclosure::decode(&row.disclosure).ok()?;
+            Some((row.digest.clone(), disclosure.value().clone()))
+        })
+        .collect();
+    if desk.voice.json {
+        let mut value = entry_json(&row);
+        value["disclosures"] = Value::Object(opened);
+        desk.voice.document(&value);
+    } else {
+        for line in tables::entry_lines(desk.voice, &row, &opened) {
+            desk.voice.line(visible(&line));
+        }
+    }
+    Ok(0)
+}
+
+fn no_leaf(leaf_index: u64) -> Failure {
+    Failure::not_found(
+        format!("没有序号为 {leaf_index} 的记录;`weituo log` 列出全部记录"),
+        format!("there is no leaf {leaf_index}; `weituo log` lists every entry"),
+    )
+}
+
+/// Finds the entries that name a document's hash.
+pub(super) async fn find(desk: &Desk<'_>, hash_or_file: &str) -> Result<u8, Failure> {
+    let hash: Hash = match hash_or_file.parse() {
+        Ok(hash) => hash,
+        Err(_) => hash_of_file(Path::new(hash_or_file)).map_err(|error| {
+            Failure::could_not_run(
+                "hash-or-file",
+                format!("{hash_or_file} 不是 64 位十六进制,也无法作为文件读取:{error}"),
+                format!("{hash_or_file} is not 64 hex digits and cannot be read as a file: {error}"),
+            )
+        })?,
+    };
+    let store = store(desk).await?;
+    let found = crate::query::find_hash(&*store, hash).await.map_err(|error| read_failed(&error))?;
+    if desk.voice.json {
+        let rows: Vec<Value> = found.iter().map(entry_json).collect();
+        desk.voice.document(&json!({ "sha256": hash, "entries": rows }));
+    } else if found.is_empty() {
+        desk.voice.line(words(desk.voice.language, "find-none", &[("hash", &hash)]));
+    } else {
+        let mut table = tables::log_heading(desk.voice);
+        for row in &found {
+            table.add_row(tables::log_row(desk.voice, row));
+        }
+        desk.voice.line(words(desk.voice.language, "find-hash", &[("hash", &hash)]));
+        desk.voice.line(table.to_string());
+    }
+    Ok(u8::from(found.is_empty()))
+}
+
+fn hash_of_file(path: &Path) -> std::io::Result<Hash> {
+    use sha2::Digest;
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(Hash(hasher.finalize().into()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Prints the signed checkpoint.
+pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
+    let ledger = desk.reader().await?;
+    let checkpoint = ledger.checkpoint().await.map_err(|error| Failure::from_error("checkpoint", &error))?;
+    if desk.voice.json {
+        desk.voice.document(&json!({ "size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.text }));
+    } else {
+        desk.voice.line(checkpoint.text.trim_end());
+    }
+    Ok(0)
+}
+
+/// Prints the receipt of an entry.
+pub(super) async fn receipt(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failure> {
+    let ledger = desk.reader().await?;
+    let receipt = ledger.receipt(LeafIndex::new(leaf_index)).await.map_err(|error| match error {
+        crate::ledger::LedgerError::NotFound { .. } => no_leaf(leaf_index),
+        error => Failure::from_error("receipt", &error),
+    })?;
+    if desk.voice.json {
+        desk.voice.document(&json!({
+            "leaf_index": receipt.leaf_index,
+            "leaf_hash": receipt.leaf_hash,
+            "entry": receipt.entry,
+            "receipt": receipt.to_text(),
+        }));
+    } else {
+        desk.voice.line(receipt.to_text().trim_end());
+    }
+    Ok(0)
+}
+
+/// Lists the commands, or prints the JSON Schema of one.
+pub(super) fn schema(desk: &Desk<'_>, command: Option<&str>) -> Result<u8, Failure> {
+    let Some(command) = command else {
+        if desk.voice.json {
+            let names: Vec<&str> = EventType::ALL.iter().map(|one| one.command()).collect();
+            desk.voice.document(&names);
+        } else {
+            desk.voice.line(tables::commands(desk.voice).to_string());
+            desk.voice.line(words(desk.voice.language, "schema-list", &[("count", &EventType::ALL.len())]));
+        }
+        return Ok(0);
+    };
+    let event_type = EventType::from_command(command).map_err(|error| {
+        Failure::not_found(format!("没有命令 {command};`weituo schema` 列出全部命令"), format!("{error}; `weituo schema` lists every command"))
+    })?;
+    desk.voice.document(&command_schema(event_type));
+    Ok(0)
+}
+
+/// Returns an entry's type and acting organisation for a table, or what is wrong with it.
+pub(super) fn parsed(row: &EntryRow) -> Result<Entry, weituo_proof::EntryError> {
+    Entry::parse(row.body.as_bytes())
+}

@@ -1,0 +1,154 @@
+//! The command line: maps arguments to the application and prints what comes back. It decides nothing.
+//!
+//! Exit codes: 0 done; 1 findings (`verify`) or no such thing (`show`, `entry`, `receipt`, `find`); 2 could not run or
+//! could not check; 3 at least one command was refused (`record`, `adopt`, `erase`).
+
+mod args;
+mod demo;
+mod inspect;
+mod output;
+mod record;
+mod setup;
+mod show;
+mod tables;
+mod verify;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches};
+use weituo_proof::Language;
+
+use crate::follower::Follower;
+use crate::ledger::{Ledger, Mode, Options};
+use crate::query::Query;
+use crate::recorder::Recorder;
+use crate::store::LedgerUrl;
+use args::{Action, Cli, Shared};
+use output::{Failure, Voice};
+
+/// Runs the command line on the process's arguments.
+pub fn main() -> ExitCode {
+    let asked = std::env::args().skip_while(|arg| arg != "--lang").nth(1);
+    let inline = std::env::args().find_map(|arg| arg.strip_prefix("--lang=").map(str::to_owned));
+    let language = words::language(asked.or(inline).as_deref());
+    let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let voice = Voice { language, json: cli.shared.json };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ExitCode::from(voice.fail(&Failure::from_error("runtime", &error))),
+    };
+    match runtime.block_on(run(voice, &cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(voice.fail(&failure)),
+    }
+}
+
+/// Returns the parser with its subcommands described in one language.
+fn localised(language: Language) -> clap::Command {
+    let mut command = Cli::command().about(words::word(language, "help-weituo"));
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let about = words::word(language, &format!("help-{name}"));
+        command = command.mut_subcommand(name, |sub| sub.about(about));
+    }
+    command
+}
+
+async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
+    let desk = Desk { voice, shared: &cli.shared };
+    match &cli.action {
+        Action::Init { origin, bureaus } => setup::init(&desk, origin, bureaus).await,
+        Action::Adopt { file, by, effective, command } => {
+            record::adopt(&desk, file, by, effective.as_deref(), command.as_deref()).await
+        }
+        Action::Record { file } => record::record(&desk, file).await,
+        Action::Show { what, id, on, at } => show::show(&desk, *what, id, *on, *at).await,
+        Action::Docket { bureau, on } => show::docket(&desk, bureau.as_ref(), *on).await,
+        Action::Log { stream } => inspect::log(&desk, stream.as_deref()).await,
+        Action::Entry { leaf_index } => inspect::entry(&desk, *leaf_index).await,
+        Action::Find { hash_or_file } => inspect::find(&desk, hash_or_file).await,
+        Action::Checkpoint => inspect::checkpoint(&desk).await,
+        Action::Receipt { leaf_index } => inspect::receipt(&desk, *leaf_index).await,
+        Action::Erase { leaf_index, digest, grounds, by } => {
+            record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
+        }
+        Action::Recover { from } => setup::recover(&desk, from).await,
+        Action::Verify { checkpoints, stream, verifier_key } => {
+            verify::verify(&desk, checkpoints, stream.as_deref(), verifier_key.as_deref()).await
+        }
+        Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
+        Action::Schema { command } => inspect::schema(&desk, command.as_deref()),
+        Action::Demo { dir } => demo::demo(&desk, dir.as_deref()).await,
+    }
+}
+
+/// One run's voice, its options, and the ledger that they name.
+pub(crate) struct Desk<'a> {
+    pub(crate) voice: Voice,
+    pub(crate) shared: &'a Shared,
+}
+
+impl Desk<'_> {
+    /// Returns the ledger's address.
+    pub(crate) fn url(&self) -> Result<LedgerUrl, Failure> {
+        self.shared.ledger.parse().map_err(|error| Failure::from_error("ledger-url", &error))
+    }
+
+    fn options(&self, read_only: bool) -> Options {
+        Options {
+            mode: if self.shared.guard { Mode::Guard } else { Mode::Strict },
+            read_only,
+            key_file: self.shared.key.clone(),
+            anchor_file: self.shared.anchor.clone(),
+            ..Options::default()
+        }
+    }
+
+    /// Opens the ledger for recording.
+    pub(crate) async fn recorder(&self) -> Result<Recorder, Failure> {
+        let ledger = Ledger::open(&self.url()?, self.options(false))
+            .await
+            .map_err(|error| Failure::from_error("ledger-open", &error))?;
+        Ok(Recorder::new(ledger))
+    }
+
+    /// Opens the ledger for reading.
+    pub(crate) async fn reader(&self) -> Result<Ledger, Failure> {
+        Ledger::open(&self.url()?, self.options(true))
+            .await
+            .map_err(|error| Failure::from_error("ledger-open", &error))
+    }
+
+    /// Opens the store and brings the projections up to the log.
+    pub(crate) async fn query(&self) -> Result<Query, Failure> {
+        let store = crate::store::open(&self.url()?, crate::store::StoreOptions::default(), false)
+            .await
+            .map_err(|error| Failure::from_error("store-open", &error))?;
+        let follower = Follower::new(Arc::clone(&store));
+        let total = match store.head().await {
+            Ok(head) => head.map_or(0, |head| head.size),
+            Err(error) => return Err(Failure::from_error("store-read", &error)),
+        };
+        let bar = self.voice.progress(total, "progress-projections");
+        let caught_up = follower.catch_up(|done| bar.set_position(done)).await;
+        bar.finish_and_clear();
+        caught_up.map_err(|error| Failure::from_error("projections", &error))?;
+        Ok(Query::new(store))
+    }
+}
+
+/// Returns the path of a file that stands beside the SQLite database.
+pub(crate) fn beside(url: &LedgerUrl, name: &str) -> Option<PathBuf> {
+    match url {
+        LedgerUrl::Sqlite(path) => Some(path.with_file_name(name)),
+        LedgerUrl::Postgres(_) => None,
+    }
+}

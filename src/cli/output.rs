@@ -1,0 +1,185 @@
+//! What a person or a program sees: tables, JSON, progress, failures.
+//!
+//! Absent: any decision about what is shown.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use weituo_events::Text;
+use weituo_proof::Language;
+
+use super::words::word;
+
+/// How one run of the command line speaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice {
+    /// Its language.
+    pub(crate) language: Language,
+    /// Whether it prints JSON.
+    pub(crate) json: bool,
+}
+
+/// Why a subcommand could not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Stable code for `--json`.
+    pub(crate) code: &'static str,
+    /// What happened, where, and what to do next.
+    pub(crate) text: Text,
+    /// Exit code of the process.
+    pub(crate) exit: u8,
+}
+
+impl Failure {
+    /// Returns a failure that kept the command from running: exit code 2.
+    pub(crate) fn could_not_run(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { code, text: Text::new(zh, en), exit: 2 }
+    }
+
+    /// Returns a failure because what was named does not exist: exit code 1.
+    pub(crate) fn not_found(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { code: "not-found", text: Text::new(zh, en), exit: 1 }
+    }
+
+    /// Returns a failure from an error and its chain of sources.
+    pub(crate) fn from_error(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain = chain(error);
+        Self::could_not_run(code, format!("无法完成:{chain}"), chain)
+    }
+}
+
+/// Returns an error and its sources, separated by colons.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+impl Voice {
+    /// Returns the words under `key`.
+    pub(crate) fn word(self, key: &str) -> String {
+        word(self.language, key)
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(self, text: impl AsRef<str>) {
+        print(text.as_ref());
+    }
+
+    /// Prints a value as one JSON document.
+    pub(crate) fn document(self, value: &impl Serialize) {
+        print(&serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+    }
+
+    /// Prints a failure to standard error (as JSON where asked for) and returns its exit code.
+    pub(crate) fn fail(self, failure: &Failure) -> u8 {
+        if self.json {
+            let error = serde_json::json!({ "error": { "code": failure.code, "reason": failure.text } });
+            eprintln!("{error}");
+        } else {
+            eprintln!("weituo: {}", failure.text.get(self.language));
+        }
+        failure.exit
+    }
+
+    /// Returns a progress bar that shows itself after a second, on a terminal only.
+    pub(crate) fn progress(self, total: u64, key: &str) -> ProgressBar {
+        if self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(total);
+        let template = "{msg} {wide_bar} {human_pos}/{human_len} {eta}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(self.word(key));
+        bar.enable_steady_tick(Duration::from_secs(1));
+        bar
+    }
+
+    /// Returns a table with a heading of words.
+    pub(crate) fn table(self, heading: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_preset(UTF8_HORIZONTAL_ONLY);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if !std::io::stdout().is_terminal() {
+            table.set_width(110);
+        }
+        table.set_header(heading.iter().map(|key| Cell::new(self.word(key))));
+        table
+    }
+}
+
+/// Writes a line to standard output; a reader that has gone away ends the process quietly.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Returns an amount of fen as 万元 with up to 6 decimals.
+pub(crate) fn wan_yuan(fen: i64) -> String {
+    let sign = if fen < 0 { "-" } else { "" };
+    let fen = fen.unsigned_abs();
+    let whole = fen / 1_000_000;
+    let decimals = format!("{:06}", fen % 1_000_000);
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{decimals}") }
+}
+
+/// Returns hundredths as a decimal number.
+pub(crate) fn centi(value: i64) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let value = value.unsigned_abs();
+    match value % 100 {
+        0 => format!("{sign}{}", value / 100),
+        rest if rest % 10 == 0 => format!("{sign}{}.{}", value / 100, rest / 10),
+        rest => format!("{sign}{}.{rest:02}", value / 100),
+    }
+}
+
+/// Returns text with what cannot be seen made visible: bidirectional and zero-width characters, controls.
+pub(crate) fn visible(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
+    };
+    if !text.contains(hidden) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if hidden(c) { format!("⟨U+{:04X}⟩", c as u32) } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fen_are_shown_as_wan_yuan_without_loss() {
+        assert_eq!(wan_yuan(150_000_000), "150");
+        assert_eq!(wan_yuan(1), "0.000001");
+        assert_eq!(wan_yuan(-1_234_560), "-1.23456");
+    }
+
+    #[test]
+    fn hundredths_are_shown_without_loss() {
+        assert_eq!(centi(8650), "86.5");
+        assert_eq!(centi(-5), "-0.05");
+        assert_eq!(centi(100), "1");
+    }
+
+    #[test]
+    fn characters_that_cannot_be_seen_are_shown() {
+        assert_eq!(visible("甲学校"), "甲学校");
+        assert_eq!(visible("甲\u{202e}学"), "甲⟨U+202E⟩学");
+        assert_eq!(visible("a\u{0}b\u{200b}"), "a⟨U+0000⟩b⟨U+200B⟩");
+    }
+}

@@ -1,0 +1,305 @@
+//! `record`, `adopt`, `erase`: commands in, receipts or refusals out.
+
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use weituo_events::payload::{DisclosureErased, RulebookAdopted};
+use weituo_events::{Command, CommandActor, EventType, OrganisationId, Refusal, Role};
+use weituo_projections::Rulebook;
+use weituo_proof::{CommandId, Effective, StreamName};
+
+use super::Desk;
+use super::output::{Failure, chain};
+use super::words::words;
+use crate::ledger::SubmitError;
+use crate::recorder::{RecordError, Recorder, Recording};
+
+/// Longest line that is read, in bytes: an entry has at most 65,535, and JSON escapes can make a command longer.
+const MAX_LINE_BYTES: u64 = 1 << 20;
+
+/// Exit code when a command was refused.
+const REFUSED: u8 = 3;
+
+/// Records every line of a file or of standard input, in order.
+pub(super) async fn record(desk: &Desk<'_>, file: &str) -> Result<u8, Failure> {
+    let mut input = open(file)?;
+    let recorder = desk.recorder().await?;
+    let outcome = record_lines(desk, &recorder, &mut input, &mut |result| println!("{result}")).await;
+    stop(&recorder).await?;
+    let counts = outcome?;
+    if std::io::stderr().is_terminal() {
+        let summary: [(&str, &dyn ToString); 2] = [("accepted", &counts.accepted), ("refused", &counts.refused)];
+        eprintln!("{}", words(desk.voice.language, "record-done", &summary));
+    }
+    Ok(if counts.refused == 0 { 0 } else { REFUSED })
+}
+
+fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
+    if file == "-" {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let opened = std::fs::File::open(file).map_err(|error| {
+        Failure::could_not_run("file", format!("无法打开 {file}:{error}"), format!("cannot open {file}: {error}"))
+    })?;
+    Ok(Box::new(BufReader::new(opened)))
+}
+
+/// How many commands of an input were recorded and refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+}
+
+/// Records every line of `input`, in order, and gives each result to `out`.
+pub(super) async fn record_lines(
+    desk: &Desk<'_>,
+    recorder: &Recorder,
+    input: &mut dyn BufRead,
+    out: &mut dyn FnMut(Value),
+) -> Result<Counts, Failure> {
+    let bar = desk.voice.progress(0, "progress-record");
+    let mut counts = Counts::default();
+    let mut line_number = 0_u64;
+    loop {
+        let Some(line) = next_line(input).map_err(|error| Failure::from_error("input", &error))? else { break };
+        line_number += 1;
+        let command = match line {
+            Line::Text(text) if text.trim().is_empty() => continue,
+            Line::Text(text) => Command::parse(&text),
+            Line::Refused(refusal) => Err(refusal),
+        };
+        let result = match command {
+            Ok(command) => recorder.record(&command).await.map(|recording| (command, recording)),
+            Err(refusal) => Err(RecordError::Refused(refusal)),
+        };
+        match result {
+            Ok((command, recording)) => {
+                counts.accepted += 1;
+                out(accepted(&command, &recording));
+            }
+            Err(error) => match refusal_of(&error) {
+                Some(refusal) => {
+                    counts.refused += 1;
+                    out(json!({ "refused": { "line": line_number, "code": refusal.code, "kind": refusal.kind,
+                        "reason": refusal.reason } }));
+                }
+                None => return Err(could_not_record(line_number, &error)),
+            },
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(counts)
+}
+
+enum Line {
+    Text(String),
+    Refused(Refusal),
+}
+
+/// Reads one line; a line that is too long or not UTF-8 is refused alone, and reading goes on after it.
+fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Line>> {
+    let mut bytes = Vec::new();
+    if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.len() as u64 == MAX_LINE_BYTES && bytes.last() != Some(&b'\n') {
+        loop {
+            let buffered = input.fill_buf()?;
+            let end = buffered.iter().position(|&byte| byte == b'\n');
+            let used = end.map_or(buffered.len(), |at| at + 1);
+            let finished = end.is_some() || buffered.is_empty();
+            input.consume(used);
+            if finished {
+                break;
+            }
+        }
+        return Ok(Some(Line::Refused(Refusal::invalid(
+            "line-too-long",
+            format!("该行超过 {MAX_LINE_BYTES} 字节;一条记录最多 65,535 字节"),
+            format!("the line has more than {MAX_LINE_BYTES} bytes; an entry has at most 65,535"),
+        ))));
+    }
+    Ok(Some(String::from_utf8(bytes).map_or_else(
+        |error| {
+            let at = error.utf8_error().valid_up_to();
+            Line::Refused(Refusal::invalid(
+                "line-not-utf8",
+                format!("该行第 {at} 字节起不是 UTF-8"),
+                format!("the line is not UTF-8 from byte {at} on"),
+            ))
+        },
+        Line::Text,
+    )))
+}
+
+/// Returns the refusal that an error tells, where it is one.
+fn refusal_of(error: &RecordError) -> Option<Refusal> {
+    match error {
+        RecordError::Refused(refusal) | RecordError::Ledger(SubmitError::Claim(refusal)) => Some(refusal.clone()),
+        RecordError::Ledger(SubmitError::Reused { leaf_index }) => Some(Refusal::contradicts(
+            "command-reused",
+            format!("该命令编号已用于序号 {leaf_index} 的另一内容;请使用新的 UUID"),
+            format!("this command id already recorded something else at leaf {leaf_index}; use a new UUID"),
+        )),
+        RecordError::Ledger(SubmitError::Invalid(error)) => Some(Refusal::invalid(
+            "entry-invalid",
+            format!("无法形成存证记录:{}", chain(error)),
+            format!("this makes no entry: {}", chain(error)),
+        )),
+        RecordError::Conflict { stream } => Some(Refusal::contradicts(
+            "stream-moved",
+            format!("{stream} 正被他人连续修改;请用同一编号重试"),
+            format!("{stream} kept changing; repeat the command with the same id"),
+        )),
+        _ => None,
+    }
+}
+
+fn could_not_record(line: u64, error: &RecordError) -> Failure {
+    let chain = chain(error);
+    Failure::could_not_run(
+        "not-recorded",
+        format!("第 {line} 行未能记录,其后各行未处理:{chain}"),
+        format!("line {line} could not be recorded, and what follows it was not tried: {chain}"),
+    )
+}
+
+fn accepted(command: &Command, recording: &Recording) -> Value {
+    let receipt = &recording.accepted.receipt;
+    json!({ "ok": {
+        "command": command.command,
+        "do": command.r#do,
+        "stream": command.stream,
+        "sequence": recording.accepted.position.sequence,
+        "leaf_index": receipt.leaf_index,
+        "leaf_hash": receipt.leaf_hash,
+        "recorded_at": recording.accepted.position.recorded_at,
+        "repeated": recording.accepted.repeated,
+        "irregularities": recording.irregularities,
+        "receipt": receipt.to_text(),
+    } })
+}
+
+/// Stops the ledger cleanly: the index is committed and the anchor exact.
+pub(super) async fn stop(recorder: &Recorder) -> Result<(), Failure> {
+    recorder.ledger().stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))
+}
+
+/// Adopts a rulebook file.
+pub(super) async fn adopt(
+    desk: &Desk<'_>,
+    file: &Path,
+    by: &OrganisationId,
+    effective: Option<&str>,
+    command: Option<&str>,
+) -> Result<u8, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let file = file.display();
+        Failure::could_not_run("file", format!("无法读取 {file}:{error}"), format!("cannot read {file}: {error}"))
+    })?;
+    let command = adoption(&text, by, effective, command)?;
+    let recorder = desk.recorder().await?;
+    one(desk, &recorder, &command).await
+}
+
+/// Returns the command that adopts a rulebook's text.
+pub(super) fn adoption(
+    text: &str,
+    by: &OrganisationId,
+    effective: Option<&str>,
+    command: Option<&str>,
+) -> Result<Command, Failure> {
+    let rulebook = Rulebook::parse(text).map_err(|error| {
+        Failure::could_not_run(
+            "rulebook",
+            format!("规则依据不可用:{}", chain(&error)),
+            format!("the rulebook cannot be used: {}", chain(&error)),
+        )
+    })?;
+    let payload = RulebookAdopted {
+        digest: None,
+        paper: weituo_events::payload::Paper::default(),
+        text: text.to_owned(),
+        version: rulebook.version,
+    };
+    let stream = format!("rulebook/{}", rulebook.id);
+    compose(EventType::RulebookAdopted, &stream, by.clone(), Role::Bureau, effective, command, &payload)
+}
+
+/// Erases one disclosure.
+pub(super) async fn erase(
+    desk: &Desk<'_>,
+    leaf_index: u64,
+    digest: &str,
+    grounds: &str,
+    by: Option<&OrganisationId>,
+) -> Result<u8, Failure> {
+    let (organisation, role) = match by {
+        Some(by) => (by.clone(), Role::Bureau),
+        None => (operator(), Role::Operator),
+    };
+    let payload = DisclosureErased { digest: digest.to_owned(), grounds: grounds.to_owned(), leaf_index };
+    let kind = EventType::DisclosureErased;
+    let command = compose(kind, "log/main", organisation, role, None, None, &payload)?;
+    let recorder = desk.recorder().await?;
+    one(desk, &recorder, &command).await
+}
+
+/// The ledger itself, as an actor.
+fn operator() -> OrganisationId {
+    OrganisationId::new("log").expect("`log` is an organisation id")
+}
+
+fn compose(
+    event_type: EventType,
+    stream: &str,
+    organisation: OrganisationId,
+    role: Role,
+    effective: Option<&str>,
+    command: Option<&str>,
+    payload: &impl serde::Serialize,
+) -> Result<Command, Failure> {
+    let unusable = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::could_not_run("argument", format!("{what} 不可用:{error}"), format!("{what} cannot be used: {error}"))
+    };
+    let stream: StreamName = stream.parse().map_err(|error| unusable(stream, &error))?;
+    let effective: Effective = match effective {
+        Some(text) => text.parse().map_err(|error| unusable("--effective", &error))?,
+        None => crate::today().to_string().parse().map_err(|error| unusable("--effective", &error))?,
+    };
+    let command: CommandId = match command {
+        Some(text) => text.parse().map_err(|error| unusable("--command", &error))?,
+        None => crate::fresh_command_id(),
+    };
+    let payload = serde_json::value::to_raw_value(payload).map_err(|error| unusable("payload", &error))?;
+    Ok(Command {
+        actor: CommandActor { organisation, person: None, role },
+        as_found: false,
+        command,
+        confidential: false,
+        r#do: event_type.command().to_owned(),
+        effective,
+        payload,
+        seen: None,
+        stream,
+    })
+}
+
+/// Records one command that the command line made itself.
+async fn one(desk: &Desk<'_>, recorder: &Recorder, command: &Command) -> Result<u8, Failure> {
+    let result = recorder.record(command).await;
+    stop(recorder).await?;
+    match result {
+        Ok(recording) => {
+            desk.voice.line(accepted(command, &recording).to_string());
+            Ok(0)
+        }
+        Err(error) => match refusal_of(&error) {
+            Some(refusal) => Err(Failure { code: refusal.code, text: refusal.reason, exit: REFUSED }),
+            None => Err(could_not_record(1, &error)),
+        },
+    }
+}

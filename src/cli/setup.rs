@@ -1,0 +1,85 @@
+//! `init`, `recover`, `rebuild`: what an operator does.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use weituo_events::OrganisationId;
+
+use super::Desk;
+use super::output::Failure;
+use super::words::words;
+use crate::follower::{FollowError, Follower};
+use crate::ledger::{InitOptions, Ledger};
+
+/// Creates a ledger.
+pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationId]) -> Result<u8, Failure> {
+    let origin = origin.parse().map_err(|error| Failure::from_error("origin", &error))?;
+    let url = desk.url()?;
+    if let crate::store::LedgerUrl::Sqlite(path) = &url
+        && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let folder = folder.display();
+            Failure::could_not_run(
+                "folder",
+                format!("无法建立 {folder}:{error}"),
+                format!("cannot create {folder}: {error}"),
+            )
+        })?;
+    }
+    let options = InitOptions::new(origin, bureaus.to_vec());
+    let ledger = Ledger::init(&url, options, desk.options(false))
+        .await
+        .map_err(|error| Failure::from_error("init", &error))?;
+    let key = ledger.key_file().display().to_string();
+    let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
+    ledger.stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))?;
+    if desk.voice.json {
+        desk.voice.document(&json!({ "origin": origin, "key_file": key, "verifier_key": verifier }));
+    } else {
+        let language = desk.voice.language;
+        desk.voice.line(words(language, "init-done", &[("origin", &origin)]));
+        desk.voice.line(words(language, "init-key", &[("path", &key)]));
+        desk.voice.line(words(language, "init-verifier", &[("key", &verifier)]));
+    }
+    Ok(0)
+}
+
+/// Puts back what a backup holds beyond the database, up to the anchored root.
+pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> {
+    let recovered = crate::ledger::recover(&desk.url()?, from, desk.options(false))
+        .await
+        .map_err(|error| Failure::from_error("recover", &error))?;
+    if desk.voice.json {
+        desk.voice.document(&json!({ "recovered": recovered.appended, "size": recovered.size }));
+    } else if recovered.appended == 0 {
+        desk.voice.line(desk.voice.word("recover-nothing"));
+    } else {
+        let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.appended), ("size", &recovered.size)];
+        desk.voice.line(words(desk.voice.language, "recover-done", &counts));
+    }
+    Ok(0)
+}
+
+/// Rebuilds one projection, or all.
+pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result<u8, Failure> {
+    let store = crate::store::open(&desk.url()?, crate::store::StoreOptions::default(), false)
+        .await
+        .map_err(|error| Failure::from_error("store-open", &error))?;
+    let total = store.head().await.map_err(|error| Failure::from_error("store-read", &error))?;
+    let bar = desk.voice.progress(total.map_or(0, |head| head.size), "progress-projections");
+    let follower = Follower::new(Arc::clone(&store));
+    let rebuilt = follower.rebuild(projection, |done| bar.set_position(done)).await;
+    bar.finish_and_clear();
+    let size = rebuilt.map_err(|error| match &error {
+        FollowError::UnknownProjection(_) => Failure::not_found(format!("没有这个投影:{error}"), error.to_string()),
+        _ => Failure::from_error("rebuild", &error),
+    })?;
+    store.close().await;
+    if desk.voice.json {
+        desk.voice.document(&json!({ "size": size }));
+    } else {
+        desk.voice.line(words(desk.voice.language, "rebuild-done", &[("size", &size)]));
+    }
+    Ok(0)
+}

@@ -1,0 +1,237 @@
+//! From a command to a receipt: loads what the decision needs, decides through cqrs-es, seals, submits.
+//!
+//! Invariants: one command makes one event or a refusal; a refusal decided on a cached state is decided again on a
+//! fresh load before it is answered; a command id that is already in the log is answered with its first receipt.
+//! Absent: rules (weituo-projections and the deciding modules), the commit (`ledger`).
+//! Source: design.md, The append path; format.md, Append protocol.
+
+mod aggregate;
+mod context;
+mod session;
+mod streams;
+
+use std::sync::Arc;
+
+use weituo_events::{Act, Category, Command, Refusal, same_content};
+use weituo_projections::{Irregularity, StreamState};
+use weituo_proof::{CommandId, Entry, EntryError, Hash, StreamName};
+
+use crate::follower::FollowError;
+use crate::ledger::{Accepted, Ledger, LedgerError, SubmitError};
+use crate::store::{EntryRow, StoreError};
+use aggregate::{Agreement, Kind, Log, Organisation, Rulebook};
+use session::{Answer, Session};
+use streams::Streams;
+
+/// What a recorded command gives back.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Its receipt, and whether the id was in the log before.
+    pub accepted: Accepted,
+    /// Irregularities that this entry gave rise to, as the pinned rulebook sees it.
+    pub irregularities: Vec<Irregularity>,
+}
+
+/// Why a command was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It was refused; nothing was written.
+    #[error("refused")]
+    Refused(#[source] Refusal),
+    /// Others kept changing the stream; the command may be repeated.
+    #[error("stream {stream} kept changing while this was decided; repeat the command with the same id")]
+    Conflict {
+        /// The stream.
+        stream: StreamName,
+    },
+    /// The ledger did not take it.
+    #[error("the command was not recorded")]
+    Ledger(#[source] SubmitError),
+    /// What the decision needs could not be read.
+    #[error("the stream {stream} could not be read")]
+    Read {
+        /// The stream.
+        stream: StreamName,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+}
+
+/// Why a stream or an entry could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// cqrs-es's reader.
+    #[error("the events could not be read")]
+    Events(#[from] cqrs_es::persist::PersistenceError),
+    /// What is stored is not an entry of ours.
+    #[error("an entry is damaged: run `weituo verify`")]
+    Entry(#[from] EntryError),
+    /// The event is unknown.
+    #[error("an entry is not understood: use a newer `weituo`")]
+    Event(#[from] FollowError),
+    /// What is stored lacks its place in the log.
+    #[error("an event lacks its leaf index or hash: run `weituo verify`")]
+    Place,
+}
+
+/// Records commands in one ledger.
+#[derive(Debug)]
+pub struct Recorder {
+    ledger: Ledger,
+    streams: Streams,
+}
+
+impl Recorder {
+    /// Returns a recorder over an open ledger.
+    pub fn new(ledger: Ledger) -> Self {
+        let streams = Streams::new(ledger.clone());
+        Self { ledger, streams }
+    }
+
+    /// Returns the ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Records one command and waits for its receipt.
+    ///
+    /// # Errors
+    /// [`RecordError`]; nothing was written, unless the ledger could not say (the command may then be repeated).
+    pub async fn record(&self, command: &Command) -> Result<Recording, RecordError> {
+        match Category::of(&command.stream) {
+            Some(Category::Agreement) => self.record_in::<Agreement>(command).await,
+            Some(Category::Organisation) => self.record_in::<Organisation>(command).await,
+            Some(Category::Rulebook) => self.record_in::<Rulebook>(command).await,
+            Some(Category::Log) => self.record_in::<Log>(command).await,
+            None => Err(RecordError::Refused(Refusal::invalid(
+                "stream-kind",
+                format!("流 {} 的类别未知;可用 agreement/、organisation/、rulebook/", command.stream),
+                format!("{} is a stream of no known kind; use agreement/, organisation/ or rulebook/", command.stream),
+            ))),
+        }
+    }
+
+    async fn record_in<K: Kind>(&self, command: &Command) -> Result<Recording, RecordError> {
+        let stream = &command.stream;
+        let _turn = self.streams.turn(stream).await;
+        let first = self.attempt::<K>(command, false).await?;
+        let answer = match first {
+            Answer::Accepted(recording) => return Ok(*recording),
+            Answer::Refused { cached: false, refusal } => Answer::Refused { cached: false, refusal },
+            Answer::Refused { .. } | Answer::Moved => self.attempt::<K>(command, true).await?,
+        };
+        match answer {
+            Answer::Accepted(recording) => Ok(*recording),
+            Answer::Refused { refusal, .. } => self.refused(command, refusal).await,
+            Answer::Moved => Err(RecordError::Conflict { stream: stream.clone() }),
+        }
+    }
+
+    /// Decides on the state at hand, or on a fresh one, and submits.
+    async fn attempt<K: Kind>(&self, command: &Command, fresh: bool) -> Result<Answer, RecordError> {
+        let stream = &command.stream;
+        let read = |source| RecordError::Read { stream: stream.clone(), source };
+        let loaded = self.streams.load::<K>(stream, fresh).await.map_err(read)?;
+        let refused = |refusal| Answer::Refused { cached: loaded.cached, refusal };
+        let newest = loaded.head.map(|head| head.leaf_hash);
+        let (act, disclosures) = match sealed_act(command, newest) {
+            Ok(sealed) => sealed,
+            Err(refusal) => return Ok(refused(refusal)),
+        };
+        let context = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
+        let erase = context::erased_digests(&act);
+        let before = Arc::clone(&loaded.state);
+        let session = Session::new(&self.ledger, loaded, disclosures, erase);
+        match session.run::<K>(stream, act, context).await {
+            Ok((accepted, act)) => {
+                let after = self.streams.recorded(&accepted, act).await.map_err(read)?;
+                let irregularities = new_irregularities(&before, after.as_deref(), &accepted);
+                Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
+            }
+            Err(session::NotRecorded::Refused(refusal)) => Ok(Answer::Refused { cached: session.was_cached(), refusal }),
+            Err(session::NotRecorded::Submit(SubmitError::Conflict { .. })) => {
+                self.streams.forget(stream);
+                Ok(Answer::Moved)
+            }
+            Err(session::NotRecorded::Submit(SubmitError::Claim(refusal))) => {
+                Ok(Answer::Refused { cached: false, refusal })
+            }
+            Err(session::NotRecorded::Submit(error)) => Err(RecordError::Ledger(error)),
+        }
+    }
+
+    /// Answers a refused command: with its first receipt where the id already recorded the same.
+    async fn refused(&self, command: &Command, refusal: Refusal) -> Result<Recording, RecordError> {
+        let read = |source| RecordError::Read { stream: command.stream.clone(), source };
+        let rows = self
+            .ledger
+            .store()
+            .by_command(&[id_bytes(&command.command)])
+            .await
+            .map_err(|error| read(error.into()))?;
+        let Some(row) = rows.first() else { return Err(RecordError::Refused(refusal)) };
+        if !self.says_the_same(command, row).await.map_err(read)? {
+            let leaf_index = weituo_proof::LeafIndex::new(row.leaf_index);
+            return Err(RecordError::Ledger(SubmitError::Reused { leaf_index }));
+        }
+        let entry = Entry::parse(row.body.as_bytes()).map_err(|error| read(error.into()))?;
+        let receipt = self.ledger.receipt(weituo_proof::LeafIndex::new(row.leaf_index)).await;
+        let receipt = receipt.map_err(|error| RecordError::Ledger(unavailable(error)))?;
+        let position = weituo_proof::Position {
+            prev: entry.prev,
+            recorded_at: entry.recorded_at,
+            sequence: entry.sequence,
+        };
+        let accepted = Accepted { receipt, position, repeated: true };
+        Ok(Recording { accepted, irregularities: Vec::new() })
+    }
+
+    async fn says_the_same(&self, command: &Command, row: &EntryRow) -> Result<bool, ReadError> {
+        let entry = Entry::parse(row.body.as_bytes())?;
+        let Ok((act, disclosures)) = sealed_act(command, None) else { return Ok(false) };
+        let stored = self.ledger.store().disclosures(row.leaf_index..row.leaf_index + 1).await?;
+        let stored: Vec<String> = stored.into_iter().map(|disclosure| disclosure.disclosure).collect();
+        Ok(same_content(&entry, &stored, &act.draft(self.ledger.origin()), &disclosures))
+    }
+}
+
+/// Returns the act that a command asks for, sealed under fresh salts, and its disclosures.
+fn sealed_act(command: &Command, newest: Option<Hash>) -> Result<(Act, Vec<String>), Refusal> {
+    let mut act = command.act(newest)?;
+    let disclosures = command.seal(&mut act, fresh_salt)?;
+    Ok((act, disclosures))
+}
+
+/// Returns 128 random bits from the operating system.
+fn fresh_salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).expect("the operating system gives random bytes, or nothing here is safe");
+    salt
+}
+
+/// Returns the 16 bytes of a command id.
+fn id_bytes(command: &CommandId) -> [u8; 16] {
+    *uuid::Uuid::parse_str(command.as_str()).expect("a command id is a UUID").as_bytes()
+}
+
+fn unavailable(error: LedgerError) -> SubmitError {
+    SubmitError::Unavailable(Arc::new(error))
+}
+
+/// Returns the irregularities that an entry added to a cycle.
+fn new_irregularities(
+    before: &StreamState,
+    after: Option<&StreamState>,
+    accepted: &Accepted,
+) -> Vec<Irregularity> {
+    let (StreamState::Agreement(before), Some(StreamState::Agreement(after))) = (before, after) else {
+        return Vec::new();
+    };
+    let known = before.irregularities.len();
+    let sequence = accepted.position.sequence;
+    after.irregularities.iter().skip(known).filter(|one| one.sequence == Some(sequence)).cloned().collect()
+}
