@@ -67,7 +67,7 @@ pub enum Severity {
     /// It is refused, unless recorded afterwards from paper.
     Refuse,
     /// It is refused in any case: it contradicts the stream. No rulebook says this; a forged log may show it.
-    Contradiction,
+    Impossible,
 }
 
 /// The published text that a rulebook rests on.
@@ -359,7 +359,7 @@ impl Rulebook {
         }
         for rule in &self.rules {
             let strict = rule.severity != Severity::Flag;
-            if rule.severity == Severity::Contradiction
+            if rule.severity == Severity::Impossible
                 || (strict && (rule.local || self.source_kind != SourceKind::Policy))
             {
                 let reason = "only a passage of a policy text may refuse: write severity = \"flag\"";

@@ -1,0 +1,577 @@
+//! What holds in a cycle: one fold over its records as they stand after corrections.
+//!
+//! Invariant: [`Facts::of`] over all records equals [`Facts::take`] record by record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use weituo_events::payload::{
+    ActivityKind, Goal, GoalResult, Grade, ObjectionOutcome, Renews, Response, RulebookPin, Severity,
+    TerminationGrounds,
+};
+use weituo_events::{Event, EventType, OrganisationId, Role};
+use weituo_proof::Effective;
+
+use super::{Record, paper};
+use crate::dates;
+
+/// The term of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// Last day; absent where there is no end.
+    pub end: Option<NaiveDate>,
+    /// First day.
+    pub start: NaiveDate,
+}
+
+impl Term {
+    /// Returns how many years the term has, the last one perhaps shorter; `open_years` where it has no end.
+    pub fn years(&self, open_years: u32) -> u32 {
+        let Some(end) = self.end else { return open_years };
+        (1..=100).find(|year| self.year_start(year + 1) > end).unwrap_or(100)
+    }
+
+    /// Returns the first day of a year of the cycle, from 1.
+    pub fn year_start(&self, year: u32) -> NaiveDate {
+        let months = i32::try_from(year.saturating_sub(1)).unwrap_or(1_200).saturating_mul(12);
+        dates::add_months(self.start, months)
+    }
+}
+
+/// Where something was said: sequence and date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    /// When it took place.
+    pub effective: Effective,
+    /// Sequence of its record.
+    pub sequence: u64,
+}
+
+/// An assessment, review or self-evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// When it took place, and its record.
+    pub at: At,
+    /// Grade given.
+    pub grade: Option<Grade>,
+    /// Results against that year's goals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<GoalResult>,
+    /// Score in hundredths of a point.
+    pub score_centi: Option<i64>,
+}
+
+/// The evaluation of the whole term.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// When it took place, and its record.
+    pub at: At,
+    /// Grade given.
+    pub grade: Grade,
+    /// Satisfaction, apart from the score, in hundredths of a percent.
+    pub satisfaction_centi: Option<i64>,
+    /// What the school gained, in hundredths of a point.
+    pub school_gain_centi: Option<i64>,
+    /// Score in hundredths of a point.
+    pub score_centi: i64,
+    /// What the trustee put in, in hundredths of a point.
+    pub trustee_effort_centi: Option<i64>,
+    /// Veto items.
+    pub vetoes: Vec<String>,
+}
+
+/// One seat of the panel of experts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// True for the convener.
+    pub convener: bool,
+    /// Who employs the expert.
+    pub employer: OrganisationId,
+    /// Id of the expert within the cycle.
+    pub expert: String,
+    /// Sequence of the withdrawal.
+    pub recused: Option<u64>,
+}
+
+/// One matter that has to be put right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matter {
+    /// Sequence of the acceptance.
+    pub accepted: Option<At>,
+    /// Day by which it is to be put right, where the order says one.
+    pub due_on: Option<NaiveDate>,
+    /// The party ordered to act.
+    pub of: Option<OrganisationId>,
+    /// The order.
+    pub ordered: Option<At>,
+    /// The report.
+    pub reported: Option<At>,
+}
+
+/// One objection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objection {
+    /// The record objected to.
+    pub entry: u64,
+    /// When it was filed, and its record.
+    pub filed: At,
+    /// The organisation that filed it.
+    pub filed_by: String,
+    /// How it ended.
+    pub outcome: Option<ObjectionOutcome>,
+    /// Its resolution.
+    pub resolved: Option<At>,
+}
+
+/// The other side's word on a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// The organisation.
+    pub by: String,
+    /// The record.
+    pub entry: u64,
+    /// What it says.
+    pub response: Response,
+    /// Sequence of its own record.
+    pub sequence: u64,
+}
+
+/// A commendation, praise or prize.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Honour {
+    /// When it was given, and its record.
+    pub at: At,
+    /// Document number.
+    pub document: Option<String>,
+    /// Which of the three.
+    pub kind: EventType,
+    /// Who is honoured.
+    pub recipient: OrganisationId,
+}
+
+/// The end of an entrustment before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Termination {
+    /// When, and its record.
+    pub at: At,
+    /// Why.
+    pub grounds: TerminationGrounds,
+}
+
+/// An auditor's finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFinding {
+    /// When, and its record.
+    pub at: At,
+    /// What it concerns, as a code.
+    pub code: String,
+    /// How grave.
+    pub severity: Severity,
+}
+
+/// An exception to a rule that holds in principle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExceptionFact {
+    /// Who approved it; absent means nobody.
+    pub approved_by: Option<OrganisationId>,
+}
+
+/// Sums of money, in fen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Accepted for payment.
+    pub accepted_fen: i64,
+    /// Put into budgets.
+    pub budgeted_fen: i64,
+    /// Paid.
+    pub paid_fen: i64,
+    /// Given as prizes.
+    pub prizes_fen: i64,
+    /// Recovered.
+    pub recovered_fen: i64,
+    /// Settled, by the last settlement.
+    pub settled_fen: Option<i64>,
+}
+
+/// What holds in a cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What the other side said of records.
+    pub acknowledgements: Vec<Acknowledgement>,
+    /// How many activities of each kind.
+    pub activities: BTreeMap<ActivityKind, u32>,
+    /// Yearly assessments (分年评估) by year.
+    pub assessments: BTreeMap<u32, Judgement>,
+    /// Auditors' findings.
+    pub audit_findings: Vec<AuditFinding>,
+    /// The bureau that opened the cycle.
+    pub bureau: Option<String>,
+    /// Its closing.
+    pub closed: Option<At>,
+    /// Consents, oldest first.
+    pub consents: Vec<At>,
+    /// The designation of the parties: school and trustee.
+    pub designated: Option<(OrganisationId, OrganisationId)>,
+    /// Duties delegated.
+    pub delegated: Vec<String>,
+    /// The end-of-term evaluation.
+    pub evaluation: Option<Evaluation>,
+    /// The exception that the agreement was signed under.
+    pub exception: Option<ExceptionFact>,
+    /// Price over the whole term, in fen.
+    pub fee_fen: Option<i64>,
+    /// Fields to be improved.
+    pub fields: Vec<String>,
+    /// Form of the arrangement.
+    pub form: Option<String>,
+    /// Goals by year.
+    pub goals: BTreeMap<u32, Vec<Goal>>,
+    /// Which roles have completed the handover.
+    pub handed_over_by: BTreeSet<String>,
+    /// Commendations, praise and prizes.
+    pub honours: Vec<Honour>,
+    /// The lead school.
+    pub lead: Option<OrganisationId>,
+    /// Rectification matters by id.
+    pub matters: BTreeMap<String, Matter>,
+    /// The members.
+    pub members: BTreeSet<OrganisationId>,
+    /// The mid-term review.
+    pub mid_term: Option<Judgement>,
+    /// Money.
+    pub money: Money,
+    /// Name of the group.
+    pub name: Option<String>,
+    /// Objections, oldest first.
+    pub objections: Vec<Objection>,
+    /// The panel of experts, as convened last.
+    pub panel: Vec<Seat>,
+    /// The plan: submitted, accredited.
+    pub plan_accredited: Option<Judgement>,
+    /// Submissions of the plan.
+    pub plans: Vec<At>,
+    /// Publication of the result: first and last day.
+    pub publicised: Option<(NaiveDate, NaiveDate)>,
+    /// Refusals of consent, oldest first.
+    pub refusals: Vec<At>,
+    /// Whether another round follows.
+    pub renewal: Option<bool>,
+    /// The cycle that this one renews.
+    pub renews: Option<Renews>,
+    /// The rulebook pinned.
+    pub rulebook: Option<RulebookPin>,
+    /// The entrusted school.
+    pub school: Option<OrganisationId>,
+    /// Self-evaluations by role.
+    pub self_evaluations: BTreeMap<String, Judgement>,
+    /// The signing of the agreement, or the approval of the group.
+    pub signed: Option<At>,
+    /// Yearly supervisions (年度督导及考核) by year.
+    pub supervisions: BTreeMap<u32, Judgement>,
+    /// The term.
+    pub term: Option<Term>,
+    /// The end before its time.
+    pub termination: Option<Termination>,
+    /// The trustee.
+    pub trustee: Option<OrganisationId>,
+}
+
+impl Facts {
+    /// Returns what holds after these records.
+    pub fn of(records: &[Record]) -> Self {
+        let mut facts = Self::default();
+        for record in records {
+            facts.take(record);
+        }
+        facts
+    }
+
+    /// Returns true once the agreement is signed or the group approved.
+    pub fn is_signed(&self) -> bool {
+        self.signed.is_some()
+    }
+
+    /// Returns true when the last word on consent is consent.
+    pub fn has_consent(&self) -> bool {
+        self.consents.last().map(|at| at.sequence) > self.refusals.last().map(|at| at.sequence)
+    }
+
+    /// Returns the round: 1, or what the agreement says.
+    pub fn round(&self) -> u32 {
+        self.renews.as_ref().map_or(1, |renews| renews.round)
+    }
+
+    /// Returns the matters that were ordered to be put right and are not accepted yet, by id.
+    pub fn open_matters(&self) -> impl Iterator<Item = (&String, &Matter)> {
+        self.matters.iter().filter(|(_, matter)| matter.ordered.is_some() && matter.accepted.is_none())
+    }
+
+    /// Returns the objections that are not decided yet.
+    pub fn open_objections(&self) -> impl Iterator<Item = &Objection> {
+        self.objections.iter().filter(|objection| objection.resolved.is_none())
+    }
+
+    /// Returns the seats of those who did not withdraw.
+    pub fn seated(&self) -> impl Iterator<Item = &Seat> {
+        self.panel.iter().filter(|seat| seat.recused.is_none())
+    }
+
+    /// Returns what an organisation is in this cycle, if it is a party.
+    pub fn party_role(&self, organisation: &str) -> Option<Role> {
+        let is = |party: &Option<OrganisationId>| party.as_ref().is_some_and(|id| id.as_str() == organisation);
+        if is(&self.trustee) {
+            Some(Role::Trustee)
+        } else if is(&self.school) {
+            Some(Role::School)
+        } else if is(&self.lead) {
+            Some(Role::Lead)
+        } else {
+            self.members.iter().any(|id| id.as_str() == organisation).then_some(Role::Member)
+        }
+    }
+
+    /// Returns the last day of the term as it turned out: the agreed one, or the day the entrustment was ended.
+    pub fn ended_on(&self) -> Option<NaiveDate> {
+        let agreed = self.term.and_then(|term| term.end);
+        let cut = self.termination.as_ref().map(|ended| dates::latest(&ended.at.effective));
+        match (agreed, cut) {
+            (Some(agreed), Some(cut)) => Some(agreed.min(cut)),
+            (agreed, cut) => agreed.or(cut),
+        }
+    }
+
+    /// Takes in the stream's next record.
+    pub fn take(&mut self, record: &Record) {
+        if self.bureau.is_none() && record.role == Role::Bureau.code() {
+            self.bureau = Some(record.by.clone());
+        }
+        self.take_opening(record);
+        self.take_course(record);
+        self.take_money(record);
+        self.take_ending(record);
+    }
+
+    fn take_opening(&mut self, record: &Record) {
+        let at = || At { effective: record.effective.clone(), sequence: record.sequence };
+        if let Some(pin) = super::pinned_by(&record.event)
+            && !self.is_signed()
+        {
+            self.rulebook = Some(pin.clone());
+        }
+        match &record.event {
+            Event::PartiesDesignated(payload) => {
+                self.designated = Some((payload.school.clone(), payload.trustee.clone()));
+                if !self.is_signed() {
+                    self.school = Some(payload.school.clone());
+                    self.trustee = Some(payload.trustee.clone());
+                }
+            }
+            Event::ConsentGranted(_) => self.consents.push(at()),
+            Event::ConsentRefused(_) => self.refusals.push(at()),
+            Event::AgreementSigned(payload) if !self.is_signed() => {
+                self.signed = Some(at());
+                self.school = Some(payload.school.clone());
+                self.trustee = Some(payload.trustee.clone());
+                self.renews.clone_from(&payload.renews);
+                self.form.clone_from(&payload.form);
+                self.fields.clone_from(&payload.fields);
+                self.delegated.clone_from(&payload.delegated);
+                self.fee_fen = payload.fee_fen;
+                self.exception = payload
+                    .exception
+                    .as_ref()
+                    .map(|exception| ExceptionFact { approved_by: exception.approved_by.clone() });
+                let end = payload.term_months.map(|months| dates::term_end(payload.term_start, months));
+                self.term = Some(Term { end, start: payload.term_start });
+            }
+            Event::AgreementAmended(payload) => {
+                self.fee_fen = payload.fee_fen.or(self.fee_fen);
+                if let Some(fields) = &payload.fields {
+                    self.fields.clone_from(fields);
+                }
+                if payload.form.is_some() {
+                    self.form.clone_from(&payload.form);
+                }
+                if let (Some(term), Some(end)) = (&mut self.term, payload.term_end) {
+                    term.end = Some(end);
+                }
+            }
+            Event::GroupApproved(payload) if !self.is_signed() => {
+                self.signed = Some(at());
+                self.name = Some(payload.name.clone());
+                self.form.clone_from(&payload.form);
+                self.lead = Some(payload.lead.clone());
+                self.members.extend(payload.members.iter().cloned());
+                let start = payload.term_start.unwrap_or_else(|| dates::earliest(&record.effective));
+                let end = payload.term_months.map(|months| dates::term_end(start, months));
+                self.term = Some(Term { end, start });
+            }
+            Event::PartyAdmitted(payload) => {
+                self.members.insert(payload.organisation.clone());
+            }
+            Event::PartyExited(payload) => {
+                self.members.remove(&payload.organisation);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_course(&mut self, record: &Record) {
+        let at = || At { effective: record.effective.clone(), sequence: record.sequence };
+        let judged = |grade, score_centi, results: &[GoalResult]| Judgement {
+            at: at(),
+            grade,
+            results: results.to_vec(),
+            score_centi,
+        };
+        match &record.event {
+            Event::PlanSubmitted(_) => self.plans.push(at()),
+            Event::PlanAccredited(payload) => {
+                self.plan_accredited = Some(judged(payload.grade, payload.score_centi, &[]));
+            }
+            Event::AnnualGoalsSet(payload) => {
+                self.goals.entry(payload.year).or_insert_with(|| payload.goals.clone());
+            }
+            Event::AnnualAssessmentRecorded(payload) => {
+                let judgement = judged(payload.grade, Some(payload.score_centi), &payload.results);
+                self.assessments.entry(payload.year).or_insert(judgement);
+            }
+            Event::AnnualSupervisionRecorded(payload) => {
+                let judgement = judged(payload.grade, payload.score_centi, &[]);
+                self.supervisions.entry(payload.year).or_insert(judgement);
+            }
+            Event::MidTermReviewRecorded(payload) => {
+                self.mid_term.get_or_insert(judged(payload.grade, payload.score_centi, &[]));
+            }
+            Event::ActivityRecorded(payload) => {
+                *self.activities.entry(payload.kind).or_insert(0) += 1;
+            }
+            Event::RecordAcknowledged(payload) => self.acknowledgements.push(Acknowledgement {
+                by: record.by.clone(),
+                entry: payload.entry.sequence,
+                response: payload.response,
+                sequence: record.sequence,
+            }),
+            Event::RectificationOrdered(payload) => {
+                let matter = self.matter(&payload.matter);
+                if matter.ordered.is_none() {
+                    matter.ordered = Some(at());
+                    matter.due_on = payload.due_on;
+                    matter.of.clone_from(&payload.of);
+                }
+            }
+            Event::RectificationReported(payload) => {
+                self.matter(&payload.matter).reported.get_or_insert_with(at);
+            }
+            Event::RectificationAccepted(payload) => {
+                self.matter(&payload.matter).accepted.get_or_insert_with(at);
+            }
+            Event::ObjectionFiled(payload) => self.objections.push(Objection {
+                entry: payload.entry.sequence,
+                filed: at(),
+                filed_by: record.by.clone(),
+                outcome: None,
+                resolved: None,
+            }),
+            Event::ObjectionResolved(payload) => {
+                let named = payload.objection.sequence;
+                if let Some(objection) = self.objections.iter_mut().find(|found| found.filed.sequence == named)
+                    && objection.resolved.is_none()
+                {
+                    objection.outcome = Some(payload.outcome);
+                    objection.resolved = Some(at());
+                }
+            }
+            Event::AuditFindingRecorded(payload) => self.audit_findings.push(AuditFinding {
+                at: at(),
+                code: payload.code.clone(),
+                severity: payload.severity,
+            }),
+            _ => {}
+        }
+    }
+
+    fn matter(&mut self, id: &str) -> &mut Matter {
+        let none = Matter { accepted: None, due_on: None, of: None, ordered: None, reported: None };
+        self.matters.entry(id.to_owned()).or_insert(none)
+    }
+
+    fn take_money(&mut self, record: &Record) {
+        let money = &mut self.money;
+        let add = |sum: &mut i64, amount: i64| *sum = sum.saturating_add(amount);
+        match &record.event {
+            Event::FundsBudgeted(payload) => add(&mut money.budgeted_fen, payload.amount_fen),
+            Event::ServiceAccepted(payload) => add(&mut money.accepted_fen, payload.amount_fen),
+            Event::FundsDisbursed(payload) => add(&mut money.paid_fen, payload.amount_fen),
+            Event::FundsRecovered(payload) => add(&mut money.recovered_fen, payload.amount_fen),
+            Event::PrizeAwarded(payload) => add(&mut money.prizes_fen, payload.amount_fen),
+            Event::FundsSettled(payload) => money.settled_fen = Some(payload.amount_fen),
+            _ => {}
+        }
+    }
+
+    fn take_ending(&mut self, record: &Record) {
+        let at = || At { effective: record.effective.clone(), sequence: record.sequence };
+        match &record.event {
+            Event::SelfEvaluationSubmitted(payload) => {
+                let (grade, score_centi) = (payload.grade, payload.score_centi);
+                let judgement = Judgement { at: at(), grade, results: Vec::new(), score_centi };
+                self.self_evaluations.entry(record.role.clone()).or_insert(judgement);
+            }
+            Event::PanelConvened(payload) => {
+                self.panel = payload
+                    .members
+                    .iter()
+                    .map(|member| Seat {
+                        convener: member.convener,
+                        employer: member.employer.clone(),
+                        expert: member.expert.clone(),
+                        recused: None,
+                    })
+                    .collect();
+            }
+            Event::RecusalDeclared(payload) => {
+                for seat in self.panel.iter_mut().filter(|seat| seat.expert == payload.expert) {
+                    seat.recused.get_or_insert(record.sequence);
+                }
+            }
+            Event::EndOfTermEvaluationRecorded(payload) if self.evaluation.is_none() => {
+                self.evaluation = Some(Evaluation {
+                    at: at(),
+                    grade: payload.grade,
+                    satisfaction_centi: payload.satisfaction_centi,
+                    school_gain_centi: payload.school_gain_centi,
+                    score_centi: payload.score_centi,
+                    trustee_effort_centi: payload.trustee_effort_centi,
+                    vetoes: payload.vetoes.clone(),
+                });
+            }
+            Event::ResultPublicised(payload) => self.publicised = Some((payload.from, payload.until)),
+            Event::CommendationAwarded(payload) | Event::PraiseCirculated(payload) => {
+                self.honour(record, &payload.recipient);
+            }
+            Event::PrizeAwarded(payload) => self.honour(record, &payload.recipient),
+            Event::AgreementTerminated(payload) if self.termination.is_none() => {
+                self.termination = Some(Termination { at: at(), grounds: payload.grounds });
+            }
+            Event::RenewalDecided(payload) => self.renewal = Some(payload.renew),
+            Event::HandoverCompleted(_) => {
+                self.handed_over_by.insert(record.role.clone());
+            }
+            Event::CycleClosed(_) => {
+                self.closed.get_or_insert_with(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn honour(&mut self, record: &Record, recipient: &OrganisationId) {
+        self.honours.push(Honour {
+            at: At { effective: record.effective.clone(), sequence: record.sequence },
+            document: paper(&record.event).and_then(|paper| paper.document.clone()),
+            kind: record.event_type(),
+            recipient: recipient.clone(),
+        });
+    }
+}
