@@ -25,7 +25,7 @@ use crate::rules::{self, Breach};
 
 pub use facts::*;
 pub use record::{Correction, Record, paper, pinned_by, year_of};
-pub use state::{CycleState, Standing};
+pub use state::{CycleState, Milestones, Standing};
 
 /// A rule broken, as the pinned rulebook sees it (疑点): a machine suspects, people decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

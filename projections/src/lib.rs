@@ -4,12 +4,25 @@
 //! same rows, in any batches; nothing here knows an arrangement by name.
 //! Absent: a clock, storage, deciding (the application's), words for pages beyond the names of things.
 
+pub mod claims;
 pub mod cycle;
 pub mod dates;
+pub mod irregularities;
+pub mod obligations;
+pub mod organisation;
+pub mod project;
 pub mod rulebook;
 pub mod rules;
+pub mod summary;
+pub mod view;
 
+pub use claims::Claims;
 pub use cycle::{Cycle, CycleState, Facts, Irregularity, Record, Standing};
 pub use dates::Calendar;
+pub use obligations::{Obligation, ObligationStatus, obligations};
+pub use organisation::Organisation;
+pub use project::{Changes, PROJECTIONS, Row, StreamState, changes};
 pub use rulebook::{Rulebook, RulebookError, RulebookStream, Rulebooks, Severity};
-pub use rules::Breach;
+pub use rules::{Breach, breaches};
+pub use summary::{CycleSummary, DocketItem};
+pub use view::{CycleView, DocketView, SchoolView, TrusteeView};

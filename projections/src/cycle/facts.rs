@@ -13,7 +13,7 @@ use weituo_events::payload::{
 use weituo_events::{Event, EventType, OrganisationId, Role};
 use weituo_proof::Effective;
 
-use super::{Record, paper};
+use super::{Milestones, Record, paper};
 use crate::dates;
 
 /// The term of a cycle.
@@ -227,8 +227,8 @@ pub struct Facts {
     pub form: Option<String>,
     /// Goals by year.
     pub goals: BTreeMap<u32, Vec<Goal>>,
-    /// Which roles have completed the handover.
-    pub handed_over_by: BTreeSet<String>,
+    /// The handover, by the role that completed it.
+    pub handed_over_by: BTreeMap<String, At>,
     /// Commendations, praise and prizes.
     pub honours: Vec<Honour>,
     /// The lead school.
@@ -300,6 +300,20 @@ impl Facts {
     /// Returns the round: 1, or what the agreement says.
     pub fn round(&self) -> u32 {
         self.renews.as_ref().map_or(1, |renews| renews.round)
+    }
+
+    /// Returns the dates that the cycle's state depends on.
+    pub fn milestones(&self) -> Milestones {
+        let on = |at: &At| at.effective.clone();
+        Milestones {
+            closed: self.closed.as_ref().map(on),
+            consented: self.consents.last().filter(|_| self.has_consent()).map(on),
+            evaluated: self.evaluation.as_ref().map(|evaluation| on(&evaluation.at)),
+            handing_over: self.handed_over_by.values().map(on).min(),
+            signed: self.signed.as_ref().map(on),
+            term: self.term,
+            terminated: self.termination.as_ref().map(|termination| on(&termination.at)),
+        }
     }
 
     /// Returns the matters that were ordered to be put right and are not accepted yet, by id.
@@ -557,7 +571,7 @@ impl Facts {
             }
             Event::RenewalDecided(payload) => self.renewal = Some(payload.renew),
             Event::HandoverCompleted(_) => {
-                self.handed_over_by.insert(record.role.clone());
+                self.handed_over_by.entry(record.role.clone()).or_insert_with(at);
             }
             Event::CycleClosed(_) => {
                 self.closed.get_or_insert_with(at);

@@ -4,9 +4,10 @@
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use weituo_proof::Language;
+use weituo_proof::{Effective, Language};
 
-use super::Facts;
+use super::{Facts, Term};
+use crate::dates;
 
 /// State of a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,10 +63,53 @@ pub struct Standing {
     pub under_rectification: bool,
 }
 
+/// The dates that a cycle's state depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Milestones {
+    /// Closing.
+    pub closed: Option<Effective>,
+    /// Consent, where it is the last word.
+    pub consented: Option<Effective>,
+    /// End-of-term evaluation.
+    pub evaluated: Option<Effective>,
+    /// First handover by one of the parties.
+    pub handing_over: Option<Effective>,
+    /// Signing of the agreement, or approval of the group.
+    pub signed: Option<Effective>,
+    /// The term.
+    pub term: Option<Term>,
+    /// End before its time.
+    pub terminated: Option<Effective>,
+}
+
+impl Milestones {
+    /// Returns the cycle's state on a day. A date that is not known exactly counts from the first day it can mean.
+    pub fn state(&self, on: NaiveDate) -> CycleState {
+        let reached = |date: &Option<Effective>| date.as_ref().is_some_and(|date| dates::earliest(date) <= on);
+        if reached(&self.closed) {
+            CycleState::Closed
+        } else if reached(&self.terminated) {
+            CycleState::Terminated
+        } else if reached(&self.evaluated) {
+            if reached(&self.handing_over) { CycleState::HandingOver } else { CycleState::Evaluated }
+        } else if reached(&self.signed) {
+            match &self.term {
+                Some(term) if on < term.start => CycleState::Signed,
+                Some(term) if term.end.is_some_and(|end| on > end) => CycleState::Expired,
+                _ => CycleState::Running,
+            }
+        } else if reached(&self.consented) {
+            CycleState::Consented
+        } else {
+            CycleState::Proposed
+        }
+    }
+}
+
 impl Standing {
     /// Returns where the facts leave a cycle on a day.
     pub fn of(facts: &Facts, on: NaiveDate) -> Self {
-        Self { state: state(facts, on), under_rectification: facts.open_matters().next().is_some() }
+        Self { state: facts.milestones().state(on), under_rectification: facts.open_matters().next().is_some() }
     }
 
     /// Returns the standing in words, such as `履约中(整改中)`.
@@ -76,25 +120,5 @@ impl Standing {
             (true, Language::Zh) => format!("{state}(整改中)"),
             (true, Language::En) => format!("{state} (under rectification)"),
         }
-    }
-}
-
-fn state(facts: &Facts, on: NaiveDate) -> CycleState {
-    if facts.closed.is_some() {
-        return CycleState::Closed;
-    }
-    if facts.termination.is_some() {
-        return CycleState::Terminated;
-    }
-    if facts.evaluation.is_some() {
-        let handing_over = !facts.handed_over_by.is_empty();
-        return if handing_over { CycleState::HandingOver } else { CycleState::Evaluated };
-    }
-    match (&facts.term, facts.is_signed()) {
-        (Some(term), true) if on < term.start => CycleState::Signed,
-        (Some(term), true) if term.end.is_some_and(|end| on > end) => CycleState::Expired,
-        (_, true) => CycleState::Running,
-        (_, false) if facts.has_consent() => CycleState::Consented,
-        (_, false) => CycleState::Proposed,
     }
 }

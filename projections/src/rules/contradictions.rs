@@ -101,7 +101,7 @@ fn said_already(cycle: &Cycle, act: &Act) -> Option<Breach> {
         Event::EndOfTermEvaluationRecorded(_) => in_year(facts.evaluation.is_some()),
         Event::AgreementTerminated(_) => in_year(facts.termination.is_some()),
         Event::RenewalDecided(_) => in_year(facts.renewal.is_some()),
-        Event::HandoverCompleted(_) => in_year(facts.handed_over_by.contains(role)),
+        Event::HandoverCompleted(_) => in_year(facts.handed_over_by.contains_key(role)),
         Event::SelfEvaluationSubmitted(_) => in_year(facts.self_evaluations.contains_key(role)),
         Event::PartyAdmitted(payload) => in_year(facts.party_role(payload.organisation.as_str()).is_some()),
         _ => None,
