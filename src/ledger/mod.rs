@@ -1,8 +1,38 @@
-//! The append path.
+//! The append path: from a proposal to a receipt, in one commit.
+//!
+//! One writer task a process takes proposals in, prepares a batch on the head it knows (`prepare`), commits it under the
+//! store's fence, signs the committed head, anchors it and answers (`commit`). Any number of processes share a database;
+//! one that loses the fence follows what the other wrote (`follow`) and prepares again, holding the head's lock.
+//!
+//! Invariants: an accepted proposal is durable, in strict mode anchored too; one tree size has one signed root, ever.
+//! Absent: deciding (the aggregates), projections, HTTP, the terminal.
+//! Source: format.md "Append protocol", "Completeness index"; design.md "The append path".
+
+mod anchor;
+mod answer;
+mod claims;
 mod clock;
+mod commit;
+mod derived;
+mod follow;
+mod guard;
+mod handle;
+mod index;
+mod init;
+mod key;
+mod open;
+mod options;
+mod prepare;
 mod seal;
+mod shared;
 mod tree;
 mod types;
+mod writer;
 
+pub use claims::{ClaimCheck, NoClaims};
 pub use clock::{Clock, SystemClock};
-pub use types::*;
+pub use handle::Ledger;
+pub use options::{InitOptions, Options};
+pub use types::{
+    Accepted, ClockError, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError,
+};

@@ -11,6 +11,17 @@ use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead
 
 use crate::store::StoreError;
 
+/// When a receipt may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Nothing signed leaves before its anchor is durable.
+    #[default]
+    Strict,
+    /// Answers do not wait; the anchor follows at most 50 ms behind, and exactly after a clean stop. A shorter rollback
+    /// is caught only by receipts and witnesses.
+    Guard,
+}
+
 /// One event that a command made, with all that the commit must check.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -69,7 +80,7 @@ impl Accepted {
 }
 
 /// Why a proposal was not recorded.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
     /// The stream has moved since the decision: reload it and decide again.
     #[error("the stream has moved on since the decision was made")]
@@ -88,7 +99,7 @@ pub enum SubmitError {
     },
     /// The act makes no valid entry, such as one of more than 65,535 bytes.
     #[error("the act makes no valid entry")]
-    Invalid(#[source] EntryError),
+    Invalid(#[source] Arc<EntryError>),
     /// A disclosure does not belong to the act.
     #[error("disclosure {digest} opens no sealed value of this act")]
     Disclosure {
@@ -277,9 +288,40 @@ pub enum LedgerError {
         /// What would be right.
         what: String,
     },
+    /// An entry of the log's own could not be recorded.
+    #[error("the log could not record an entry of its own")]
+    Record(#[source] SubmitError),
     /// The ledger was stopped.
     #[error("the ledger has been stopped")]
     Stopped,
+}
+
+impl From<SubmitError> for LedgerError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::ReadOnly(reason) => Self::ReadOnly(reason),
+            SubmitError::Clock(error) => Self::Clock(error),
+            SubmitError::Stopped => Self::Stopped,
+            error => Self::Record(error),
+        }
+    }
+}
+
+impl From<LedgerError> for SubmitError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::ReadOnly(reason) => Self::ReadOnly(reason),
+            LedgerError::Clock(error) => Self::Clock(error),
+            LedgerError::Stopped => Self::Stopped,
+            error => Self::Unavailable(Arc::new(error)),
+        }
+    }
+}
+
+impl From<EntryError> for SubmitError {
+    fn from(error: EntryError) -> Self {
+        Self::Invalid(Arc::new(error))
+    }
 }
 
 impl LedgerError {
@@ -287,8 +329,20 @@ impl LedgerError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Anchor { .. } | Self::Clock(_) => true,
+            Self::Anchor { .. } | Self::Clock(_) | Self::Record(SubmitError::Unavailable(_)) => true,
             _ => false,
+        }
+    }
+}
+
+impl Receipt {
+    /// Returns the receipt in the form that is given away (C2SP tlog-proof).
+    pub fn to_proof(&self) -> weituo_proof::Receipt {
+        weituo_proof::Receipt {
+            entry: self.entry.to_string(),
+            leaf_index: self.leaf_index,
+            inclusion: self.inclusion.clone(),
+            checkpoint: self.checkpoint.text.clone(),
         }
     }
 }

@@ -1,0 +1,285 @@
+//! What a writer knows by having followed the log: stream heads, recent command ids, completeness index, claims, keys.
+//!
+//! Invariants: a pure function of the entries applied, in order of leaf index, but for the moment at which an entry
+//! became uncovered; nothing here is stored. What follows from an entry is read from its bytes, never from the columns
+//! that repeat them.
+//! Absent: the tree (`tree`); rolling back (a batch is applied only once it is committed).
+//! Source: format.md "Append protocol" step 1, "Completeness index"; design.md "One copy of the truth".
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use serde::Deserialize;
+use weituo_events::{Act, Event};
+use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
+use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
+
+use super::claims::ClaimCheck;
+use super::types::ReadOnly;
+use crate::store::EntryRow;
+
+/// Command ids kept in memory; an older one is found by the database's unique index.
+const RECENT_COMMANDS: usize = 1 << 16;
+
+/// The stream of the completeness index.
+pub(super) const INDEX_STREAM: &str = "log/index";
+
+/// One entry, as far as the derived state depends on it.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    pub(super) leaf_index: u64,
+    pub(super) leaf_hash: Hash,
+    pub(super) stream: &'a str,
+    pub(super) sequence: u64,
+    pub(super) command: [u8; 16],
+    pub(super) recorded_at: RecordedAt,
+    pub(super) parties: &'a [StreamName],
+}
+
+/// State that follows from the log.
+pub(super) struct Derived {
+    heads: HashMap<Box<str>, StreamHead>,
+    recent: Recent,
+    index: Map,
+    parties: HashMap<StreamName, PartyChain>,
+    claims: Box<dyn ClaimCheck>,
+    keys: Vec<String>,
+    frozen: Option<u64>,
+    zone_minutes: i32,
+    genesis: Hash,
+    last_recorded_at: Option<RecordedAt>,
+    uncovered: u64,
+    uncovered_since: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    leaves: HashMap<[u8; 16], u64>,
+    order: VecDeque<[u8; 16]>,
+}
+
+/// The members of an entry that following needs; serde passes over the rest without keeping it.
+#[derive(Deserialize)]
+struct Header<'a> {
+    command: CommandId,
+    #[serde(default)]
+    parties: Vec<StreamName>,
+    recorded_at: RecordedAt,
+    sequence: u64,
+    #[serde(borrow)]
+    stream: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+}
+
+impl Derived {
+    pub(super) fn new(claims: Box<dyn ClaimCheck>) -> Self {
+        Self {
+            heads: HashMap::new(),
+            recent: Recent::default(),
+            index: Map::new(),
+            parties: HashMap::new(),
+            claims,
+            keys: Vec::new(),
+            frozen: None,
+            zone_minutes: 0,
+            genesis: Hash::ZERO,
+            last_recorded_at: None,
+            uncovered: 0,
+            uncovered_since: None,
+        }
+    }
+
+    /// Returns a stream's head; `None` where it is empty.
+    pub(super) fn head(&self, stream: &str) -> Option<StreamHead> {
+        self.heads.get(stream).copied()
+    }
+
+    /// Returns the leaf hash of entry 0, the `prev` of every stream's first entry; zeros before there is one.
+    pub(super) fn genesis(&self) -> Hash {
+        self.genesis
+    }
+
+    /// Returns the leaf index of a command that is among the recent ones.
+    pub(super) fn recent(&self, command: &[u8; 16]) -> Option<u64> {
+        self.recent.leaves.get(command).copied()
+    }
+
+    /// Remembers a command that was found in the database.
+    pub(super) fn remember(&mut self, command: [u8; 16], leaf_index: u64) {
+        self.recent.put(command, leaf_index);
+    }
+
+    /// Returns the claims taken so far.
+    pub(super) fn claims(&self) -> &dyn ClaimCheck {
+        &*self.claims
+    }
+
+    /// Takes over the claims of a committed batch.
+    pub(super) fn set_claims(&mut self, claims: Box<dyn ClaimCheck>) {
+        self.claims = claims;
+    }
+
+    /// Returns whether the log names this verifier key and has not revoked it.
+    pub(super) fn knows_key(&self, verifier_key: &str) -> bool {
+        self.keys.iter().any(|key| key == verifier_key)
+    }
+
+    /// Returns the leaf index of the `LogFrozen` entry.
+    pub(super) fn frozen(&self) -> Option<u64> {
+        self.frozen
+    }
+
+    /// Returns the ledger's zone, in minutes east of UTC.
+    pub(super) fn zone_minutes(&self) -> i32 {
+        self.zone_minutes
+    }
+
+    /// Returns when the newest entry was recorded; the epoch before there is one.
+    pub(super) fn last_recorded_at(&self) -> Option<RecordedAt> {
+        self.last_recorded_at
+    }
+
+    /// Returns how many entries the committed index does not cover, not counting the newest IndexCommitted itself, and
+    /// since when.
+    pub(super) fn uncovered(&self) -> (u64, Option<Instant>) {
+        (self.uncovered, self.uncovered_since)
+    }
+
+    /// Returns the index's root and its number of streams, over the entries applied so far.
+    pub(super) fn index_root(&mut self) -> (Hash, u64) {
+        (self.index.root(), self.heads.len() as u64)
+    }
+
+    /// Applies an entry that was read from the database.
+    pub(super) fn apply_row(&mut self, row: &EntryRow, leaf_hash: Hash) -> Result<(), ReadOnly> {
+        let corrupt = |what: &str, error: &dyn std::fmt::Display| ReadOnly::Corrupt {
+            what: format!("the entry at leaf index {} {what}: {error}; run `weituo verify`", row.leaf_index),
+        };
+        let header: Header<'_> =
+            serde_json::from_str(&row.body).map_err(|error| corrupt("cannot be read", &error))?;
+        if header.stream.starts_with("log/") || self.claims.concerns(&header.event_type) {
+            let entry =
+                Entry::parse(row.body.as_bytes()).map_err(|error| corrupt("cannot be read", &error))?;
+            let act = Act::from_entry(&entry).map_err(|error| corrupt("is of no known type", &error))?;
+            if self.claims.concerns(&header.event_type) {
+                self.claims.apply(&act);
+            }
+            self.apply_log_event(&act.event, row.leaf_index, leaf_hash);
+        }
+        self.apply(&Step {
+            leaf_index: row.leaf_index,
+            leaf_hash,
+            stream: &header.stream,
+            sequence: header.sequence,
+            command: command_bytes(&header.command),
+            recorded_at: header.recorded_at,
+            parties: &header.parties,
+        });
+        Ok(())
+    }
+
+    /// Applies what an event says about the log itself.
+    pub(super) fn apply_log_event(&mut self, event: &Event, leaf_index: u64, leaf_hash: Hash) {
+        match event {
+            Event::LogOpened(opened) => {
+                self.genesis = leaf_hash;
+                self.keys.push(opened.key.clone());
+                self.zone_minutes = zone_minutes(&opened.zone).unwrap_or(0);
+            }
+            Event::LogKeyAdded(added) => self.keys.push(added.key.clone()),
+            Event::LogKeyRevoked(revoked) => self.keys.retain(|key| *key != revoked.key),
+            Event::LogFrozen(_) => self.frozen = Some(leaf_index),
+            _ => {}
+        }
+    }
+
+    /// Applies one entry, claims and log events apart.
+    pub(super) fn apply(&mut self, step: &Step<'_>) {
+        let head = StreamHead { sequence: step.sequence, leaf_hash: step.leaf_hash };
+        match self.heads.get_mut(step.stream) {
+            Some(known) => *known = head,
+            None => {
+                self.heads.insert(step.stream.into(), head);
+            }
+        }
+        self.index.insert(step.stream, &stream_value(&head));
+        for party in step.parties {
+            let chain = self.parties.entry(party.clone()).or_default();
+            chain.push(&step.leaf_hash);
+            self.index.insert(&party_name(party), &chain.value());
+        }
+        self.recent.put(step.command, step.leaf_index);
+        self.last_recorded_at = Some(step.recorded_at);
+        if step.stream == INDEX_STREAM {
+            (self.uncovered, self.uncovered_since) = (0, None);
+        } else {
+            self.uncovered += 1;
+            self.uncovered_since.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+impl Recent {
+    fn put(&mut self, command: [u8; 16], leaf_index: u64) {
+        if self.leaves.insert(command, leaf_index).is_none() {
+            self.order.push_back(command);
+        }
+        if self.order.len() > RECENT_COMMANDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.leaves.remove(&oldest);
+        }
+    }
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Derived of {} streams, {:?}", self.heads.len(), self.claims)
+    }
+}
+
+/// Returns a command id's 16 bytes.
+pub(super) fn command_bytes(id: &CommandId) -> [u8; 16] {
+    uuid::Uuid::try_parse(id.as_str()).map(uuid::Uuid::into_bytes).unwrap_or_default()
+}
+
+/// Returns the minutes east of UTC of an offset such as `+08:00`.
+pub(super) fn zone_minutes(zone: &str) -> Option<i32> {
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let minutes = (hours < 15 && minutes < 60).then_some(hours * 60 + minutes)?;
+    match zone.as_bytes()[0] {
+        b'+' => Some(minutes),
+        b'-' => Some(-minutes),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_an_offset_from_utc() {
+        assert_eq!(zone_minutes("+08:00"), Some(480));
+        assert_eq!(zone_minutes("-03:30"), Some(-210));
+        for bad in ["", "Z", "08:00", "+8:00", "+08:60", "+15:00", "+0800", "é8:00"] {
+            assert_eq!(zone_minutes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_recent_commands_are_kept() {
+        let mut recent = Recent::default();
+        for index in 0..=RECENT_COMMANDS as u128 {
+            recent.put(index.to_be_bytes(), 1);
+        }
+        assert_eq!(recent.leaves.len(), RECENT_COMMANDS);
+        assert!(!recent.leaves.contains_key(&0_u128.to_be_bytes()));
+    }
+}

@@ -1,0 +1,195 @@
+//! The handle on a ledger that the rest of the application holds.
+//!
+//! Invariants: a clone is the same ledger; after `stop` nothing is recorded, and the anchor holds the newest checkpoint.
+//! Absent: everything that a task behind it does.
+//! Source: format.md "Append protocol" step 5.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
+
+use super::clock::Watched;
+use super::guard;
+use super::init;
+use super::open::{self, Opened};
+use super::options::{InitOptions, Options};
+use super::prepare::Pending;
+use super::seal::SealKey;
+use super::shared::Shared;
+use super::types::{Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
+use super::writer::{Limits, Message, Writer};
+use crate::store::{LedgerUrl, Store};
+
+/// Proposals that may wait for the writer before a submitter has to.
+const INBOX: usize = 4_096;
+
+/// A ledger, open for writing or for reading only.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Message>,
+    _guard: Option<Arc<Guard>>,
+}
+
+/// Ends the guard task with the last handle.
+#[derive(Debug)]
+struct Guard(AbortHandle);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Ledger {
+    /// Makes a new ledger and opens it.
+    ///
+    /// # Errors
+    ///
+    /// `Exists` where there is one already; `Key`, `Anchor` and `Store` from files and database.
+    pub async fn init(url: &LedgerUrl, options: &InitOptions) -> Result<Self, LedgerError> {
+        init::init(url, options).await?;
+        Self::open(url, options.options.clone()).await
+    }
+
+    /// Opens a ledger. One that does not extend its anchor is opened for reading: `read_only` says why.
+    ///
+    /// # Errors
+    ///
+    /// `Store`, `Key` and `Anchor` where database or files cannot be reached at all.
+    pub async fn open(url: &LedgerUrl, options: Options) -> Result<Self, LedgerError> {
+        let Opened { shared, derived, head, key } = open::open(url, &options).await?;
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let mut guard_task = None;
+        if let (Some(key), None) = (key, shared.read_only()) {
+            let limits = Limits {
+                mode: options.mode,
+                batch: options.batch.max(1),
+                index_every: options.index_every.max(2),
+                index_after: options.index_after,
+                follow_every: options.follow_every,
+            };
+            let seal = SealKey::new(key.seed());
+            let clock = Watched::new(options.clock);
+            let shared = Arc::clone(&shared);
+            if options.mode == Mode::Guard {
+                let task = tokio::spawn(guard::run(Arc::clone(&shared)));
+                guard_task = Some(Arc::new(Guard(task.abort_handle())));
+            }
+            let writer =
+                Writer { shared, derived, head, key, seal, clock, limits, locked: false, unanchored: None };
+            tokio::spawn(writer.run(messages));
+        }
+        Ok(Self { shared, inbox, _guard: guard_task })
+    }
+
+    /// Records an event and returns its receipt, once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// `SubmitError` says what to do; after `Unavailable` the command may or may not be recorded: repeat it by its id.
+    pub async fn submit(&self, proposal: Proposal) -> Result<Accepted, SubmitError> {
+        if let Some(reason) = self.shared.read_only() {
+            return Err(SubmitError::ReadOnly(reason));
+        }
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending::new(proposal, &self.shared.origin, answer)?;
+        self.send(Message::Submit(Box::new(pending))).await?;
+        answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// Returns the newest checkpoint that may leave; `None` for a ledger without any that its anchor vouches for.
+    pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.shared.checkpoint()
+    }
+
+    /// Returns a watch on the newest checkpoint, for followers of the log.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
+        self.shared.published.subscribe()
+    }
+
+    /// Returns the receipt of an entry against the newest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where no checkpoint covers it.
+    pub async fn receipt(&self, leaf_index: LeafIndex) -> Result<Receipt, LedgerError> {
+        self.shared.receipt(leaf_index.get()).await
+    }
+
+    /// Returns the consistency proof between two tree sizes (RFC 6962 section 2.1.2).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where the log is not that large or the sizes are reversed.
+    pub async fn consistency(&self, from: TreeSize, to: TreeSize) -> Result<Vec<Hash>, LedgerError> {
+        self.shared.consistency(from.get(), to.get()).await
+    }
+
+    /// Commits the completeness index now; `None` where it covers every entry already.
+    ///
+    /// # Errors
+    ///
+    /// As `submit`.
+    pub async fn commit_index(&self) -> Result<Option<Accepted>, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::CommitIndex(answer)).await?;
+        answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// Reads what other processes have committed, without waiting for the next look.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` where what they committed cannot be right; `Store` where the database does not answer.
+    pub async fn follow(&self) -> Result<(), LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Follow(answer)).await?;
+        answered.await.map_err(|_| LedgerError::Stopped)?
+    }
+
+    /// Stops cleanly: everything submitted is answered, the index is committed, the anchor is exact.
+    ///
+    /// # Errors
+    ///
+    /// Where index or anchor could not be written; what was accepted is durable all the same.
+    pub async fn stop(&self) -> Result<(), LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = match self.send(Message::Stop(answer)).await {
+            Ok(()) => answered.await.unwrap_or(Err(LedgerError::Stopped)),
+            // A ledger that only reads has nothing to finish.
+            Err(_) => Ok(()),
+        };
+        self.shared.store.close().await;
+        stopped
+    }
+
+    /// Returns why nothing is recorded; `None` for a ledger that records.
+    pub fn read_only(&self) -> Option<ReadOnly> {
+        self.shared.read_only()
+    }
+
+    /// Returns the store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Returns the log's origin.
+    pub fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
+    /// Returns the key that verifies this ledger's checkpoints.
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.shared.verifier
+    }
+
+    async fn send(&self, message: Message) -> Result<(), SubmitError> {
+        self.inbox.send(message).await.map_err(|_| match self.shared.read_only() {
+            Some(reason) => SubmitError::ReadOnly(reason),
+            None => SubmitError::Stopped,
+        })
+    }
+}

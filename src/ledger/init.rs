@@ -1,0 +1,123 @@
+//! A new ledger: tables, key, entry 0, first checkpoint, anchor.
+//!
+//! Invariants: the key is on the disk before the log names it; an interrupted `init` is finished by repeating it, and a
+//! finished one is never repeated.
+//! Absent: registering organisations and rulebooks (commands like others).
+//! Source: format.md "Entry" (entry 0); issue 2 part 8 (`init`).
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use weituo_events::Event;
+use weituo_events::payload::LogOpened;
+use weituo_proof::{Frontier, Hash, SigningKey};
+
+use super::anchor::{FileAnchor, blocking};
+use super::clock::Watched;
+use super::commit::sign;
+use super::derived::{Derived, zone_minutes};
+use super::index::{command_id, effective, log_act};
+use super::key;
+use super::options::{Files, InitOptions};
+use super::prepare::{Ground, Pending, prepare};
+use super::seal::SealKey;
+use super::types::{LedgerError, Proposal, SignedCheckpoint};
+use crate::store::{self, CommitOutcome, Head, LedgerUrl, Store};
+
+/// Makes a new ledger.
+pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), LedgerError> {
+    let files = Files::of(url, &init.options)?;
+    if zone_minutes(&init.zone).is_none() {
+        return Err(LedgerError::Invalid {
+            what: format!("{:?} is no zone: write an offset from UTC such as +08:00", init.zone),
+        });
+    }
+    for file in [&files.key, &files.anchor] {
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| LedgerError::Invalid {
+                what: format!("the folder {} cannot be made: {error}", folder.display()),
+            })?;
+        }
+    }
+    if let Some(folder) = url.folder() {
+        std::fs::create_dir_all(folder).map_err(|error| LedgerError::Invalid {
+            what: format!("the folder {} cannot be made: {error}", folder.display()),
+        })?;
+    }
+    let store = store::open(url, init.options.store, true).await?;
+    store.migrate().await?;
+    let made = make(&*store, url, &files, init).await;
+    store.close().await;
+    made
+}
+
+async fn make(
+    store: &dyn Store,
+    url: &LedgerUrl,
+    files: &Files,
+    init: &InitOptions,
+) -> Result<(), LedgerError> {
+    let exists = |what: &str| LedgerError::Exists { what: format!("{what}: nothing was changed") };
+    let found = store.head().await?;
+    if files.anchor.exists() || found.as_ref().is_some_and(|head| head.size > 1) {
+        return Err(exists(&format!("there is a ledger at {url}")));
+    }
+    // A key without an anchor is what an interrupted `init` leaves.
+    let key =
+        if files.key.exists() { key::read(&files.key)? } else { key::create(&files.key, &init.origin)? };
+    if key.name() != init.origin.as_str() {
+        return Err(exists(&format!("{} holds the key of {}", files.key.display(), key.name())));
+    }
+    let seal = SealKey::new(key.seed());
+    let head = match found {
+        Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => head,
+        Some(_) => return Err(exists(&format!("there is another ledger at {url}"))),
+        None => open_log(store, init, &key, &seal).await?,
+    };
+    // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
+    let checkpoint = sign(&key, &init.origin, &head);
+    let anchor = Arc::new(FileAnchor::new(files.anchor.clone(), key.verifier().clone()));
+    let first = SignedCheckpoint::clone(&checkpoint);
+    blocking(&anchor, move |anchor| anchor.create(&first)).await
+}
+
+async fn open_log(
+    store: &dyn Store,
+    init: &InitOptions,
+    key: &SigningKey,
+    seal: &SealKey,
+) -> Result<Head, LedgerError> {
+    let epoch = weituo_proof::RecordedAt::from_unix_millis(0).expect("invariant: 1970 is a year");
+    let recorded_at = Watched::new(Arc::clone(&init.options.clock)).recorded_at(epoch)?;
+    let event = Event::LogOpened(LogOpened {
+        key: key.verifier().to_string(),
+        nonce: Hash(key::random()?),
+        predecessor: init.predecessor.clone(),
+        roots: init.roots.clone(),
+        zone: init.zone.clone(),
+    });
+    let date = effective(recorded_at, zone_minutes(&init.zone).unwrap_or(0));
+    let act = log_act("log/main", event, command_id(&init.origin, 0), date);
+    let proposal = Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new() };
+    let (answer, _answered) = oneshot::channel();
+    let pending = Pending::new(proposal, &init.origin, answer)?;
+    let (derived, frontier) = (Derived::new((init.options.claims)()), Frontier::new());
+    let ground = Ground {
+        origin: &init.origin,
+        derived: &derived,
+        frontier: &frontier,
+        head: None,
+        seal,
+        recorded_at,
+    };
+    let prepared = prepare(ground, vec![pending]).prepared;
+    let prepared = prepared.ok_or_else(|| LedgerError::Invalid {
+        what: "the first entry is not valid: its origin or roots are too long".to_owned(),
+    })?;
+    match store.commit(&prepared.batch).await? {
+        CommitOutcome::Committed => Ok(prepared.batch.after.clone()),
+        CommitOutcome::FenceLost | CommitOutcome::Duplicate => Err(LedgerError::Exists {
+            what: "another process has made a ledger here at the same moment: nothing was changed".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,207 @@
+//! Opening a ledger: the start-up table of format.md, each row acted on.
+//!
+//! Invariants: the anchor is never lowered; a log that does not extend its anchor is opened for reading only and says
+//! why. What follows from the log is built by one scan.
+//! Absent: `recover` (appending what is missing) and `init`.
+//! Source: format.md "Append protocol", table "on start".
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::sync::watch;
+use weituo_events::{Act, Event};
+use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
+
+use super::anchor::{FileAnchor, blocking};
+use super::commit::sign;
+use super::derived::Derived;
+use super::follow::{self, Halt};
+use super::key;
+use super::options::{Files, Options};
+use super::seal::SealKey;
+use super::shared::Shared;
+use super::tree::Tree;
+use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
+use crate::store::{self, Head, LedgerUrl, Store, StoreError};
+
+/// A ledger as found.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) derived: Derived,
+    pub(super) head: Head,
+    /// `None` where the key cannot be read, for a ledger opened for reading.
+    pub(super) key: Option<SigningKey>,
+}
+
+/// What the first entry says of its log.
+struct Genesis {
+    origin: Origin,
+    verifier: VerifierKey,
+}
+
+/// Opens store, key and anchor, follows the log, and acts on the start-up table.
+pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, LedgerError> {
+    let files = Files::of(url, options)?;
+    let store = store::open(url, options.store, false).await?;
+    store.require_current().await?;
+    let head = store.head().await?.ok_or_else(|| StoreError::Schema {
+        what: "there is no log in this database: run `weituo init --origin NAME`".to_owned(),
+    })?;
+    let genesis = read_genesis(&*store).await?;
+    let key = match key::read(&files.key) {
+        Ok(key) => Some(key),
+        Err(_) if options.read_only => None,
+        Err(error) => return Err(error),
+    };
+    let verifier = key.as_ref().map_or(genesis.verifier, |key| key.verifier().clone());
+    let anchor = Arc::new(FileAnchor::new(files.anchor, verifier.clone()));
+    let shared = Arc::new(Shared {
+        store,
+        origin: genesis.origin,
+        verifier,
+        tree: RwLock::new(Tree::default()),
+        published: watch::Sender::new(None),
+        read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),
+        anchor,
+        anchored: Mutex::new((0, Hash::ZERO)),
+        anchor_failure: Mutex::new(None),
+    });
+    let mut opened = Opened { shared, derived: Derived::new((options.claims)()), head, key };
+    if let Err(reason) = opened.start(options).await? {
+        opened.shared.halt(reason);
+    }
+    Ok(opened)
+}
+
+async fn read_genesis(store: &dyn Store) -> Result<Genesis, LedgerError> {
+    let row = store.entry(0).await?.ok_or_else(|| StoreError::corrupt("entry 0 is missing"))?;
+    let entry = Entry::parse(row.body.as_bytes());
+    let entry = entry.map_err(|error| StoreError::corrupt(format!("entry 0 cannot be read: {error}")))?;
+    match Act::from_entry(&entry).map(|act| act.event) {
+        Ok(Event::LogOpened(opened)) => {
+            let verifier = opened.key.parse();
+            let verifier =
+                verifier.map_err(|error| StoreError::corrupt(format!("entry 0 names no key: {error}")))?;
+            Ok(Genesis { origin: entry.ledger, verifier })
+        }
+        _ => Err(StoreError::corrupt("entry 0 is not a LogOpened").into()),
+    }
+}
+
+impl Opened {
+    /// Acts on the start-up table. The inner result is why the ledger may only be read.
+    async fn start(&mut self, options: &Options) -> Result<Result<(), ReadOnly>, LedgerError> {
+        let anchored = match self.load_anchor(options).await {
+            Err(LedgerError::ReadOnly(reason)) => Err(reason),
+            anchored => Ok(anchored?),
+        };
+        let watched = anchored.as_ref().ok().and_then(Option::as_ref).map_or(0, |anchor| anchor.size.get());
+        let passed = match follow::rows(&self.shared, &mut self.derived, self.head.size, watched).await {
+            Ok(passed) => passed,
+            Err(Halt::ReadOnly(reason)) => return Ok(Err(reason)),
+            Err(Halt::Store(error)) => return Err(error.into()),
+        };
+        if let Ok(Some(anchor)) = &anchored
+            && passed == Some(anchor.root)
+        {
+            // What is anchored and in the database may leave, even where nothing may be written.
+            self.shared.published.send_replace(Some(Arc::new(anchor.clone())));
+        }
+        let anchored = match self.check(anchored, passed) {
+            Ok(anchored) => anchored,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        self.advance(anchored, options).await
+    }
+
+    /// Returns the anchor, or what takes its place where it is lost or damaged.
+    async fn load_anchor(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
+        let anchor = &self.shared.anchor;
+        let loaded = blocking(anchor, FileAnchor::load).await;
+        let lost = match &loaded {
+            Ok(None) => true,
+            Err(LedgerError::ReadOnly(_)) => options.accept_lost_anchor || !options.witnessed.is_empty(),
+            _ => false,
+        };
+        if !lost || options.read_only {
+            return loaded;
+        }
+        let mut highest: Option<SignedCheckpoint> = None;
+        for text in &options.witnessed {
+            let (checkpoint, _) = Checkpoint::open(text, &self.shared.verifier).map_err(|error| {
+                LedgerError::Invalid { what: format!("a witnessed checkpoint is not this log's: {error}") }
+            })?;
+            if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {
+                let text = text.clone();
+                highest = Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text });
+            }
+        }
+        if let Some(checkpoint) = &highest {
+            tracing::warn!(size = %checkpoint.size, "the anchor was lost: a witness's checkpoint takes its place");
+            let checkpoint = checkpoint.clone();
+            blocking(anchor, move |anchor| anchor.replace_lost(&checkpoint)).await?;
+        }
+        Ok(highest)
+    }
+
+    /// Compares database, anchor and key. Returns the anchor; `None` where it is lost and everything else holds.
+    fn check(
+        &self,
+        anchored: Result<Option<SignedCheckpoint>, ReadOnly>,
+        passed: Option<Hash>,
+    ) -> Result<Option<SignedCheckpoint>, ReadOnly> {
+        let anchored = anchored?;
+        if let Some(anchor) = &anchored {
+            let anchor_size = anchor.size.get();
+            if self.head.size < anchor_size {
+                return Err(ReadOnly::Behind { database_size: self.head.size, anchor_size });
+            }
+            if let Some(found) = passed.filter(|found| *found != anchor.root) {
+                return Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored: anchor.root });
+            }
+        }
+        match &self.key {
+            Some(key) => {
+                follow::check_head(&self.shared, &SealKey::new(key.seed()), &self.head)?;
+                let verifier_key = key.verifier().to_string();
+                if !self.derived.knows_key(&verifier_key) || key.name() != self.shared.origin.as_str() {
+                    return Err(ReadOnly::KeyNotInLog { key: verifier_key });
+                }
+            }
+            None => follow::check_root(&self.shared, &self.head)?,
+        }
+        Ok(anchored)
+    }
+
+    /// Makes the anchor equal to the database and publishes the checkpoint.
+    async fn advance(
+        &self,
+        anchored: Option<SignedCheckpoint>,
+        options: &Options,
+    ) -> Result<Result<(), ReadOnly>, LedgerError> {
+        let (Some(key), false) = (&self.key, options.read_only) else { return Ok(Ok(())) };
+        let checkpoint = sign(key, &self.shared.origin, &self.head);
+        match anchored {
+            Some(anchor) => self.shared.set_anchored(&anchor),
+            None if options.accept_lost_anchor => {
+                tracing::warn!(
+                    size = self.head.size,
+                    "the anchor was lost: the database is accepted as it is"
+                );
+                let first = SignedCheckpoint::clone(&checkpoint);
+                blocking(&self.shared.anchor, move |anchor| anchor.replace_lost(&first)).await?;
+                self.shared.set_anchored(&checkpoint);
+            }
+            None => {
+                let path = self.shared.anchor.path().display().to_string();
+                return Ok(Err(ReadOnly::AnchorLost { path }));
+            }
+        }
+        match self.shared.anchor_to(&checkpoint).await {
+            Err(LedgerError::ReadOnly(reason)) => return Ok(Err(reason)),
+            anchored => anchored?,
+        }
+        self.shared.published.send_replace(Some(checkpoint));
+        Ok(Ok(()))
+    }
+}

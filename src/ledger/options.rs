@@ -1,0 +1,116 @@
+//! How a ledger is made and opened.
+//!
+//! Absent: reading the environment and the command line (the edges).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weituo_events::OrganisationId;
+use weituo_events::payload::Predecessor;
+use weituo_proof::Origin;
+
+use super::claims::{ClaimCheck, NoClaims};
+use super::clock::{Clock, SystemClock};
+use super::types::{LedgerError, Mode};
+use crate::store::{LedgerUrl, StoreOptions};
+
+/// How a ledger is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// When receipts may leave.
+    pub mode: Mode,
+    /// Never write, whatever the state.
+    pub read_only: bool,
+    /// The signing key's file; for SQLite `ledger.key` beside the database unless given.
+    pub key_file: Option<PathBuf>,
+    /// The anchor's file; for SQLite `ledger.anchor` beside the database unless given.
+    pub anchor_file: Option<PathBuf>,
+    /// Signed checkpoints that witnesses kept: the highest replaces a lost anchor.
+    pub witnessed: Vec<String>,
+    /// Accepts the database as it is where the anchor is lost and no witness kept a checkpoint.
+    pub accept_lost_anchor: bool,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the empty claims.
+    pub claims: fn() -> Box<dyn ClaimCheck>,
+    /// Limits of the database connections.
+    pub store: StoreOptions,
+    /// Most entries in a batch.
+    pub batch: usize,
+    /// The completeness index is committed at the latest every so many entries, itself included.
+    pub index_every: u64,
+    /// … and so long after the first entry that it does not cover.
+    pub index_after: Duration,
+    /// How often the database is looked at for entries of other processes.
+    pub follow_every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Strict,
+            read_only: false,
+            key_file: None,
+            anchor_file: None,
+            witnessed: Vec::new(),
+            accept_lost_anchor: false,
+            clock: Arc::new(SystemClock::default()),
+            claims: || Box::new(NoClaims),
+            store: StoreOptions::default(),
+            batch: 1_000,
+            index_every: 4_096,
+            index_after: Duration::from_secs(60),
+            follow_every: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What a new ledger starts with.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The log's name.
+    pub origin: Origin,
+    /// Who may register other organisations from the start.
+    pub roots: Vec<OrganisationId>,
+    /// Offset of the ledger's zone from UTC, such as `+08:00`.
+    pub zone: String,
+    /// The ledger that this one follows.
+    pub predecessor: Option<Predecessor>,
+    /// How it is opened afterwards.
+    pub options: Options,
+}
+
+impl InitOptions {
+    /// Returns what a ledger in China starts with.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            roots: Vec::new(),
+            zone: "+08:00".to_owned(),
+            predecessor: None,
+            options: Options::default(),
+        }
+    }
+}
+
+/// Files of a ledger outside its database.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) key: PathBuf,
+    pub(super) anchor: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
+        let default = |name: &str| url.folder().map(|folder| folder.join(name));
+        let (key, anchor) = (options.key_file.clone(), options.anchor_file.clone());
+        match (key.or_else(|| default("ledger.key")), anchor.or_else(|| default("ledger.anchor"))) {
+            (Some(key), Some(anchor)) => Ok(Self { key, anchor }),
+            _ => Err(LedgerError::Invalid {
+                what: "a ledger on PostgreSQL needs WEITUO_KEY and WEITUO_ANCHOR: files outside the database"
+                    .to_owned(),
+            }),
+        }
+    }
+}

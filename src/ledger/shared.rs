@@ -1,0 +1,143 @@
+//! What the writer and the readers of one process share: tree, newest checkpoint, anchor, and why nothing is written.
+//!
+//! Invariants: the published checkpoint only grows; in strict mode it is anchored before it is published. Locks are held
+//! for computing only, never across an await.
+//! Absent: the derived state of the writer (`derived`).
+//! Source: format.md "Append protocol" steps 4 and 5.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey};
+
+use super::anchor::{Advanced, FileAnchor, blocking};
+use super::tree::{Loaded, Tree};
+use super::types::{LedgerError, ReadOnly, Receipt, SignedCheckpoint};
+use crate::store::{EntryRow, Store, StoreError};
+
+/// How often an anchor that other processes keep moving is tried again for one checkpoint.
+const ANCHOR_ATTEMPTS: u32 = 64;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) origin: Origin,
+    pub(super) verifier: VerifierKey,
+    pub(super) tree: RwLock<Tree>,
+    pub(super) published: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+    pub(super) read_only: RwLock<Option<ReadOnly>>,
+    pub(super) anchor: Arc<FileAnchor>,
+    /// Size and root of the anchor, as last seen.
+    pub(super) anchored: Mutex<(u64, Hash)>,
+    /// Why the anchor could not follow, in guard mode.
+    pub(super) anchor_failure: Mutex<Option<Arc<LedgerError>>>,
+}
+
+impl Shared {
+    /// Returns why nothing is written.
+    pub(super) fn read_only(&self) -> Option<ReadOnly> {
+        self.read_only.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops the writing for good, saying why.
+    pub(super) fn halt(&self, reason: ReadOnly) {
+        tracing::error!(%reason, origin = %self.origin, "the ledger stops writing");
+        self.read_only.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
+    /// Returns the newest checkpoint that may leave; `None` before there is one.
+    pub(super) fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.published.borrow().clone()
+    }
+
+    /// Returns what the tree says.
+    pub(super) fn with_tree<T>(&self, read: impl FnOnce(&Tree) -> T) -> T {
+        read(&self.tree.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns what the tree says after a change.
+    pub(super) fn with_tree_mut<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
+        change(&mut self.tree.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the size and root of the anchor, as last seen.
+    pub(super) fn anchored(&self) -> (u64, Hash) {
+        *self.anchored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what the anchor was seen to hold.
+    pub(super) fn set_anchored(&self, checkpoint: &SignedCheckpoint) {
+        *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) =
+            (checkpoint.size.get(), checkpoint.root);
+    }
+
+    /// Reads the older tiles that a proof about these places needs.
+    async fn load(&self, places: &[u64]) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        for range in self.with_tree(|tree| tree.missing(places)) {
+            loaded.put(range.start, self.store.leaf_hashes(range).await?);
+        }
+        Ok(loaded)
+    }
+
+    /// Returns the inclusion proof of a leaf in the tree of `size`.
+    pub(super) async fn inclusion(&self, leaf: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
+        let loaded = self.load(&[leaf, size]).await?;
+        self.with_tree(|tree| tree.inclusion(&loaded, leaf, size)).ok_or_else(|| LedgerError::NotFound {
+            what: format!("leaf index {leaf} is not in the tree of size {size}"),
+        })
+    }
+
+    /// Returns the consistency proof between two sizes.
+    pub(super) async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, LedgerError> {
+        let loaded = self.load(&[from, to]).await?;
+        self.with_tree(|tree| tree.consistency(&loaded, from, to)).ok_or_else(|| LedgerError::NotFound {
+            what: format!("there is no consistency proof from size {from} to size {to}"),
+        })
+    }
+
+    /// Returns the receipt of an entry against the newest checkpoint.
+    pub(super) async fn receipt(&self, leaf: u64) -> Result<Receipt, LedgerError> {
+        let row = self.store.entry(leaf).await?;
+        let row =
+            row.ok_or_else(|| LedgerError::NotFound { what: format!("no entry at leaf index {leaf}") })?;
+        self.receipt_of(row).await
+    }
+
+    /// Returns the receipt of an entry already read.
+    pub(super) async fn receipt_of(&self, row: EntryRow) -> Result<Receipt, LedgerError> {
+        let leaf = row.leaf_index;
+        let checkpoint =
+            self.checkpoint().filter(|checkpoint| leaf < checkpoint.size.get()).ok_or_else(|| {
+                LedgerError::NotFound { what: format!("no signed checkpoint covers leaf index {leaf} yet") }
+            })?;
+        let inclusion = self.inclusion(leaf, checkpoint.size.get()).await?;
+        let leaf_index = LeafIndex::new(leaf);
+        Ok(Receipt { leaf_index, leaf_hash: row.leaf_hash, entry: row.body, inclusion, checkpoint })
+    }
+
+    /// Moves the anchor to a checkpoint, or finds that another process has moved it at least as far. Durable on return.
+    pub(super) async fn anchor_to(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
+        for _ in 0..ANCHOR_ATTEMPTS {
+            let known = self.anchored();
+            if known.0 >= next.size.get() {
+                return Ok(());
+            }
+            let proof = self.consistency(known.0, next.size.get()).await?;
+            let to = next.clone();
+            match blocking(&self.anchor, move |anchor| anchor.advance(known, &to, &proof)).await? {
+                Advanced::Durable => {
+                    self.set_anchored(next);
+                    return Ok(());
+                }
+                Advanced::Ahead(current) => {
+                    self.set_anchored(&current);
+                    return Ok(());
+                }
+                Advanced::Moved(current) => self.set_anchored(&current),
+            }
+        }
+        let source = std::io::Error::other("other processes keep moving it");
+        Err(LedgerError::Anchor { path: self.anchor.path().display().to_string(), doing: "written", source })
+    }
+}
