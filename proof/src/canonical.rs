@@ -219,14 +219,15 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<(), NotCanonical> {
         self.expect(b'"')?;
         loop {
+            let rest = &self.bytes[self.at..];
+            self.at += rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
                     return Ok(());
                 }
                 b'\\' => self.escape()?,
-                0x00..0x20 => return self.refuse(Reason::RawControl),
-                _ => self.at += 1,
+                _ => return self.refuse(Reason::RawControl),
             }
         }
     }

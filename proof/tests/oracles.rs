@@ -1,6 +1,6 @@
 //! Independent implementations, asked whether they agree with this crate: one module for each.
 //!
-//! Absent: PyPI `aics-tlog`, which `tests/oracles/aics_tlog_check.py` at the root of the repository runs.
+//! Absent: the Python package `aics-tlog`, which `tests/oracles/aics_tlog_check.py` at the root of the repository runs.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 

@@ -56,7 +56,8 @@ impl CosigningKey {
 
     /// Returns the cosignature line of a checkpoint, made at `timestamp` seconds since the epoch.
     ///
-    /// The caller must have verified the log's signature and that the checkpoint extends all it saw before.
+    /// The caller must have verified the log's signature and that the checkpoint extends all it saw before. A time
+    /// beyond 2^63 - 1, which the specification forbids, is written as that.
     pub fn cosign(&self, checkpoint: &SignedNote, timestamp: u64) -> NoteSignature {
         let timestamp = timestamp.min(MAX_TIMESTAMP);
         let signature = ed25519::sign(self.0.seed(), &message(timestamp, checkpoint.text()));

@@ -76,7 +76,7 @@ fn split(length: u64) -> u64 {
     1 << (length - 1).ilog2()
 }
 
-/// Returns PATH(index, D[0:size]), from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1).
+/// Returns `PATH(index, D[0:size])`, from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1).
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn inclusion_proof<N: Nodes>(
     Ok(proof)
 }
 
-/// Returns PROOF(from, D[0:to]) (RFC 6962 section 2.1.2); empty for `from` 0 and for equal sizes.
+/// Returns `PROOF(from, D[0:to])` (RFC 6962 section 2.1.2); empty for `from` 0 and for equal sizes.
 ///
 /// # Errors
 ///
