@@ -8,6 +8,7 @@
 //! Source: regions.md 1 (原则上 one trustee manages only one entrusted school); format.md, Append protocol 1.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use weituo_events::payload::{AgreementSigned, RulebookPin};
@@ -66,13 +67,27 @@ impl Place {
     }
 }
 
-/// Every place held, by the trustee's agreements.
+/// Places held, by stream and by trustee, so that a check looks at one trustee's only.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    by_stream: BTreeMap<StreamName, Place>,
+    by_trustee: BTreeMap<OrganisationId, BTreeSet<StreamName>>,
+}
+
+impl Places {
+    fn put(&mut self, stream: StreamName, place: Place) {
+        self.by_trustee.entry(place.trustee.clone()).or_default().insert(stream.clone());
+        self.by_stream.insert(stream, place);
+    }
+}
+
+/// Every place held. A copy is cheap: it shares what was settled before it, and keeps its own additions apart until it
+/// is alone again.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// The agreements of each trustee, so that a check looks at one trustee's only.
-    by_trustee: BTreeMap<OrganisationId, BTreeSet<StreamName>>,
-    places: BTreeMap<StreamName, Place>,
-    rulebooks: Rulebooks,
+    recent: Places,
+    rulebooks: Arc<Rulebooks>,
+    settled: Arc<Places>,
 }
 
 impl Claims {
@@ -92,13 +107,14 @@ impl Claims {
         if in_principle && place.exception {
             return Ok(());
         }
-        let streams = self.by_trustee.get(&place.trustee);
-        let others: Vec<(&StreamName, &Place)> = streams
+        let others: Vec<(&StreamName, &Place)> = self
+            .streams_of(&place.trustee)
             .into_iter()
-            .flatten()
             .filter(|stream| **stream != act.stream)
-            .filter_map(|stream| self.places.get_key_value(stream))
-            .filter(|(_, other)| other.school != place.school && other.overlaps(&place))
+            .filter_map(|stream| Some((stream, self.place(stream)?)))
+            .filter(|(_, other)| {
+                other.trustee == place.trustee && other.school != place.school && other.overlaps(&place)
+            })
             .collect();
         let schools: BTreeSet<_> = others.iter().map(|(_, other)| &other.school).collect();
         if schools.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
@@ -120,30 +136,56 @@ impl Claims {
 
     /// Takes in one act of any stream, in the order of the log.
     pub fn apply(&mut self, act: &Act) {
-        self.rulebooks.apply_act(act);
+        if matches!(act.event, Event::RulebookAdopted(_) | Event::RulebookRepealed(_) | Event::LogOpened(_)) {
+            Arc::make_mut(&mut self.rulebooks).apply_act(act);
+        }
         if let Some(place) = self.after(act) {
-            self.by_trustee.entry(place.trustee.clone()).or_default().insert(act.stream.clone());
-            self.places.insert(act.stream.clone(), place);
+            self.put(act.stream.clone(), place);
         }
         if matches!(act.event, Event::AgreementTerminated(_) | Event::CycleClosed(_))
-            && let Some(place) = self.places.get_mut(&act.stream)
+            && let Some(place) = self.place(&act.stream)
         {
-            place.released.get_or_insert(dates::latest(&act.effective));
+            let released = place.released.or(Some(dates::latest(&act.effective)));
+            self.put(act.stream.clone(), Place { released, ..place.clone() });
         }
+    }
+
+    fn put(&mut self, stream: StreamName, place: Place) {
+        match Arc::get_mut(&mut self.settled) {
+            Some(settled) => {
+                for (earlier, kept) in std::mem::take(&mut self.recent).by_stream {
+                    settled.put(earlier, kept);
+                }
+                settled.put(stream, place);
+            }
+            None => self.recent.put(stream, place),
+        }
+    }
+
+    fn place(&self, stream: &StreamName) -> Option<&Place> {
+        self.recent.by_stream.get(stream).or_else(|| self.settled.by_stream.get(stream))
+    }
+
+    fn streams_of(&self, trustee: &OrganisationId) -> BTreeSet<&StreamName> {
+        [&*self.settled, &self.recent]
+            .into_iter()
+            .filter_map(|places| places.by_trustee.get(trustee))
+            .flatten()
+            .collect()
     }
 
     /// The place that a stream holds after an act that takes or moves one.
     fn after(&self, act: &Act) -> Option<Place> {
         match &act.event {
-            Event::AgreementSigned(payload) if !self.places.contains_key(&act.stream) => {
+            Event::AgreementSigned(payload) if self.place(&act.stream).is_none() => {
                 Some(Place::of(payload, &self.rulebooks))
             }
             Event::AgreementAmended(payload) => {
-                let place = self.places.get(&act.stream)?;
+                let place = self.place(&act.stream)?;
                 payload.term_end.map(|end| Place { end: Some(end), ..place.clone() })
             }
             Event::RecordCorrected(payload) => {
-                let place = self.places.get(&act.stream)?;
+                let place = self.place(&act.stream)?;
                 let replacement = payload.replacement.as_ref()?;
                 match &*replacement.0 {
                     Event::AgreementSigned(signed) => {

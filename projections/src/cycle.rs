@@ -42,8 +42,8 @@ pub struct Irregularity {
     pub remedied_by: Option<u64>,
     /// Code of the rule.
     pub rule: String,
-    /// Sequence of the entry; 0 where the irregularity is about the cycle as a whole.
-    pub sequence: u64,
+    /// Sequence of the entry; absent where the irregularity is about the cycle as a whole.
+    pub sequence: Option<u64>,
     /// How grave.
     pub severity: Severity,
     /// The passage that the rule rests on.
@@ -227,7 +227,7 @@ impl Breach {
             local: self.local,
             remedied_by: None,
             rule: self.rule,
-            sequence: recorded.sequence,
+            sequence: Some(recorded.sequence),
             severity: self.severity,
             source: self.source,
             text: self.text,

@@ -29,7 +29,7 @@ pub fn on(cycle: &Cycle, rulebook: Option<&Rulebook>, calendar: &Calendar, day: 
     if let Some(rulebook) = rulebook {
         let due = obligations::obligations(&cycle, rulebook, calendar);
         let overdue = due.iter().filter(|due| due.status(day) == ObligationStatus::Overdue);
-        found.extend(overdue.map(|due| missed(due)));
+        found.extend(overdue.map(missed));
     }
     found
 }
@@ -45,7 +45,7 @@ fn late(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
         local: due.local,
         remedied_by: None,
         rule: due.code.clone(),
-        sequence: done.sequence,
+        sequence: Some(done.sequence),
         severity: Severity::Flag,
         source: due.source.clone(),
         text: Text::new(
@@ -63,7 +63,7 @@ fn missed(due: &Obligation) -> Irregularity {
         local: due.local,
         remedied_by: None,
         rule: due.code.clone(),
-        sequence: 0,
+        sequence: None,
         severity: Severity::Flag,
         source: due.source.clone(),
         text: Text::new(
@@ -85,7 +85,7 @@ fn recorded_late(cycle: &Cycle, rulebook: &Rulebook) -> Option<Irregularity> {
         local: rule.local,
         remedied_by: None,
         rule: rule.code.clone(),
-        sequence: 0,
+        sequence: None,
         severity: rule.severity,
         source: rule.source.clone(),
         text: Text::new(

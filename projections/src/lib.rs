@@ -21,7 +21,7 @@ pub use cycle::{Cycle, CycleState, Facts, Irregularity, Record, Standing};
 pub use dates::Calendar;
 pub use obligations::{Obligation, ObligationStatus, obligations};
 pub use organisation::Organisation;
-pub use project::{Changes, PROJECTIONS, Row, StreamState, changes};
+pub use project::{PROJECTIONS, Row, StreamState, rows};
 pub use rulebook::{Rulebook, RulebookError, RulebookStream, Rulebooks, Severity};
 pub use rules::{Breach, breaches};
 pub use summary::{CycleSummary, DocketItem};

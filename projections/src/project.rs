@@ -10,9 +10,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use weituo_events::{Category, Recorded};
+use weituo_proof::StreamName;
 
 use crate::cycle::Cycle;
 use crate::irregularities;
@@ -51,7 +51,7 @@ impl Row {
 }
 
 /// State of one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamState {
     /// `agreement/<id>`.
     Agreement(Box<Cycle>),
@@ -74,31 +74,15 @@ impl StreamState {
         }
     }
 
-    /// Returns the projection and the key of the row that holds the whole state, so that a follower can load it back.
-    pub fn home(category: Category, id: &str) -> Option<(&'static str, String)> {
-        let projection = match category {
-            Category::Agreement => "cycle",
-            Category::Organisation => "organisation",
-            Category::Rulebook => "rulebook",
-            Category::Log => return None,
-        };
-        Some((projection, id.to_owned()))
-    }
-
-    /// Returns the state that the body of its home row holds.
-    ///
-    /// # Errors
-    /// When the body is not of this version of the fold.
-    pub fn from_row(category: Category, body: &str) -> Result<Self, serde_json::Error> {
-        fn read<T: DeserializeOwned>(body: &str) -> Result<T, serde_json::Error> {
-            serde_json::from_str(body)
+    /// Returns the state that the body of a row of `cycle`, `organisation` or `rulebook` holds; `None` for any other
+    /// projection, and for a body that is not of this version of the fold.
+    pub fn from_row(projection: &str, body: &str) -> Option<Self> {
+        match projection {
+            "cycle" => serde_json::from_str(body).ok().map(Self::Agreement),
+            "organisation" => serde_json::from_str(body).ok().map(Self::Organisation),
+            "rulebook" => serde_json::from_str(body).ok().map(Self::Rulebook),
+            _ => None,
         }
-        Ok(match category {
-            Category::Agreement => Self::Agreement(read(body)?),
-            Category::Organisation => Self::Organisation(read(body)?),
-            Category::Rulebook => Self::Rulebook(read(body)?),
-            Category::Log => Self::Log,
-        })
     }
 
     /// Takes in the stream's next entry. `rulebooks` holds what the log adopted before it.
@@ -110,24 +94,25 @@ impl StreamState {
             Self::Log => {}
         }
     }
-
-    /// Returns every row that this state gives rise to, sorted, each key once; none before the first entry.
-    pub fn rows(&self, rulebooks: &Rulebooks) -> Vec<Row> {
-        let mut rows = match self {
-            Self::Agreement(cycle) if !cycle.is_new() => cycle_rows(cycle, rulebooks),
-            Self::Organisation(state) if state.sequence > 0 => vec![Row::new("organisation", &*state.id, state)],
-            Self::Rulebook(state) if state.sequence > 0 => vec![Row::new("rulebook", &*state.id, state)],
-            _ => Vec::new(),
-        };
-        rows.sort();
-        rows
-    }
 }
 
-fn cycle_rows(cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
-    let id = &cycle.id;
+/// Returns every row that a stream's state gives rise to, sorted, each key once; none before its first entry.
+/// `stream` is the stream's own name, the only source of the part of a key that tells streams apart.
+pub fn rows(stream: &StreamName, state: &StreamState, rulebooks: &Rulebooks) -> Vec<Row> {
+    let id = stream.id();
+    let mut rows = match state {
+        StreamState::Agreement(cycle) if !cycle.is_new() => cycle_rows(id, cycle, rulebooks),
+        StreamState::Organisation(state) if state.sequence > 0 => vec![Row::new("organisation", id, state)],
+        StreamState::Rulebook(state) if state.sequence > 0 => vec![Row::new("rulebook", id, state)],
+        _ => Vec::new(),
+    };
+    rows.sort();
+    rows
+}
+
+fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
     let summary = CycleSummary::of(cycle);
-    let mut rows = vec![Row::new("cycle", &**id, cycle)];
+    let mut rows = vec![Row::new("cycle", id, cycle)];
     for trustee in summary.trustee_side() {
         rows.push(Row::new("trustee", format!("{trustee}/{id}"), &summary));
     }
@@ -145,29 +130,11 @@ fn cycle_rows(cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
     }
     let mut seen = BTreeMap::new();
     for found in irregularities::lasting(cycle, rulebook) {
-        let key = format!("{id}/{:08}/{}", found.sequence, found.rule);
+        let key = format!("{id}/{:08}/{}", found.sequence.unwrap_or(0), found.rule);
         let times = seen.entry(key.clone()).and_modify(|times| *times += 1).or_insert(1);
         // One entry can break one rule twice, such as two experts employed by parties.
         let key = if *times == 1 { key } else { format!("{key}/{times}") };
         rows.push(Row::new("irregularities", key, &found));
     }
     rows
-}
-
-/// What a follower has to write: rows to put, and keys to take away.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Rows that are new or say something else now.
-    pub put: Vec<Row>,
-    /// Projection and key of rows that are gone.
-    pub take: Vec<(&'static str, String)>,
-}
-
-/// Returns what turns the rows before into the rows after.
-pub fn changes(before: &[Row], after: &[Row]) -> Changes {
-    let old: BTreeMap<_, _> = before.iter().map(|row| ((row.projection, &row.key), &row.body)).collect();
-    let new: BTreeMap<_, _> = after.iter().map(|row| ((row.projection, &row.key), &row.body)).collect();
-    let put = after.iter().filter(|row| old.get(&(row.projection, &row.key)) != Some(&&row.body));
-    let take = old.keys().filter(|key| !new.contains_key(*key));
-    Changes { put: put.cloned().collect(), take: take.map(|(name, key)| (*name, (*key).clone())).collect() }
 }

@@ -20,7 +20,7 @@ use weituo_events::{EventType, Role, Text};
 
 use crate::dates::{Calendar, MonthDay};
 
-pub use adopted::{Adopted, Rulebooks, RulebookStream};
+pub use adopted::{Adopted, RulebookStream, Rulebooks, VersionState};
 pub use check::{Check, Per, Total};
 pub use duty::{Anchor, Duty, Each, Point};
 

@@ -216,7 +216,7 @@ pub type TrusteeView = HistoryView;
 pub type SchoolView = HistoryView;
 
 impl HistoryView {
-    /// Returns the history that the rows of one organisation tell. Cycles without an act by that day are left out.
+    /// Returns the history that the rows of one organisation tell.
     pub fn of(organisation: &str, summaries: Vec<CycleSummary>, on: NaiveDate) -> Self {
         let mut summaries = summaries;
         summaries.sort_by(|a, b| order(a).cmp(&order(b)));

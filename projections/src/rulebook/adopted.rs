@@ -71,6 +71,25 @@ impl Rulebooks {
         self.versions.entry((id.to_owned(), version)).or_insert(adopted);
     }
 
+    /// Takes in the state of one rulebook's stream.
+    pub fn include(&mut self, stream: &RulebookStream) {
+        for (version, state) in &stream.versions {
+            let key = (stream.id.clone(), *version);
+            if !self.versions.contains_key(&key) {
+                let Ok(rulebook) = Rulebook::parse(&state.text) else { continue };
+                self.insert(&stream.id, *version, &state.text, rulebook);
+            }
+            if let Some(adopted) = self.versions.get_mut(&key) {
+                adopted.repealed |= state.repealed.is_some();
+            }
+        }
+    }
+
+    /// Sets how many minutes the ledger's zone is ahead of UTC, where the log's opening is not folded here.
+    pub fn set_zone(&mut self, zone_minutes: i32) {
+        self.zone_minutes = zone_minutes;
+    }
+
     /// Returns an adopted version.
     pub fn get(&self, id: &str, version: u32) -> Option<&Adopted> {
         self.versions.get(&(id.to_owned(), version))
@@ -109,7 +128,9 @@ pub struct VersionState {
     pub digest: Hash,
     /// Sequence of the repeal.
     pub repealed: Option<u64>,
-    /// Title, as the text gives it, in Chinese and English; absent when the text cannot be read.
+    /// The text, exactly as adopted: whoever holds this state can judge by it.
+    pub text: String,
+    /// Title, as the text gives it; absent when the text cannot be read.
     pub title: Option<weituo_events::Text>,
 }
 
@@ -135,6 +156,7 @@ impl RulebookStream {
                     adopted: recorded.sequence,
                     digest: sha256(&[adopted.text.as_bytes()]),
                     repealed: None,
+                    text: adopted.text.clone(),
                     title: Rulebook::parse(&adopted.text).ok().map(|rulebook| rulebook.title),
                 });
             }
