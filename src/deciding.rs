@@ -1,0 +1,240 @@
+//! Deciding: from a stream's state and one act asked for to that act complete, or a refusal.
+//!
+//! Invariants: pure; what a decision needs beyond the stream's own state is in the [`Context`], loaded beforehand from
+//! what [`mentions`] and [`mentions_of`] name; what is decided is completed (digests, leaf hashes, parties) and nothing
+//! else of it is changed.
+//! Absent: storage, clocks, capacity across cycles (`weituo_projections::Claims`, asked by the writer at the commit).
+//! Source: design.md, Words ("It refuses only what cannot be true …").
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use weituo_events::payload::RulebookPin;
+use weituo_events::{Act, Event, OrganisationId, Refusal};
+use weituo_projections::cycle::pinned_by;
+use weituo_projections::{Cycle, Organisation, Rulebooks, StreamState};
+use weituo_proof::StreamName;
+
+use crate::{agreement, organisation, rulebook};
+
+/// What is known of the value that a command wants erased.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErasureTarget {
+    /// Digests of the values that the named entry seals.
+    pub digests: Vec<String>,
+    /// True when the digest named was erased before.
+    pub erased: bool,
+}
+
+/// What a decision needs beyond the stream's own state.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The entry whose value is to be erased; absent when there is no such entry.
+    pub erasure: Option<ErasureTarget>,
+    /// Organisations by id: those mentioned, and every authority above them.
+    pub organisations: BTreeMap<OrganisationId, Arc<Organisation>>,
+    /// The day of recording, in the ledger's zone.
+    pub recorded_on: NaiveDate,
+    /// The cycle that a signing says it renews; absent when there is none.
+    pub renewed: Option<Arc<Cycle>>,
+    /// The root bureaus, as the log's opening names them.
+    pub roots: Vec<OrganisationId>,
+    /// Rulebooks adopted.
+    pub rulebooks: Arc<Rulebooks>,
+}
+
+impl Context {
+    /// Returns an organisation, if it is registered.
+    pub fn organisation(&self, id: &str) -> Option<&Organisation> {
+        let id = OrganisationId::new(id).ok()?;
+        self.organisations.get(&id).map(AsRef::as_ref).filter(|organisation| organisation.is_registered())
+    }
+
+    /// Returns true for a root bureau.
+    pub fn is_root(&self, id: &str) -> bool {
+        self.roots.iter().any(|root| root.as_str() == id)
+    }
+
+    /// Returns the authorities above an organisation, nearest first.
+    pub fn above(&self, id: &str) -> Vec<OrganisationId> {
+        let mut above: Vec<OrganisationId> = Vec::new();
+        let mut at = self.organisation(id).and_then(Organisation::superior);
+        // A registry that goes round in a circle was refused; this stops at one all the same.
+        while let Some(next) = at.filter(|next| next.as_str() != id && !above.contains(next)) {
+            above.push(next.clone());
+            at = self.organisation(next.as_str()).and_then(Organisation::superior);
+        }
+        above
+    }
+}
+
+/// What an act or a state names outside its own stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Agreement streams.
+    pub agreements: BTreeSet<StreamName>,
+    /// Organisations; the authorities above them are wanted as well.
+    pub organisations: BTreeSet<OrganisationId>,
+    /// Ids of rulebooks.
+    pub rulebooks: BTreeSet<String>,
+}
+
+impl Mentions {
+    fn pin(&mut self, pin: &RulebookPin) {
+        self.rulebooks.insert(pin.id.clone());
+    }
+
+    fn organisation(&mut self, id: &OrganisationId) {
+        self.organisations.insert(id.clone());
+    }
+}
+
+/// Returns what an act names.
+pub fn mentions(act: &Act) -> Mentions {
+    let mut found = Mentions::default();
+    found.organisations.extend(OrganisationId::new(act.actor.organisation.clone()).ok());
+    if act.stream.category() == "organisation" {
+        found.organisations.extend(OrganisationId::new(act.stream.id()).ok());
+    }
+    of_event(&act.event, &mut found);
+    found
+}
+
+fn of_event(event: &Event, found: &mut Mentions) {
+    if let Some(pin) = pinned_by(event) {
+        found.pin(pin);
+    }
+    for id in organisations_of(event) {
+        found.organisation(id);
+    }
+    match event {
+        Event::AgreementSigned(payload) => {
+            found.agreements.extend(payload.renews.iter().map(|renews| renews.stream.clone()));
+        }
+        Event::RecordCorrected(payload) => {
+            if let Some(replacement) = &payload.replacement {
+                of_event(&replacement.0, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns the organisations that an event names.
+pub fn organisations_of(event: &Event) -> Vec<&OrganisationId> {
+    match event {
+        Event::PartiesDesignated(payload) => vec![&payload.school, &payload.trustee],
+        Event::AgreementSigned(payload) => {
+            let approved = payload.exception.as_ref().and_then(|exception| exception.approved_by.as_ref());
+            let signed = payload.countersigned.iter().map(|signature| &signature.organisation);
+            [&payload.school, &payload.trustee].into_iter().chain(approved).chain(signed).collect()
+        }
+        Event::FundsDisbursed(payload) => vec![&payload.to],
+        Event::FundsRecovered(payload) => vec![&payload.from],
+        Event::ActivityRecorded(payload) => payload.organisations.iter().collect(),
+        Event::ResourceTransferConsented(payload) | Event::ResourceTransferred(payload) => {
+            vec![&payload.from, &payload.to]
+        }
+        Event::RectificationOrdered(payload)
+        | Event::RectificationReported(payload)
+        | Event::RectificationAccepted(payload) => payload.of.iter().collect(),
+        Event::AccountabilityImposed(weituo_events::payload::Confidential::Clear(payload)) => vec![&payload.of],
+        Event::CommendationAwarded(payload) | Event::PraiseCirculated(payload) => vec![&payload.recipient],
+        Event::PrizeAwarded(payload) => vec![&payload.recipient],
+        Event::PanelConvened(payload) => payload.members.iter().map(|member| &member.employer).collect(),
+        Event::GroupApproved(payload) => std::iter::once(&payload.lead).chain(&payload.members).collect(),
+        Event::DocumentLodged(payload) => vec![&payload.with],
+        Event::PartyAdmitted(payload) | Event::PartyExited(payload) => vec![&payload.organisation],
+        Event::QualityMonitored(payload) => payload.organisation.iter().collect(),
+        Event::OrganisationRegistered(payload) => payload.superior.iter().collect(),
+        Event::OrganisationChanged(payload) => payload.superior.iter().collect(),
+        Event::OrganisationClosed(payload) => payload.merged_into.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns what a stream's state names.
+pub fn mentions_of(state: &StreamState) -> Mentions {
+    let mut found = Mentions::default();
+    match state {
+        StreamState::Agreement(cycle) => {
+            let facts = &cycle.facts;
+            found.rulebooks.extend(facts.rulebook.iter().map(|pin| pin.id.clone()));
+            let parties = facts.school.iter().chain(&facts.trustee).chain(&facts.lead).chain(&facts.members);
+            found.organisations.extend(parties.cloned());
+            found.organisations.extend(facts.bureau.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok()));
+        }
+        StreamState::Organisation(organisation) => {
+            found.organisations.extend(organisation.superior().cloned());
+        }
+        StreamState::Rulebook(_) | StreamState::Log => {}
+    }
+    found
+}
+
+/// Decides on one act.
+///
+/// # Errors
+/// A refusal that says what would be accepted.
+pub fn decide(state: &StreamState, act: Act, context: &Context) -> Result<Act, Refusal> {
+    match state {
+        StreamState::Agreement(cycle) => agreement::decide(cycle, act, context),
+        StreamState::Organisation(state) => organisation::decide(state, act, context),
+        StreamState::Rulebook(stream) => rulebook::decide(stream, act, context),
+        StreamState::Log => erasure(act, context),
+    }
+}
+
+/// Decides on an erasure: the only entry of a `log/…` stream that a command makes.
+fn erasure(act: Act, context: &Context) -> Result<Act, Refusal> {
+    let Event::DisclosureErased(payload) = &act.event else {
+        return Err(Refusal::forbidden(
+            "log-event",
+            format!("{} 只由台账自己记录", act.event.event_type()),
+            format!("{} is recorded by the ledger itself only", act.event.event_type()),
+        ));
+    };
+    agreement::allowed_role(&act)?;
+    if act.actor.role == "bureau" && !context.is_root(&act.actor.organisation) {
+        return Err(Refusal::forbidden(
+            "erasure-by",
+            "擦除披露由台账运行方或根主管部门记录",
+            "an erasure is recorded by the operator or by a root bureau",
+        ));
+    }
+    if act.stream.id() != "main" {
+        return Err(Refusal::invalid(
+            "erasure-stream",
+            "擦除披露记在 log/main",
+            "an erasure is recorded in log/main",
+        ));
+    }
+    if payload.grounds.trim().is_empty() {
+        return Err(Refusal::invalid("erasure-grounds", "须写明擦除的依据", "say on what grounds it is erased"));
+    }
+    let Some(target) = &context.erasure else {
+        let leaf = payload.leaf_index;
+        return Err(Refusal::invalid(
+            "erasure-entry",
+            format!("没有第 {leaf} 条存证记录"),
+            format!("there is no entry at leaf {leaf}"),
+        ));
+    };
+    if !target.digests.contains(&payload.digest) {
+        let known = if target.digests.is_empty() { "-".to_owned() } else { target.digests.join(", ") };
+        return Err(Refusal::invalid(
+            "erasure-digest",
+            format!("该条没有密封此摘要;密封的有:{known}"),
+            format!("that entry seals no value of this digest; it seals: {known}"),
+        ));
+    }
+    if target.erased {
+        return Err(Refusal::contradicts(
+            "erased-before",
+            "该披露已经擦除",
+            "that disclosure was erased before",
+        ));
+    }
+    Ok(act)
+}
