@@ -13,7 +13,7 @@ use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
 use weituo_proof::{Entry, EntryError, LeafIndex, StreamName};
 
 use crate::store::{
-    ApplyOutcome, EntryRow, Generation, KeyRange, ProjectionChange, ProjectionRow, Store, StoreError, Which,
+    ApplyOutcome, EntryRow, Generation, ProjectionChange, ProjectionRow, Store, StoreError, Which,
 };
 
 /// Entries folded in one transaction.
@@ -221,31 +221,9 @@ impl Follower {
             next_leaf = Some(active.next_leaf);
             generations.insert(*name, active.generation);
         }
-        let mut fold = Fold {
-            generations,
-            next_leaf: next_leaf.unwrap_or(0),
-            states: HashMap::new(),
-            rulebooks: Rulebooks::default(),
-        };
-        self.read_rulebooks(&mut fold).await?;
-        Ok(Some(fold))
-    }
-
-    async fn read_rulebooks(&self, fold: &mut Fold) -> Result<(), FollowError> {
-        let which = Which::Generation(fold.generations["rulebook"]);
-        let mut after = String::new();
-        loop {
-            let range = KeyRange { prefix: "", after: &after, limit: BATCH };
-            let page = self.store.projection_rows("rulebook", which, range).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after.clone_from(&last.key);
-            for row in page {
-                let state = read_back("rulebook", &row)?;
-                if let StreamState::Rulebook(rulebook) = &state {
-                    fold.rulebooks.include(rulebook);
-                }
-            }
-        }
+        let next_leaf = next_leaf.unwrap_or(0);
+        let rulebooks = read_rulebooks(&*self.store, next_leaf).await?;
+        Ok(Some(Fold { generations, next_leaf, states: HashMap::new(), rulebooks }))
     }
 
     /// Folds the next batch.
@@ -267,13 +245,11 @@ impl Follower {
             let stream = &one.act.stream;
             let Some(state) = fold.states.get_mut(stream) else { continue };
             before.entry(stream).or_insert_with(|| rows(stream, state, &fold.rulebooks));
+            fold.rulebooks.apply(one);
             state.apply(one, &fold.rulebooks);
-            if let StreamState::Rulebook(rulebook) = state {
-                fold.rulebooks.include(rulebook);
-            }
         }
         let next_leaf = fold.next_leaf + batch.len() as u64;
-        let changes = changes(fold, before, next_leaf);
+        let changes = differences(fold, before, next_leaf);
         match self.store.apply_projections(&changes).await? {
             ApplyOutcome::Applied => {
                 fold.next_leaf = next_leaf;
@@ -291,32 +267,68 @@ impl Follower {
 
     /// Reads back the states of the streams of a batch that are not at hand.
     async fn load_states(&self, fold: &mut Fold, batch: &[Recorded]) -> Result<(), FollowError> {
-        let mut wanted: BTreeMap<&'static str, HashMap<String, (StreamName, Category)>> = BTreeMap::new();
+        let mut wanted: HashMap<&'static str, HashMap<String, &StreamName>> = HashMap::new();
         for one in batch {
             let stream = &one.act.stream;
-            let Some(category) = Category::of(stream).filter(|_| !fold.states.contains_key(stream)) else {
+            let Some(category) = Category::of(stream) else { continue };
+            if fold.states.contains_key(stream) {
                 continue;
-            };
-            match state_projection(category) {
-                Some(name) => {
-                    wanted.entry(name).or_default().insert(stream.id().to_owned(), (stream.clone(), category));
-                }
-                None => drop(fold.states.insert(stream.clone(), StreamState::new(category))),
+            }
+            fold.states.insert(stream.clone(), StreamState::new(category));
+            if let Some(projection) = home(category) {
+                wanted.entry(projection).or_default().insert(stream.id().to_owned(), stream);
             }
         }
-        for (name, streams) in wanted {
+        for (projection, streams) in wanted {
             let keys: Vec<String> = streams.keys().cloned().collect();
-            let which = Which::Generation(fold.generations[name]);
-            for row in self.store.projection_get(name, which, &keys).await? {
-                if let Some((stream, _)) = streams.get(&row.key) {
-                    fold.states.insert(stream.clone(), read_back(name, &row)?);
-                }
-            }
-            for (stream, category) in streams.into_values() {
-                fold.states.entry(stream).or_insert_with(|| StreamState::new(category));
+            let which = Which::Generation(fold.generations[projection]);
+            for row in self.store.projection_get(projection, which, &keys).await? {
+                let Some(stream) = streams.get(&row.key) else { continue };
+                let state = StreamState::from_row(projection, &row.body)
+                    .ok_or_else(|| FollowError::Row { projection, key: row.key.clone() })?;
+                fold.states.insert((*stream).clone(), state);
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the rulebooks that the log adopted before a leaf index, and the ledger's zone.
+///
+/// # Errors
+/// [`FollowError`].
+pub async fn read_rulebooks(store: &dyn Store, before: u64) -> Result<Rulebooks, FollowError> {
+    let mut rulebooks = Rulebooks::default();
+    if let Some(row) = store.entry(0).await?.filter(|_| before > 0) {
+        rulebooks.apply(&recorded(&row)?);
+    }
+    let mut after = ("rulebook/".to_owned(), 0);
+    loop {
+        let page = store.scan_by_stream((&after.0, after.1), BATCH).await?;
+        let full = page.len() == BATCH as usize;
+        for scanned in page {
+            let row = scanned.into_row()?;
+            if !row.stream.starts_with("rulebook/") {
+                return Ok(rulebooks);
+            }
+            if row.leaf_index < before {
+                rulebooks.apply(&recorded(&row)?);
+            }
+            after = (row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX));
+        }
+        if !full {
+            return Ok(rulebooks);
+        }
+    }
+}
+
+/// Returns the projection whose rows hold the whole states of a kind of stream, under the streams' ids.
+pub(crate) fn home(category: Category) -> Option<&'static str> {
+    match category {
+        Category::Agreement => Some("cycle"),
+        Category::Organisation => Some("organisation"),
+        Category::Rulebook => Some("rulebook"),
+        Category::Log => None,
     }
 }
 
@@ -326,24 +338,13 @@ enum Step {
     Overtaken,
 }
 
-/// The projection whose rows hold the states of a kind of stream.
-fn state_projection(category: Category) -> Option<&'static str> {
-    match category {
-        Category::Agreement => Some("cycle"),
-        Category::Organisation => Some("organisation"),
-        Category::Rulebook => Some("rulebook"),
-        Category::Log => None,
-    }
-}
-
-fn read_back(projection: &'static str, row: &ProjectionRow) -> Result<StreamState, FollowError> {
-    StreamState::from_row(projection, &row.body)
-        .ok_or_else(|| FollowError::Row { projection, key: row.key.clone() })
-}
-
 /// Returns the difference between the rows before a batch and after it, for every projection of the fold.
-fn changes(fold: &Fold, before: HashMap<&StreamName, Vec<Row>>, next_leaf: u64) -> Vec<ProjectionChange> {
-    let mut changes: BTreeMap<&'static str, ProjectionChange> = fold
+fn differences(
+    fold: &Fold,
+    before: HashMap<&StreamName, Vec<Row>>,
+    next_leaf: u64,
+) -> Vec<ProjectionChange> {
+    let mut writes: BTreeMap<&'static str, ProjectionChange> = fold
         .generations
         .iter()
         .map(|(name, generation)| {
@@ -363,15 +364,15 @@ fn changes(fold: &Fold, before: HashMap<&StreamName, Vec<Row>>, next_leaf: u64) 
             old.into_iter().map(|row| ((row.projection, row.key), row.body)).collect();
         for row in rows(stream, &fold.states[stream], &fold.rulebooks) {
             let unchanged = old.remove(&(row.projection, row.key.clone())).is_some_and(|body| body == row.body);
-            if let Some(change) = changes.get_mut(row.projection).filter(|_| !unchanged) {
-                change.puts.push(ProjectionRow { key: row.key, body: row.body });
+            if let Some(write) = writes.get_mut(row.projection).filter(|_| !unchanged) {
+                write.puts.push(ProjectionRow { key: row.key, body: row.body });
             }
         }
         for (projection, key) in old.into_keys() {
-            if let Some(change) = changes.get_mut(projection) {
-                change.deletes.push(key);
+            if let Some(write) = writes.get_mut(projection) {
+                write.deletes.push(key);
             }
         }
     }
-    changes.into_values().collect()
+    writes.into_values().collect()
 }

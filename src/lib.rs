@@ -1,4 +1,41 @@
 //! The Weituo audit ledger: the application behind the binary `weituo`.
+//!
+//! Data goes one way: command → `deciding` → `recorder` → `ledger` → `store` → `follower` → `query` → `cli`.
 
+pub mod agreement;
+pub mod cli;
+pub mod deciding;
+pub mod follower;
 pub mod ledger;
+pub mod organisation;
+pub mod query;
+pub mod recorder;
+pub mod rulebook;
 pub mod store;
+pub mod verify;
+
+use chrono::NaiveDate;
+
+/// The ledger's zone where nothing says otherwise: China Standard Time, in minutes from UTC.
+const DEFAULT_ZONE_MINUTES: i32 = 8 * 60;
+
+/// Returns today's date in China.
+pub fn today() -> NaiveDate {
+    today_in(DEFAULT_ZONE_MINUTES)
+}
+
+/// Returns today's date in a zone, given in minutes from UTC.
+pub fn today_in(zone_minutes: i32) -> NaiveDate {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(0) + i64::from(zone_minutes) * 60;
+    let days = i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0);
+    NaiveDate::from_epoch_days(days).unwrap_or_default()
+}
+
+/// Returns a random command id.
+pub fn fresh_command_id() -> weituo_proof::CommandId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes, or nothing here is safe");
+    let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    id.hyphenated().to_string().parse().expect("a UUID in lower case is a command id")
+}

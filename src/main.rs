@@ -1,1 +1,5 @@
-fn main(){}
+//! The binary `weituo`.
+
+fn main() -> std::process::ExitCode {
+    weituo::cli::main()
+}

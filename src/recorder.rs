@@ -87,9 +87,12 @@ pub struct Recorder {
 
 impl Recorder {
     /// Returns a recorder over an open ledger.
-    pub fn new(ledger: Ledger) -> Self {
-        let streams = Streams::new(ledger.clone());
-        Self { ledger, streams }
+    ///
+    /// # Errors
+    /// When the rulebooks adopted so far cannot be read.
+    pub async fn open(ledger: Ledger) -> Result<Self, FollowError> {
+        let streams = Streams::open(ledger.clone()).await?;
+        Ok(Self { ledger, streams })
     }
 
     /// Returns the ledger.
@@ -135,6 +138,7 @@ impl Recorder {
     async fn attempt<K: Kind>(&self, command: &Command, fresh: bool) -> Result<Answer, RecordError> {
         let stream = &command.stream;
         let read = |source| RecordError::Read { stream: stream.clone(), source };
+        self.streams.follow().await.map_err(read)?;
         let loaded = self.streams.load::<K>(stream, fresh).await.map_err(read)?;
         let refused = |refusal| Answer::Refused { cached: loaded.cached, refusal };
         let newest = loaded.head.map(|head| head.leaf_hash);
@@ -144,15 +148,14 @@ impl Recorder {
         };
         let context = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
         let erase = context::erased_digests(&act);
-        let before = Arc::clone(&loaded.state);
-        let session = Session::new(&self.ledger, loaded, disclosures, erase);
-        match session.run::<K>(stream, act, context).await {
+        let (state, cached) = (Arc::clone(&loaded.state), loaded.cached);
+        match Session::new(&self.ledger, loaded, disclosures, erase).run::<K>(stream, act, context).await {
             Ok((accepted, act)) => {
-                let after = self.streams.recorded(&accepted, act).await.map_err(read)?;
-                let irregularities = new_irregularities(&before, after.as_deref(), &accepted);
+                let state = self.streams.recorded(&accepted, act, state).await;
+                let irregularities = irregularities_of(&state, accepted.position.sequence);
                 Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
             }
-            Err(session::NotRecorded::Refused(refusal)) => Ok(Answer::Refused { cached: session.was_cached(), refusal }),
+            Err(session::NotRecorded::Refused(refusal)) => Ok(Answer::Refused { cached, refusal }),
             Err(session::NotRecorded::Submit(SubmitError::Conflict { .. })) => {
                 self.streams.forget(stream);
                 Ok(Answer::Moved)
@@ -222,16 +225,8 @@ fn unavailable(error: LedgerError) -> SubmitError {
     SubmitError::Unavailable(Arc::new(error))
 }
 
-/// Returns the irregularities that an entry added to a cycle.
-fn new_irregularities(
-    before: &StreamState,
-    after: Option<&StreamState>,
-    accepted: &Accepted,
-) -> Vec<Irregularity> {
-    let (StreamState::Agreement(before), Some(StreamState::Agreement(after))) = (before, after) else {
-        return Vec::new();
-    };
-    let known = before.irregularities.len();
-    let sequence = accepted.position.sequence;
-    after.irregularities.iter().skip(known).filter(|one| one.sequence == Some(sequence)).cloned().collect()
+/// Returns the irregularities that an entry gave rise to.
+fn irregularities_of(state: &StreamState, sequence: u64) -> Vec<Irregularity> {
+    let StreamState::Agreement(cycle) = state else { return Vec::new() };
+    cycle.irregularities.iter().filter(|one| one.sequence == Some(sequence)).cloned().collect()
 }

@@ -254,6 +254,19 @@ pub enum FindingKind {
     EvidenceDiffers,
 }
 
+impl std::fmt::Display for FindingKind {
+    /// Writes the code: the variant's name in kebab case.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, letter) in format!("{self:?}").chars().enumerate() {
+            if at > 0 && letter.is_ascii_uppercase() {
+                f.write_str("-")?;
+            }
+            write!(f, "{}", letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
 impl FindingKind {
     /// Every kind, in the order of the enum.
     pub const ALL: [Self; 35] = [
@@ -332,6 +345,13 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&verdict('y')).unwrap(), r#"{"answer":"yes"}"#);
         assert_eq!(verdict('n').reasons(), ["r"]);
+    }
+
+    #[test]
+    fn every_kind_is_shown_as_the_code_that_a_report_holds() {
+        for kind in FindingKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), serde_json::Value::String(kind.to_string()));
+        }
     }
 
     #[test]

@@ -164,7 +164,13 @@ fn hash_of_file(path: &Path) -> std::io::Result<Hash> {
 /// Prints the signed checkpoint.
 pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
     let ledger = desk.reader().await?;
-    let checkpoint = ledger.checkpoint().await.map_err(|error| Failure::from_error("checkpoint", &error))?;
+    let checkpoint = ledger.checkpoint().ok_or_else(|| {
+        Failure::could_not_run(
+            "no-checkpoint",
+            "没有可以给出的检查点:锚点丢失或不一致;请运行 `weituo verify`",
+            "there is no checkpoint to give: the anchor is lost or does not agree; run `weituo verify`",
+        )
+    })?;
     if desk.voice.json {
         desk.voice.document(&json!({ "size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.text }));
     } else {

@@ -117,7 +117,7 @@ impl Desk<'_> {
         let ledger = Ledger::open(&self.url()?, self.options(false))
             .await
             .map_err(|error| Failure::from_error("ledger-open", &error))?;
-        Ok(Recorder::new(ledger))
+        Recorder::open(ledger).await.map_err(|error| Failure::from_error("rulebooks", &error))
     }
 
     /// Opens the ledger for reading.
@@ -141,7 +141,7 @@ impl Desk<'_> {
         let caught_up = follower.catch_up(|done| bar.set_position(done)).await;
         bar.finish_and_clear();
         caught_up.map_err(|error| Failure::from_error("projections", &error))?;
-        Ok(Query::new(store))
+        Query::open(store).await.map_err(|error| Failure::from_error("rulebooks", &error))
     }
 }
 

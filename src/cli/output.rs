@@ -2,11 +2,11 @@
 //!
 //! Absent: any decision about what is shown.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, ContentArrangement, Table};
+use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use weituo_events::Text;
@@ -27,7 +27,7 @@ pub(crate) struct Voice {
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// Stable code for `--json`.
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     /// What happened, where, and what to do next.
     pub(crate) text: Text,
     /// Exit code of the process.
@@ -37,12 +37,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// Returns a failure that kept the command from running: exit code 2.
     pub(crate) fn could_not_run(code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code, text: Text::new(zh, en), exit: 2 }
+        Self { code: code.into(), text: Text::new(zh, en), exit: 2 }
     }
 
     /// Returns a failure because what was named does not exist: exit code 1.
     pub(crate) fn not_found(zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code: "not-found", text: Text::new(zh, en), exit: 1 }
+        Self { code: "not-found".into(), text: Text::new(zh, en), exit: 1 }
     }
 
     /// Returns a failure from an error and its chain of sources.
@@ -107,7 +107,7 @@ impl Voice {
     /// Returns a table with a heading of words.
     pub(crate) fn table(self, heading: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
+        table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
         table.set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
             table.set_width(110);

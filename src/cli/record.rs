@@ -102,7 +102,7 @@ enum Line {
 /// Reads one line; a line that is too long or not UTF-8 is refused alone, and reading goes on after it.
 fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Line>> {
     let mut bytes = Vec::new();
-    if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
+    if Read::take(&mut *input, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
     if bytes.len() as u64 == MAX_LINE_BYTES && bytes.last() != Some(&b'\n') {

@@ -9,7 +9,7 @@ use super::Desk;
 use super::output::Failure;
 use super::words::words;
 use crate::follower::{FollowError, Follower};
-use crate::ledger::{InitOptions, Ledger};
+use crate::ledger::{Backup, InitOptions, Ledger};
 
 /// Creates a ledger.
 pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationId]) -> Result<u8, Failure> {
@@ -27,11 +27,12 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
             )
         })?;
     }
-    let options = InitOptions::new(origin, bureaus.to_vec());
-    let ledger = Ledger::init(&url, options, desk.options(false))
+    let options =
+        InitOptions { roots: bureaus.to_vec(), options: desk.options(false), ..InitOptions::new(origin) };
+    let ledger = Ledger::init(&url, &options)
         .await
         .map_err(|error| Failure::from_error("init", &error))?;
-    let key = ledger.key_file().display().to_string();
+    let key = key_file(&url, desk);
     let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
     ledger.stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))?;
     if desk.voice.json {
@@ -45,17 +46,27 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
     Ok(0)
 }
 
+/// Returns where the signing key is, for people.
+fn key_file(url: &crate::store::LedgerUrl, desk: &Desk<'_>) -> String {
+    let given = desk.shared.key.clone();
+    given.or_else(|| super::beside(url, "ledger.key")).map_or_else(String::new, |path| path.display().to_string())
+}
+
 /// Puts back what a backup holds beyond the database, up to the anchored root.
 pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> {
-    let recovered = crate::ledger::recover(&desk.url()?, from, desk.options(false))
+    let backup = match from.parse() {
+        Ok(url) => Backup::Ledger(url),
+        Err(_) => Backup::Entries(from.into()),
+    };
+    let recovered = Ledger::recover(&desk.url()?, &desk.options(false), &backup)
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        desk.voice.document(&json!({ "recovered": recovered.appended, "size": recovered.size }));
-    } else if recovered.appended == 0 {
+        desk.voice.document(&json!({ "recovered": recovered.restored, "size": recovered.size }));
+    } else if recovered.restored == 0 {
         desk.voice.line(desk.voice.word("recover-nothing"));
     } else {
-        let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.appended), ("size", &recovered.size)];
+        let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.restored), ("size", &recovered.size)];
         desk.voice.line(words(desk.voice.language, "recover-done", &counts));
     }
     Ok(0)

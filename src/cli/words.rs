@@ -18,8 +18,8 @@ fluent_templates::static_loader! {
     };
 }
 
-const ZH: LanguageIdentifier = langid!("zh-CN");
-const EN: LanguageIdentifier = langid!("en");
+static ZH: LanguageIdentifier = langid!("zh-CN");
+static EN: LanguageIdentifier = langid!("en");
 
 fn identifier(language: Language) -> &'static LanguageIdentifier {
     match language {

@@ -10,6 +10,7 @@
 
 mod anchor;
 mod answer;
+mod beside;
 mod claims;
 mod clock;
 mod commit;
@@ -23,16 +24,19 @@ mod key;
 mod open;
 mod options;
 mod prepare;
+mod recover;
 mod seal;
 mod shared;
 mod tree;
 mod types;
 mod writer;
 
+pub use beside::Beside;
 pub use claims::{ClaimCheck, NoClaims};
 pub use clock::{Clock, SystemClock};
 pub use handle::Ledger;
 pub use options::{InitOptions, Options};
+pub use recover::{Backup, Recovered};
 pub use types::{
     Accepted, ClockError, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError,
 };

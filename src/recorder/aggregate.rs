@@ -1,7 +1,7 @@
 //! The thin cqrs-es aggregates: they hold a stream's folded state and hand every command to its deciding module.
 //!
-//! Invariants: `handle` yields exactly one event or a refusal and changes no state; state changes only by folding what
-//! the log has recorded ([`StreamAggregate::fold`]), because a decided act has no place in the log yet.
+//! Invariants: `handle` yields exactly one event or a refusal and changes no state; a state changes only by folding what
+//! the log has recorded (`streams`), because a decided act has no place in the log yet.
 //! Absent: rules and folds (weituo-projections), storage, caching.
 
 use std::fmt;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use weituo_events::{Act, Category, Recorded, Refusal};
-use weituo_projections::{Rulebooks, StreamState};
+use weituo_events::{Act, Category, Refusal};
+use weituo_projections::StreamState;
 
 use crate::deciding::Context;
 
@@ -66,11 +66,6 @@ impl<K: Kind> StreamAggregate<K> {
     pub(crate) fn new(state: Arc<StreamState>) -> Self {
         Self { state, kind: PhantomData }
     }
-
-    /// Folds one recorded act into a state.
-    pub(crate) fn fold(state: &mut Arc<StreamState>, recorded: &Recorded, rulebooks: &Rulebooks) {
-        Arc::make_mut(state).apply(recorded, rulebooks);
-    }
 }
 
 impl<K: Kind> Default for StreamAggregate<K> {
@@ -85,15 +80,18 @@ impl<K: Kind> fmt::Debug for StreamAggregate<K> {
     }
 }
 
+/// cqrs-es asks for it for the sake of snapshots, which apply events twice and are never used here.
+const NO_SNAPSHOTS: &str = "aggregates are not stored: fold the stream";
+
 impl<K: Kind> Serialize for StreamAggregate<K> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.state.as_ref().serialize(serializer)
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(NO_SNAPSHOTS))
     }
 }
 
 impl<'de, K: Kind> Deserialize<'de> for StreamAggregate<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StreamState::deserialize(deserializer).map(|state| Self::new(Arc::new(state)))
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom(NO_SNAPSHOTS))
     }
 }
 

@@ -67,13 +67,9 @@ impl Session {
         Self { inner: Arc::new(Inner { ledger: ledger.clone(), loaded, disclosures, erase, outcome }) }
     }
 
-    pub(super) fn was_cached(&self) -> bool {
-        self.inner.loaded.cached
-    }
-
     /// Decides and commits, and returns the receipt with the act as it was recorded.
     pub(super) async fn run<K: Kind>(
-        &self,
+        self,
         stream: &StreamName,
         act: Act,
         context: Context,

@@ -4,24 +4,28 @@
 //! learns of a stream's newer head makes it read the stream again.
 //! Source: design.md, The append path (keep aggregates in a cache that the commit's own check keeps honest).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Mutex as Turn, MutexGuard};
-use weituo_events::{Act, Category, Event, Recorded};
+use weituo_events::{Act, Category, Event, OrganisationId, Recorded};
 use weituo_projections::{Rulebooks, StreamState};
 use weituo_proof::{Entry, LeafIndex, StreamHead, StreamName};
 
 use super::ReadError;
-use super::aggregate::{Kind, Rulebook, StreamAggregate};
-use crate::follower::FollowError;
+use super::aggregate::{Kind, StreamAggregate};
+use crate::follower::{FollowError, read_rulebooks};
 use crate::ledger::{Accepted, Ledger};
+use crate::store::EntryRow;
 
 /// Streams whose states are kept.
 const KEPT: usize = 50_000;
 
 /// Commands of one stream take turns; this many turns run side by side.
 const TURNS: usize = 256;
+
+/// Entries of other processes read at a time.
+const PAGE: u32 = 256;
 
 /// A stream's state, the head it was folded to, and whether it was at hand.
 #[derive(Debug, Clone)]
@@ -37,13 +41,37 @@ pub(super) struct Streams {
     pub(super) ledger: Ledger,
     kept: Mutex<HashMap<StreamName, Loaded>>,
     rulebooks: RwLock<Arc<Rulebooks>>,
+    roots: Vec<OrganisationId>,
+    followed: Turn<Followed>,
     turns: Vec<Turn<()>>,
 }
 
+/// How far this process has looked at what others wrote.
+#[derive(Debug)]
+struct Followed {
+    next_leaf: u64,
+    /// Leaf indexes from `next_leaf` on that this process wrote itself.
+    own: BTreeSet<u64>,
+}
+
 impl Streams {
-    pub(super) fn new(ledger: Ledger) -> Self {
-        let turns = std::iter::repeat_with(|| Turn::new(())).take(TURNS).collect();
-        Self { ledger, kept: Mutex::default(), rulebooks: RwLock::default(), turns }
+    /// Returns an empty cache that knows the rulebooks adopted so far.
+    pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
+        let size = ledger.checkpoint().map_or(0, |checkpoint| checkpoint.size.get());
+        let rulebooks = read_rulebooks(&**ledger.store(), size).await?;
+        let opening = ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
+        let roots = match opening.map(|recorded| recorded.act.event) {
+            Some(Event::LogOpened(opened)) => opened.roots,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            roots,
+            ledger,
+            kept: Mutex::default(),
+            rulebooks: RwLock::new(Arc::new(rulebooks)),
+            followed: Turn::new(Followed { next_leaf: size, own: BTreeSet::new() }),
+            turns: std::iter::repeat_with(|| Turn::new(())).take(TURNS).collect(),
+        })
     }
 
     /// Waits until no other command of this process is deciding on the stream.
@@ -64,8 +92,55 @@ impl Streams {
     }
 
     fn kept(&self, stream: &StreamName) -> Option<Loaded> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()?;
-        (self.ledger.stream_head(stream) == kept.head).then_some(kept)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
+    }
+
+    /// Forgets every stream that other processes have written to since the last call.
+    pub(super) async fn follow(&self) -> Result<(), ReadError> {
+        let Some(size) = self.ledger.checkpoint().map(|checkpoint| checkpoint.size.get()) else { return Ok(()) };
+        let mut followed = self.followed.lock().await;
+        while followed.next_leaf < size {
+            let next_leaf = followed.next_leaf;
+            if followed.own.remove(&next_leaf) {
+                followed.next_leaf += 1;
+                continue;
+            }
+            let from = i64::try_from(next_leaf).map_err(|_| ReadError::Place)?;
+            for scanned in self.ledger.store().scan(from, PAGE).await? {
+                let row = scanned.into_row()?;
+                followed.next_leaf = row.leaf_index + 1;
+                if !followed.own.remove(&row.leaf_index) {
+                    self.changed_elsewhere(&row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn changed_elsewhere(&self, row: &EntryRow) -> Result<(), ReadError> {
+        if row.stream.starts_with("rulebook/") {
+            let recorded = crate::follower::recorded(row)?;
+            self.adopt(&recorded);
+        }
+        if let Ok(stream) = row.stream.parse() {
+            self.forget(&stream);
+        }
+        Ok(())
+    }
+
+    fn adopt(&self, recorded: &Recorded) {
+        let mut rulebooks = self.rulebooks.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut rulebooks).apply(recorded);
+    }
+
+    /// Returns the root bureaus.
+    pub(super) fn roots(&self) -> &[OrganisationId] {
+        &self.roots
+    }
+
+    /// Returns the rulebooks known.
+    pub(super) fn rulebooks(&self) -> Arc<Rulebooks> {
+        Arc::clone(&self.rulebooks.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep(&self, stream: StreamName, loaded: Loaded) {
@@ -84,7 +159,8 @@ impl Streams {
     /// Reads and folds a stream.
     async fn read<K: Kind>(&self, stream: &StreamName) -> Result<Loaded, ReadError> {
         let events = self.ledger.store().events().get_events::<StreamAggregate<K>>(stream.as_str()).await?;
-        let mut state = Arc::new(StreamState::new(K::CATEGORY));
+        let rulebooks = self.rulebooks();
+        let mut state = StreamState::new(K::CATEGORY);
         let mut head = None;
         for event in events {
             let entry: Entry = serde_json::from_value(event.payload).map_err(|_| ReadError::Place)?;
@@ -93,62 +169,43 @@ impl Streams {
             let leaf_hash = place("leaf_hash").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
             let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf_index), leaf_hash)
                 .map_err(|source| FollowError::Event { leaf_index, source })?;
-            let rulebooks = self.rulebooks_of(&recorded.act, false).await?;
-            StreamAggregate::<K>::fold(&mut state, &recorded, &rulebooks);
+            state.apply(&recorded, &rulebooks);
             head = Some(StreamHead { sequence: recorded.sequence, leaf_hash });
         }
-        Ok(Loaded { state, head, cached: false })
+        Ok(Loaded { state: Arc::new(state), head, cached: false })
     }
 
-    /// Returns the rulebooks known, after reading those that an act mentions.
-    pub(super) async fn rulebooks_of(&self, act: &Act, fresh: bool) -> Result<Arc<Rulebooks>, ReadError> {
-        for id in crate::deciding::mentions(act).rulebooks {
-            let Ok(stream) = StreamName::of(Category::Rulebook.code(), &id) else { continue };
-            let known = !fresh && self.kept(&stream).is_some();
-            if !known {
-                let loaded = Box::pin(self.load::<Rulebook>(&stream, fresh)).await?;
-                self.include(&loaded.state);
-            }
-        }
-        Ok(Arc::clone(&self.rulebooks.read().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn include(&self, state: &StreamState) {
-        if let StreamState::Rulebook(rulebook) = state {
-            let mut rulebooks = self.rulebooks.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::make_mut(&mut rulebooks).include(rulebook);
-        }
-    }
-
-    /// Folds what was just recorded into the kept state and returns that state; `None` for a repeated command.
+    /// Folds what was just recorded into the state that it was decided on, keeps the result and returns it.
     pub(super) async fn recorded(
         &self,
         accepted: &Accepted,
         act: Act,
-    ) -> Result<Option<Arc<StreamState>>, ReadError> {
+        mut state: Arc<StreamState>,
+    ) -> Arc<StreamState> {
         let stream = act.stream.clone();
+        let leaf_index = accepted.receipt.leaf_index;
+        self.forget(&stream);
         if accepted.repeated {
-            self.forget(&stream);
-            return Ok(None);
+            return state;
         }
-        let rulebooks = self.rulebooks_of(&act, false).await?;
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
-        let Some(mut loaded) = kept else { return Ok(None) };
-        let adopts = matches!(act.event, Event::RulebookAdopted(_) | Event::RulebookRepealed(_));
+        let mut followed = self.followed.lock().await;
+        if leaf_index.get() >= followed.next_leaf {
+            followed.own.insert(leaf_index.get());
+        }
+        drop(followed);
         let recorded = Recorded {
             act,
-            leaf_index: accepted.receipt.leaf_index,
+            leaf_index,
             leaf_hash: accepted.receipt.leaf_hash,
             recorded_at: accepted.position.recorded_at,
             sequence: accepted.position.sequence,
         };
-        Arc::make_mut(&mut loaded.state).apply(&recorded, &rulebooks);
-        if adopts {
-            self.include(&loaded.state);
+        if Category::of(&stream) == Some(Category::Rulebook) {
+            self.adopt(&recorded);
         }
-        loaded.head = Some(accepted.head());
-        let state = Arc::clone(&loaded.state);
-        self.keep(stream, loaded);
-        Ok(Some(state))
+        Arc::make_mut(&mut state).apply(&recorded, &self.rulebooks());
+        let head = Some(accepted.head());
+        self.keep(stream, Loaded { state: Arc::clone(&state), head, cached: true });
+        state
     }
 }

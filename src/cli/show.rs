@@ -1,0 +1,387 @@
+//! `show` and `docket`: states for people.
+
+use chrono::NaiveDate;
+use weituo_events::payload::Grade;
+use weituo_events::{OrganisationId, Sealed};
+use weituo_projections::view::HistoryView;
+use weituo_projections::{CycleView, DocketView, ObligationStatus, Organisation};
+use weituo_proof::Language;
+
+use super::Desk;
+use super::args::Shown;
+use super::output::{Failure, Voice, centi, visible, wan_yuan};
+use super::tables::effective;
+use super::words::words;
+use crate::follower::FollowError;
+use crate::query::{AsOf, Query};
+
+fn unreadable(error: &FollowError) -> Failure {
+    Failure::from_error("projections", error)
+}
+
+/// Shows one state.
+pub(super) async fn show(
+    desk: &Desk<'_>,
+    what: Shown,
+    id: &str,
+    on: Option<NaiveDate>,
+    at: Option<u64>,
+) -> Result<u8, Failure> {
+    let query = desk.query().await?;
+    let day = on.unwrap_or_else(crate::today);
+    let as_of = at.map_or(AsOf::Day(day), |size| AsOf::Size(size, day));
+    let missing = || {
+        Failure::not_found(
+            format!("没有编号为 {id} 的记录;`weituo log` 列出全部记录"),
+            format!("there is nothing under {id}; `weituo log` lists every entry"),
+        )
+    };
+    match what {
+        Shown::Agreement => {
+            let view = query.cycle(id, as_of).await.map_err(|error| unreadable(&error))?.ok_or_else(missing)?;
+            if desk.voice.json {
+                desk.voice.document(&view);
+            } else {
+                cycle(desk.voice, &query, &view).await?;
+            }
+        }
+        Shown::Organisation => {
+            let organisation = query.organisation(id, at).await.map_err(|error| unreadable(&error))?;
+            let organisation = organisation.ok_or_else(missing)?;
+            if desk.voice.json {
+                desk.voice.document(&organisation);
+            } else {
+                print_organisation(desk.voice, &organisation);
+            }
+        }
+        Shown::Trustee | Shown::School => {
+            let projection = if what == Shown::Trustee { "trustee" } else { "school" };
+            let organisation: OrganisationId =
+                id.parse().map_err(|error| Failure::from_error("organisation", &error))?;
+            let view = query.history(projection, &organisation, as_of).await.map_err(|e| unreadable(&e))?;
+            let registered = query.organisation(id, at).await.map_err(|error| unreadable(&error))?;
+            if view.cycles.is_empty() && registered.is_none() {
+                return Err(missing());
+            }
+            if desk.voice.json {
+                desk.voice.document(&view);
+            } else {
+                history(desk.voice, &view);
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// Shows what is due, done, late or overdue.
+pub(super) async fn docket(
+    desk: &Desk<'_>,
+    bureau: Option<&OrganisationId>,
+    on: Option<NaiveDate>,
+) -> Result<u8, Failure> {
+    let query = desk.query().await?;
+    let view = query
+        .docket(bureau, on.unwrap_or_else(crate::today))
+        .await
+        .map_err(|error| unreadable(&error))?;
+    if desk.voice.json {
+        desk.voice.document(&view);
+    } else {
+        print_docket(desk.voice, &view, |_| true);
+    }
+    Ok(0)
+}
+
+/// Prints the lines of a docket whose status passes.
+pub(super) fn print_docket(voice: Voice, view: &DocketView, passes: impl Fn(ObligationStatus) -> bool) {
+    let mut table = voice.table(&[
+        "column-bureau",
+        "column-agreement",
+        "column-duty",
+        "column-window",
+        "column-done",
+        "column-status",
+    ]);
+    for line in view.lines.iter().filter(|line| passes(line.status)) {
+        let due = &line.item.obligation;
+        table.add_row([
+            due.bureau.clone(),
+            line.item.agreement.clone(),
+            due.title.get(voice.language).to_owned(),
+            format!("{} … {}", due.due_from, due.due_until),
+            due.done.as_ref().map_or_else(String::new, |done| done.effective.to_string()),
+            line.label.get(voice.language).to_owned(),
+        ]);
+    }
+    voice.line(table.to_string());
+    let counts: Vec<String> = view
+        .counts
+        .iter()
+        .map(|(status, count)| format!("{} {count}", status.label(voice.language)))
+        .collect();
+    voice.line(format!("{}: {}", view.on, counts.join(" · ")));
+}
+
+fn grade(language: Language, grade: Option<Grade>) -> String {
+    grade.map_or_else(String::new, |grade| match language {
+        Language::Zh => grade.zh().to_owned(),
+        Language::En => format!("{grade:?}").to_lowercase(),
+    })
+}
+
+fn score(score_centi: Option<i64>) -> String {
+    score_centi.map_or_else(String::new, centi)
+}
+
+/// Prints one cycle: its heading, goals, years, money, docket, irregularities and course.
+async fn cycle(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Failure> {
+    heading(voice, view);
+    goals(voice, query, view).await?;
+    years(voice, view);
+    money(voice, view);
+    duties(voice, view);
+    irregularities(voice, view);
+    course(voice, view);
+    Ok(())
+}
+
+/// Prints the line that names a cycle, its parties, term and state.
+pub(super) fn heading(voice: Voice, view: &CycleView) {
+    let facts = &view.facts;
+    let party = |id: &Option<OrganisationId>| id.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string);
+    let term = facts.term.map_or_else(
+        || "–".to_owned(),
+        |term| format!("{} … {}", term.start, term.end.map_or_else(String::new, |end| end.to_string())),
+    );
+    let mut table = voice.table(&[
+        "column-agreement",
+        "column-school",
+        "column-trustee",
+        "column-round",
+        "column-term",
+        "column-state",
+        "column-score",
+        "column-grade",
+    ]);
+    table.add_row([
+        view.agreement.clone(),
+        facts.name.clone().unwrap_or_else(|| party(&facts.school)),
+        facts.trustee.as_ref().or(facts.lead.as_ref()).map_or_else(|| "–".to_owned(), ToString::to_string),
+        view.round.to_string(),
+        term,
+        view.state.label.get(voice.language).to_owned(),
+        score(facts.evaluation.as_ref().map(|evaluation| evaluation.score_centi)),
+        grade(voice.language, facts.evaluation.as_ref().map(|evaluation| evaluation.grade)),
+    ]);
+    voice.line(table.to_string());
+}
+
+fn section(voice: Voice, key: &str) {
+    voice.line(format!("\n{}", voice.word(key)));
+}
+
+async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Failure> {
+    if view.goals.is_empty() {
+        return Ok(());
+    }
+    let digests: Vec<String> = view
+        .goals
+        .iter()
+        .filter_map(|goal| match &goal.goal.text {
+            Some(Sealed::Shut(sealed)) => Some(sealed.digest()),
+            _ => None,
+        })
+        .collect();
+    let opened = query.opened(&digests).await.map_err(|error| Failure::from_error("store-read", &error))?;
+    section(voice, "section-goals");
+    let mut table =
+        voice.table(&["column-year", "column-goal", "column-target", "column-result", "column-met"]);
+    for goal in &view.goals {
+        let text = match &goal.goal.text {
+            Some(Sealed::Shut(sealed)) => {
+                opened.get(&sealed.digest()).map_or_else(|| voice.word("word-erased"), |text| visible(text))
+            }
+            Some(Sealed::Open(text)) => visible(text),
+            None => String::new(),
+        };
+        let met = |reached| voice.word(if reached { "word-yes" } else { "word-no" });
+        table.add_row([
+            goal.year.to_string(),
+            format!("{} {text}", visible(&goal.goal.id)),
+            format!("{} {}", centi(goal.goal.target_centi), visible(&goal.goal.unit)),
+            score(goal.value_centi),
+            goal.reached.map_or_else(String::new, met),
+        ]);
+    }
+    voice.line(table.to_string());
+    Ok(())
+}
+
+fn years(voice: Voice, view: &CycleView) {
+    let facts = &view.facts;
+    if facts.assessments.is_empty() && facts.supervisions.is_empty() {
+        return;
+    }
+    section(voice, "section-years");
+    let mut table = voice.table(&["column-year", "column-type", "column-score", "column-grade", "column-effective"]);
+    let kinds = [
+        (&facts.assessments, weituo_events::EventType::AnnualAssessmentRecorded),
+        (&facts.supervisions, weituo_events::EventType::AnnualSupervisionRecorded),
+    ];
+    for (judgements, kind) in kinds {
+        for (year, judgement) in judgements {
+            table.add_row([
+                year.to_string(),
+                kind.label(voice.language).to_owned(),
+                score(judgement.score_centi),
+                grade(voice.language, judgement.grade),
+                judgement.at.effective.to_string(),
+            ]);
+        }
+    }
+    voice.line(table.to_string());
+}
+
+fn money(voice: Voice, view: &CycleView) {
+    let money = &view.facts.money;
+    let amounts = [
+        ("money-budgeted", money.budgeted_fen),
+        ("money-accepted", money.accepted_fen),
+        ("money-paid", money.paid_fen),
+        ("money-settled", money.settled_fen.unwrap_or(0)),
+        ("money-recovered", money.recovered_fen),
+    ];
+    if amounts.iter().all(|(_, fen)| *fen == 0) {
+        return;
+    }
+    section(voice, "section-money");
+    let shown: Vec<String> =
+        amounts.iter().map(|(key, fen)| format!("{} {}", voice.word(key), wan_yuan(*fen))).collect();
+    voice.line(format!("  {}", shown.join(" · ")));
+}
+
+fn duties(voice: Voice, view: &CycleView) {
+    if view.obligations.is_empty() {
+        return;
+    }
+    section(voice, "section-docket");
+    let mut table = voice.table(&["column-duty", "column-window", "column-done", "column-status"]);
+    for duty in &view.obligations {
+        table.add_row([
+            duty.obligation.title.get(voice.language).to_owned(),
+            format!("{} … {}", duty.obligation.due_from, duty.obligation.due_until),
+            duty.obligation.done.as_ref().map_or_else(String::new, |done| done.effective.to_string()),
+            duty.label.get(voice.language).to_owned(),
+        ]);
+    }
+    voice.line(table.to_string());
+}
+
+/// Prints what is irregular in a cycle.
+pub(super) fn irregularities(voice: Voice, view: &CycleView) {
+    if view.irregularities.is_empty() {
+        return;
+    }
+    let title = view.rulebook_title.as_ref().map_or("–", |title| title.get(voice.language));
+    voice.line(format!("\n{}", words(voice.language, "section-irregularities", &[("rulebook", &title)])));
+    let mut table = voice.table(&["column-where", "column-effective", "column-rule", "column-irregularity"]);
+    for one in &view.irregularities {
+        let place = one.sequence.map_or_else(String::new, |sequence| format!("{}#{sequence}", view.agreement));
+        table.add_row([
+            place,
+            effective(voice, &one.effective.to_string(), one.as_found),
+            one.rule.clone(),
+            visible(one.text.get(voice.language)),
+        ]);
+    }
+    voice.line(table.to_string());
+}
+
+fn course(voice: Voice, view: &CycleView) {
+    section(voice, "section-timeline");
+    let mut table = voice.table(&["column-leaf", "column-effective", "column-recorded", "column-type", "column-actor"]);
+    for one in &view.timeline {
+        let corrected: String = one.corrected_by.iter().map(|by| format!(" ← #{by}")).collect();
+        table.add_row([
+            one.leaf_index.to_string(),
+            effective(voice, &one.effective.to_string(), one.as_found),
+            one.recorded_at.to_string(),
+            format!("#{} {}{corrected}", one.sequence, one.label.get(voice.language)),
+            visible(&one.by),
+        ]);
+    }
+    voice.line(table.to_string());
+}
+
+/// Prints the history of a trustee or a school.
+fn history(voice: Voice, view: &HistoryView) {
+    voice.line(format!("{} · {} · {}", visible(&view.organisation), voice.word("section-cycles"), view.on));
+    let mut table = voice.table(&[
+        "column-agreement",
+        "column-school",
+        "column-trustee",
+        "column-round",
+        "column-term",
+        "column-state",
+        "column-score",
+        "column-grade",
+        "column-money",
+        "column-irregularity",
+    ]);
+    for item in &view.cycles {
+        let one = &item.summary;
+        let party = |id: Option<&OrganisationId>| id.map_or_else(|| "–".to_owned(), ToString::to_string);
+        let term = one.milestones.term.map_or_else(
+            || "–".to_owned(),
+            |term| format!("{} … {}", term.start, term.end.map_or_else(String::new, |end| end.to_string())),
+        );
+        table.add_row([
+            one.agreement.clone(),
+            one.name.clone().unwrap_or_else(|| party(one.school.as_ref())),
+            party(one.trustee.as_ref().or(one.lead.as_ref())),
+            one.round.to_string(),
+            term,
+            item.state.label.get(voice.language).to_owned(),
+            score(one.evaluation_score_centi),
+            grade(voice.language, one.evaluation_grade),
+            wan_yuan(one.money.paid_fen),
+            one.irregularities.values().sum::<u32>().to_string(),
+        ]);
+    }
+    voice.line(table.to_string());
+}
+
+fn print_organisation(voice: Voice, organisation: &Organisation) {
+    let mut table = voice.table(&["column-effective", "column-what", "column-name"]);
+    let mut add = |from: &weituo_proof::Effective, what: &str, value: String| {
+        table.add_row([from.to_string(), voice.word(what), visible(&value)]);
+    };
+    for name in &organisation.names {
+        add(&name.from, "column-name", name.value.clone());
+    }
+    for kind in &organisation.kinds {
+        let shown = match voice.language {
+            Language::Zh => kind.value.zh().to_owned(),
+            Language::En => format!("{:?}", kind.value),
+        };
+        add(&kind.from, "column-kind", shown);
+    }
+    for superior in &organisation.superiors {
+        add(&superior.from, "word-superior", superior.value.to_string());
+    }
+    for code in &organisation.credit_codes {
+        add(&code.from, "word-credit-code", code.value.to_string());
+    }
+    for code in &organisation.school_codes {
+        add(&code.from, "word-school-code", code.value.to_string());
+    }
+    for region in &organisation.regions {
+        add(&region.from, "word-region", region.value.to_string());
+    }
+    if let Some(closed) = &organisation.closed {
+        let into = closed.merged_into.as_ref().map_or_else(String::new, ToString::to_string);
+        add(&closed.on, "word-closed", into);
+    }
+    voice.line(visible(&organisation.id));
+    voice.line(table.to_string());
+}

@@ -1,0 +1,158 @@
+//! `verify`: three verdicts, and every finding with both hashes and what it means.
+
+use std::path::{Path, PathBuf};
+
+use weituo_proof::{Finding, Verdict, VerifierKey};
+
+use super::Desk;
+use super::output::{Failure, Voice, visible};
+use super::words::words;
+use crate::ledger::Beside;
+use crate::store::{Head, LedgerUrl, StoreOptions};
+use crate::verify::{OutsideCheckpoint, Phase, Report, VerifyOptions};
+
+/// Verifies the ledger and prints the report.
+pub(super) async fn verify(
+    desk: &Desk<'_>,
+    checkpoints: &[PathBuf],
+    stream: Option<&str>,
+    verifier_key: Option<&str>,
+) -> Result<u8, Failure> {
+    let outside = checkpoints.iter().map(|path| outside(path)).collect::<Result<Vec<_>, _>>()?;
+    let stream =
+        stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
+    let beside = Beside::read(&desk.url()?, &desk.options(true))
+        .map_err(|error| Failure::from_error("key-or-anchor", &error))?;
+    let verifier = match verifier_key {
+        Some(given) => Some(key(given)?),
+        None => beside.verifier().cloned(),
+    };
+    let report = run(desk, &desk.url()?, &beside, verifier, outside, stream).await?;
+    if desk.voice.json {
+        desk.voice.document(&report);
+    } else {
+        print(desk.voice, &report);
+    }
+    Ok(report.exit_code())
+}
+
+/// Verifies one ledger with what stands beside it.
+pub(super) async fn run(
+    desk: &Desk<'_>,
+    url: &LedgerUrl,
+    beside: &Beside,
+    verifier: Option<VerifierKey>,
+    outside: Vec<OutsideCheckpoint>,
+    stream: Option<weituo_proof::StreamName>,
+) -> Result<Report, Failure> {
+    let store = crate::store::open(url, StoreOptions::default(), false)
+        .await
+        .map_err(|error| Failure::from_error("store-open", &error))?;
+    let seal_of = |head: &Head| beside.seal_of(head);
+    let seal: Option<&crate::verify::SealOf<'_>> = beside
+        .has_key()
+        .then_some(&seal_of as _);
+    let options =
+        VerifyOptions { verifier, seal, anchor: beside.anchor().map(str::to_owned), outside, stream };
+    let bar = desk.voice.progress(0, "progress-verify");
+    let report = crate::verify::verify(&*store, &options, |progress| {
+        if matches!(progress.phase, Phase::Fold | Phase::Rows) {
+            bar.set_message(desk.voice.word("progress-verify-projections"));
+        }
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })
+    .await;
+    bar.finish_and_clear();
+    store.close().await;
+    Ok(report)
+}
+
+fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        Failure::could_not_run("file", format!("无法读取 {path}:{error}"), format!("cannot read {path}: {error}"))
+    })?;
+    Ok(OutsideCheckpoint { label: path.display().to_string(), text })
+}
+
+/// Reads a verifier key, or the file that holds it.
+fn key(given: &str) -> Result<VerifierKey, Failure> {
+    let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
+    text.trim().parse().map_err(|error| Failure::from_error("verifier-key", &error))
+}
+
+/// Prints a report: verdicts first, then findings.
+pub(super) fn print(voice: Voice, report: &Report) {
+    let language = voice.language;
+    let verdicts = &report.verdicts;
+    voice.line(verdict(voice, &verdicts.intact, "verify-intact"));
+    voice.line(verdict(voice, &verdicts.complete, "verify-complete"));
+    if report.age_asked {
+        voice.line(verdict(voice, &verdicts.age, "verify-age"));
+    } else {
+        voice.line(format!("? {}", voice.word("verify-age-not-asked")));
+    }
+    let mut seen: Vec<&Finding> = Vec::new();
+    for finding in report.findings() {
+        if !seen.contains(&finding) {
+            seen.push(finding);
+            voice.line("");
+            for line in finding_lines(voice, finding) {
+                voice.line(visible(&line));
+            }
+        }
+    }
+    for (kind, count) in &report.unlisted {
+        voice.line(format!("{kind}: {}", words(language, "verify-more", &[("count", count)])));
+    }
+    for note in &report.notes {
+        voice.line(format!("  {note}"));
+    }
+    let counts = &report.counts;
+    let read: [(&str, &dyn ToString); 4] = [
+        ("entries", &counts.entries),
+        ("streams", &counts.streams),
+        ("disclosures", &counts.disclosures),
+        ("rows", &counts.projection_rows),
+    ];
+    voice.line(format!("\n{}", words(language, "verify-read", &read)));
+    if let Some(root) = report.root {
+        voice.line(words(language, "verify-root", &[("root", &root), ("size", &counts.entries)]));
+    }
+}
+
+fn verdict(voice: Voice, verdict: &Verdict, key: &str) -> String {
+    match verdict {
+        Verdict::Yes => format!("✔ {}", voice.word(&format!("{key}-yes"))),
+        Verdict::No { findings, .. } => {
+            let count = findings.len();
+            format!("✘ {}", words(voice.language, &format!("{key}-no"), &[("count", &count)]))
+        }
+        Verdict::CouldNotCheck { reasons } => {
+            format!("? {} ({key}): {}", voice.word("verify-unchecked"), reasons.join("; "))
+        }
+    }
+}
+
+/// Returns the lines that show one finding: where, what it means, what should stand there and what does.
+pub(super) fn finding_lines(voice: Voice, finding: &Finding) -> Vec<String> {
+    let mut place = vec![format!("✘ {}", finding.kind)];
+    if let Some(leaf_index) = finding.leaf_index {
+        place.push(format!("{} {leaf_index}", voice.word("column-leaf")));
+    }
+    if let Some(stream) = &finding.stream {
+        let sequence = finding.sequence.map_or_else(String::new, |sequence| format!("#{sequence}"));
+        place.push(format!("{stream}{sequence}"));
+    }
+    let mut lines = vec![place.join(" · "), format!("  {}", finding.kind.meaning(voice.language))];
+    if !finding.detail.is_empty() {
+        lines.push(format!("  {}", finding.detail));
+    }
+    for (key, value) in [("verify-expected", &finding.expected), ("verify-found", &finding.found)] {
+        if let Some(value) = value {
+            lines.push(format!("  {} {value}", voice.word(key)));
+        }
+    }
+    lines
+}

@@ -1,0 +1,87 @@
+//! What a decision needs beyond its own stream, loaded beforehand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use weituo_events::{Act, Category, Event, OrganisationId};
+use weituo_projections::{Organisation as OrganisationState, StreamState};
+use weituo_proof::{Entry, StreamName};
+
+use super::ReadError;
+use super::aggregate::{Agreement, Organisation};
+use super::streams::Streams;
+use crate::deciding::{Context, ErasureTarget, mentions, mentions_of};
+
+impl Streams {
+    /// Loads what the decision on an act needs.
+    pub(super) async fn context(
+        &self,
+        act: &Act,
+        state: &StreamState,
+        fresh: bool,
+    ) -> Result<Context, ReadError> {
+        let (named, known) = (mentions(act), mentions_of(state));
+        let mut organisations = BTreeMap::new();
+        for id in named.organisations.into_iter().chain(known.organisations) {
+            self.load_upwards(id, fresh, &mut organisations).await?;
+        }
+        Ok(Context {
+            erasure: self.erasure_target(act).await?,
+            organisations,
+            recorded_on: crate::today_in(self.rulebooks().zone_minutes()),
+            renewed: self.renewed(named.agreements.first(), fresh).await?,
+            roots: self.roots().to_vec(),
+            rulebooks: self.rulebooks(),
+        })
+    }
+
+    /// Loads an organisation and every authority above it.
+    async fn load_upwards(
+        &self,
+        id: OrganisationId,
+        fresh: bool,
+        found: &mut BTreeMap<OrganisationId, Arc<OrganisationState>>,
+    ) -> Result<(), ReadError> {
+        let mut next = Some(id);
+        while let Some(id) = next.take().filter(|id| !found.contains_key(id)) {
+            let loaded = self.load::<Organisation>(&id.stream(), fresh).await?;
+            let StreamState::Organisation(organisation) = loaded.state.as_ref() else { break };
+            next = organisation.superior().cloned();
+            found.insert(id, Arc::new(organisation.as_ref().clone()));
+        }
+        Ok(())
+    }
+
+    async fn renewed(
+        &self,
+        stream: Option<&StreamName>,
+        fresh: bool,
+    ) -> Result<Option<Arc<weituo_projections::Cycle>>, ReadError> {
+        let Some(stream) = stream.filter(|stream| Category::of(stream) == Some(Category::Agreement)) else {
+            return Ok(None);
+        };
+        let loaded = self.load::<Agreement>(stream, fresh).await?;
+        Ok(match loaded.state.as_ref() {
+            StreamState::Agreement(cycle) if !cycle.is_new() => Some(Arc::new(cycle.as_ref().clone())),
+            _ => None,
+        })
+    }
+
+    /// Looks up the entry whose value is to be erased, and whether its disclosure is still there.
+    async fn erasure_target(&self, act: &Act) -> Result<Option<ErasureTarget>, ReadError> {
+        let Event::DisclosureErased(erasure) = &act.event else { return Ok(None) };
+        let store = self.ledger.store();
+        let Some(row) = store.entry(erasure.leaf_index).await? else { return Ok(None) };
+        let digests = Entry::parse(row.body.as_bytes())?.sealed_digests();
+        let kept = store.disclosures_by_digest(std::slice::from_ref(&erasure.digest)).await?;
+        Ok(Some(ErasureTarget { digests, erased: kept.is_empty() }))
+    }
+}
+
+/// Returns the digests of the disclosures that an act erases.
+pub(super) fn erased_digests(act: &Act) -> Vec<String> {
+    match &act.event {
+        Event::DisclosureErased(erasure) => vec![erasure.digest.clone()],
+        _ => Vec::new(),
+    }
+}
