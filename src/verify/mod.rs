@@ -1,0 +1,250 @@
+//! Verification: the whole ledger recomputed from its stored bytes, in constant memory.
+//!
+//! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
+//! hang; memory is about 200 bytes a stream and a bounded list of findings, whatever the number of entries.
+//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, the schema's constraints;
+//! whether an act was permitted; proofs of possession of enrolled keys.
+//! Source: design.md "Verification"; format.md.
+
+mod chain;
+mod disclosures;
+mod facts;
+mod heads;
+mod projections;
+mod replay;
+mod report;
+mod scan;
+mod source;
+
+use std::collections::BTreeMap;
+
+use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, VerifierKey, Verdicts};
+
+use crate::store::{Head, Store};
+
+use heads::{Claims, Opened};
+use replay::Replay;
+use report::Collected;
+use scan::Scan;
+use source::read;
+
+pub use report::{Counts, LISTED_FINDINGS, Phase, Progress, Report};
+
+/// Computes the seal of a head row from everything else in it; whoever has the log's signing key can.
+pub type SealOf<'a> = dyn Fn(&Head) -> [u8; 32] + Send + Sync + 'a;
+
+/// A checkpoint that somebody outside kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideCheckpoint {
+    /// What to call it, such as its file name.
+    pub label: String,
+    /// The signed note.
+    pub text: String,
+}
+
+/// What a verification is given besides the database.
+#[derive(Clone, Default)]
+pub struct VerifyOptions<'a> {
+    /// The log's verifier key, as the verifier trusts it. Never taken from the log.
+    pub verifier: Option<VerifierKey>,
+    /// The seal, where the signing key is at hand.
+    pub seal: Option<&'a SealOf<'a>>,
+    /// The anchored checkpoint, a signed note, read before this verification began.
+    pub anchor: Option<String>,
+    /// Checkpoints that somebody else kept.
+    pub outside: Vec<OutsideCheckpoint>,
+    /// The stream asked about; findings that are only about others are left out, and counted in a note.
+    pub stream: Option<StreamName>,
+}
+
+impl std::fmt::Debug for VerifyOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyOptions").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// Verifies a ledger. Entries added after the start are not covered.
+pub async fn verify(
+    store: &dyn Store,
+    options: &VerifyOptions<'_>,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Report {
+    Verification::new(options).run(store, &progress).await
+}
+
+/// One verification under way.
+struct Verification<'a> {
+    options: &'a VerifyOptions<'a>,
+    intact: Collected,
+    complete: Collected,
+    age: Collected,
+    notes: Vec<String>,
+}
+
+impl<'a> Verification<'a> {
+    fn new(options: &'a VerifyOptions<'a>) -> Self {
+        let [intact, complete, age] = [(); 3].map(|()| Collected::default());
+        Self { options, intact, complete, age, notes: Vec::new() }
+    }
+
+    async fn run(mut self, store: &dyn Store, progress: &(impl Fn(Progress) + Send + Sync)) -> Report {
+        let head = self.head(store).await;
+        let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
+        let size = self.size_to_read(store, head.as_ref()).await;
+        let total = head.as_ref().map_or(0, |head| head.size);
+        let told = |phase: Phase| move |done: u64| progress(Progress { phase, done, total });
+
+        let sizes: Vec<u64> = opened.sizes().chain(head.iter().map(|head| head.size)).collect();
+        let origin = self.origin(store, head.as_ref()).await;
+        let replay = Replay::new(sizes.iter().copied());
+        let mut scan = Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
+        scan.run(store, &mut self.intact, told(Phase::Log)).await;
+
+        let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
+        told(Phase::Replay)(0);
+        self.settle(store, &mut scan, &claims, &sizes).await;
+        claims.judge(&mut scan, &mut self.intact, &mut self.age, &mut self.notes);
+        for finding in scan.chains.findings() {
+            self.intact.push(finding.clone());
+        }
+        self.judge_index(&scan);
+        let disclosures = std::mem::take(&mut scan.disclosures);
+        disclosures.finish(store, &scan.facts, scan.size, &mut self.intact).await;
+        disclosures::count_stored(store, &mut scan.counts, &mut self.intact, told(Phase::Disclosures)).await;
+        if scan.counts.entries > scan::KEPT_COMMANDS as u64 {
+            self.notes.push(format!(
+                "repeated command ids were looked for among the first {} entries; beyond, the database's unique index \
+                 and the command column, which was compared, keep them apart",
+                scan::KEPT_COMMANDS
+            ));
+        }
+
+        let streams = self.intact.streams();
+        let in_doubt = projections::InDoubt { streams: &streams };
+        let kept = (&mut self.intact, &mut scan.counts, &mut self.notes);
+        let folding = |phase: Phase, done: u64| progress(Progress { phase, done, total });
+        projections::compare(store, scan.size, &in_doubt, kept, folding).await;
+        self.report(origin, &scan)
+    }
+
+    /// Reads the head row; one that cannot be read is a finding.
+    async fn head(&mut self, store: &dyn Store) -> Option<Head> {
+        match store.head().await {
+            Err(error) if source::is_unreadable(&error) => {
+                let detail = "the head row cannot be what the ledger stored";
+                let finding = Finding::new(FindingKind::ColumnDiffers, detail);
+                self.intact.push(finding.differing("a head row", &source::chain(&error)));
+                None
+            }
+            Ok(head) => head,
+            Err(_) => read("the head", &mut self.intact, || store.head()).await.flatten(),
+        }
+    }
+
+    /// Returns how many entries to read: as many as the head counts, or all (`u64::MAX`) where it cannot be relied on.
+    async fn size_to_read(&mut self, store: &dyn Store, head: Option<&Head>) -> u64 {
+        let Some(head) = head else {
+            match read("the log", &mut self.intact, || store.scan(i64::MIN, 1)).await {
+                Some(rows) if rows.is_empty() => self.intact.could_not("there is no log in this database"),
+                Some(_) if !self.intact.has_findings() => self.intact.push(
+                    Finding::new(FindingKind::SizeDiffers, "there are entries and no head row")
+                        .differing("a head row", "none"),
+                ),
+                _ => {}
+            }
+            return u64::MAX;
+        };
+        let Ok(end) = i64::try_from(head.size) else { return u64::MAX };
+        let beyond = read("the log", &mut self.intact, || store.scan(end, 1)).await.unwrap_or_default();
+        // A batch and its head are committed together: a head read after the row counts it, or the row is no entry.
+        let Some(at) = beyond.first().and_then(scan::index_of) else { return head.size };
+        match read("the head", &mut self.intact, || store.head()).await.flatten() {
+            Some(now) if u64::try_from(at).is_ok_and(|at| at >= now.size) => u64::MAX,
+            _ => head.size,
+        }
+    }
+
+    /// Returns the origin that every entry must name: the head's, or entry 0's where there is no head.
+    async fn origin(&mut self, store: &dyn Store, head: Option<&Head>) -> Option<String> {
+        if let Some(head) = head {
+            return Some(head.origin.clone());
+        }
+        let first = store.entry(0).await.ok().flatten()?;
+        let entry = weituo_proof::Entry::parse(first.body.as_bytes()).ok()?;
+        Some(entry.ledger.to_string())
+    }
+
+    /// Finds out what entries in doubt were: grows the tree with the hashes that other entries name for them, and
+    /// believes those when the tree then has every root that was committed to.
+    async fn settle(&mut self, store: &dyn Store, scan: &mut Scan, claims: &Claims<'_>, sizes: &[u64]) {
+        if !scan.chains.in_doubt() || claims.confirm(&scan.replay) {
+            return;
+        }
+        let mut tried = BTreeMap::new();
+        for computed in [false, true] {
+            let overrides = scan.chains.overrides(computed);
+            if overrides == tried {
+                continue;
+            }
+            let empty = Replay::new(sizes.iter().copied());
+            let Some(replay) = scan.replay_with(store, &overrides, empty, &mut self.intact).await else { return };
+            if claims.confirm(&replay) {
+                scan.chains.settle(&overrides);
+                scan.replay = replay;
+                return;
+            }
+            tried = overrides;
+        }
+    }
+
+    fn judge_index(&mut self, scan: &Scan) {
+        for differs in scan.replay.index_differs() {
+            let further = match differs.following {
+                0 => String::new(),
+                count => format!("; {count} further ones after it differ too"),
+            };
+            let detail = format!(
+                "the committed index of the {} entries before it is not what they give{further}",
+                differs.leaf_index
+            );
+            let finding = Finding::new(FindingKind::IndexRootDiffers, detail)
+                .at(LeafIndex::new(differs.leaf_index))
+                .in_stream("log/index", Some(differs.sequence))
+                .differing(&differs.expected, &differs.found);
+            self.complete.push(finding);
+        }
+        if let Some(from) = scan.replay.unplaced_from() {
+            self.complete.could_not(format!("the index from leaf {from} on: that entry is missing or unreadable"));
+        }
+        if scan.chains.in_doubt() {
+            self.complete.could_not("entries are altered or missing: see what is not intact");
+        }
+        if scan.counts.entries == 0 {
+            self.complete.could_not("no entry was read");
+        }
+        if let Some(asked) = self.options.stream.as_ref().filter(|_| scan.counts.entries_asked == 0) {
+            self.complete.could_not(format!("the log has no entry of stream {asked}"));
+        }
+    }
+
+    fn report(mut self, origin: Option<String>, scan: &Scan) -> Report {
+        let mut counts = scan.counts;
+        counts.index_roots = scan.replay.index_roots;
+        counts.not_indexed = scan.size.saturating_sub(scan.replay.indexed_to);
+        if let Some(asked) = &self.options.stream {
+            let lists = [&mut self.intact, &mut self.complete];
+            let elsewhere: u64 = lists.into_iter().map(|list| list.keep_stream(asked.as_str())).sum();
+            if elsewhere > 0 {
+                self.notes.push(format!("{elsewhere} findings about other streams are left out"));
+            }
+        }
+        let mut unlisted = BTreeMap::new();
+        let verdicts = Verdicts {
+            intact: self.intact.verdict(&mut unlisted),
+            complete: self.complete.verdict(&mut unlisted),
+            age: self.age.verdict(&mut unlisted),
+        };
+        let age_asked = !self.options.outside.is_empty();
+        Report { origin, root: scan.replay.root(), verdicts, age_asked, counts, unlisted, notes: self.notes }
+    }
+}

@@ -1,0 +1,345 @@
+//! Stored projections against a fresh fold of the log, stream by stream.
+//!
+//! Invariants: a projection is compared as of its own cursor, so one that lags behind is no finding; a difference is
+//! reported only when it is there while the cursor stands still.
+//! Absent: folding for readers (`follower`), rows of generations that readers do not see.
+//! Source: design.md "Verification" (projections against a fresh fold) and "The append path".
+
+mod fold;
+
+use std::collections::{BTreeMap, HashSet};
+
+use weituo_events::Category;
+use weituo_projections::{PROJECTIONS, Row, Rulebooks, rows};
+use weituo_proof::{Finding, FindingKind, Hash, LeafIndex, StreamName, sha256};
+
+use crate::store::{Generation, KeyRange, ProjectionRow, Store, Which};
+
+use fold::{Last, fold_stream, read_rulebooks};
+
+use super::report::{Collected, Counts, Phase};
+use super::source::{PAGE, read};
+
+/// Differences confirmed one by one; beyond, one reason says that there are more.
+const CONFIRMED: usize = 1_000;
+
+/// How often a difference is looked at again because the projection moved meanwhile.
+const LOOKS: u32 = 10;
+
+/// A projection as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Active {
+    generation: i64,
+    next_leaf: u64,
+}
+
+/// Number and keyed sum of rows: equal for equal sets of rows, in whatever order they come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sum {
+    rows: u64,
+    sum: u128,
+}
+
+/// A row to look at again.
+struct Suspect {
+    projection: &'static str,
+    key: String,
+    /// `None` for a row that no stream gives.
+    stream: Option<StreamName>,
+}
+
+/// Streams that are not compared, because entries of theirs are in doubt.
+pub(super) struct InDoubt<'a> {
+    pub(super) streams: &'a HashSet<String>,
+}
+
+impl InDoubt<'_> {
+    fn stream(&self, stream: &StreamName) -> bool {
+        self.streams.contains(stream.as_str())
+    }
+
+    fn key(&self, key: &str) -> bool {
+        let ids = || self.streams.iter().filter_map(|stream| Some(stream.split_once('/')?.1));
+        key.split('/').any(|part| ids().any(|id| id == part))
+    }
+
+    fn rulebooks(&self) -> bool {
+        self.streams.iter().any(|stream| stream.starts_with("rulebook/"))
+    }
+}
+
+/// One comparison of all projections.
+struct Comparison<'a> {
+    store: &'a dyn Store,
+    /// What makes sums unpredictable for whoever wrote the rows.
+    nonce: [u8; 32],
+    active: BTreeMap<&'static str, Active>,
+    /// The rulebooks as of each cursor.
+    rulebooks: BTreeMap<u64, Rulebooks>,
+}
+
+/// Compares every projection that readers see with a fresh fold.
+pub(super) async fn compare(
+    store: &dyn Store,
+    size: u64,
+    in_doubt: &InDoubt<'_>,
+    (findings, counts, notes): (&mut Collected, &mut Counts, &mut Vec<String>),
+    progress: impl Fn(Phase, u64),
+) {
+    if in_doubt.rulebooks() {
+        findings.could_not("the projections: entries of a rulebook are in doubt, and every fold is judged by it");
+        return;
+    }
+    let mut nonce = [0; 32];
+    if getrandom::fill(&mut nonce).is_err() {
+        findings.could_not("the projections: this machine gives no random bytes");
+        return;
+    }
+    let mut comparison = Comparison { store, nonce, active: BTreeMap::new(), rulebooks: BTreeMap::new() };
+    if comparison.begin(size, findings, notes).await.is_none() {
+        return;
+    }
+    let Some(fresh) = comparison.fresh_sums(findings, |done| progress(Phase::Fold, done)).await else { return };
+    let Some(stored) = comparison.stored_sums(findings, |done| progress(Phase::Rows, done)).await else { return };
+    counts.projection_rows = stored.values().map(|sum| sum.rows).sum();
+    let differing: HashSet<&'static str> =
+        comparison.active.keys().copied().filter(|name| fresh.get(name) != stored.get(name)).collect();
+    if differing.is_empty() {
+        return;
+    }
+    let Some(suspects) = comparison.suspects(&differing, in_doubt, findings).await else { return };
+    if suspects.len() == CONFIRMED {
+        findings.could_not(format!("more than {CONFIRMED} projected rows: they may differ too; run `weituo rebuild`"));
+    }
+    for suspect in suspects {
+        comparison.confirm(&suspect, findings).await;
+    }
+}
+
+impl Comparison<'_> {
+    /// Reads the cursors and the rulebooks.
+    async fn begin(&mut self, size: u64, findings: &mut Collected, notes: &mut Vec<String>) -> Option<()> {
+        for (name, version) in PROJECTIONS {
+            let Some(active) = active(self.store, name, findings).await? else {
+                notes.push(format!("projection {name} was never built, so it was not compared"));
+                continue;
+            };
+            if active.fold_version != i64::from(*version) {
+                findings.could_not(format!(
+                    "projection {name}: it was folded by version {} and this program has version {version}; run \
+                     `weituo rebuild`",
+                    active.fold_version
+                ));
+                continue;
+            }
+            let next_leaf = active.next_leaf;
+            if next_leaf > size {
+                // The log may have grown since it was read.
+                let now = read("the head", findings, || self.store.head()).await?.map_or(0, |head| head.size);
+                if next_leaf > now.max(size) {
+                    let detail = format!("the cursor of projection {name} is beyond the log");
+                    let finding = Finding::new(FindingKind::CursorWrong, detail);
+                    findings.push(finding.differing(&format!("{now} or less"), &next_leaf));
+                    continue;
+                }
+            } else if next_leaf < size {
+                notes.push(format!("projection {name} is {} entries behind and was compared as of leaf {next_leaf}", size - next_leaf));
+            }
+            self.active.insert(name, Active { generation: active.generation, next_leaf });
+        }
+        let cursors: Vec<u64> = self.active.values().map(|active| active.next_leaf).collect();
+        for next_leaf in cursors {
+            if !self.rulebooks.contains_key(&next_leaf) {
+                let rulebooks = read_rulebooks(self.store, next_leaf, findings).await?;
+                self.rulebooks.insert(next_leaf, rulebooks);
+            }
+        }
+        Some(())
+    }
+
+    fn add(&self, sum: &mut Sum, key: &str, body: &str) {
+        let length = (key.len() as u64).to_be_bytes();
+        let Hash(hash) = sha256(&[&self.nonce, &length, key.as_bytes(), body.as_bytes()]);
+        let half = hash.iter().take(16).fold(0, |half, byte| half << 8 | u128::from(*byte));
+        *sum = Sum { rows: sum.rows + 1, sum: sum.sum.wrapping_add(half) };
+    }
+
+    async fn fresh_sums(
+        &self,
+        findings: &mut Collected,
+        progress: impl Fn(u64),
+    ) -> Option<BTreeMap<&'static str, Sum>> {
+        let mut sums: BTreeMap<_, _> = self.active.keys().map(|name| (*name, Sum::default())).collect();
+        self.fold(findings, progress, |_, row| self.add(sums.entry(row.projection).or_default(), &row.key, &row.body))
+            .await?;
+        Some(sums)
+    }
+
+    async fn stored_sums(
+        &self,
+        findings: &mut Collected,
+        progress: impl Fn(u64),
+    ) -> Option<BTreeMap<&'static str, Sum>> {
+        let mut sums = BTreeMap::new();
+        let mut done = 0;
+        for name in self.active.keys() {
+            let mut sum = Sum::default();
+            self.stored(name, findings, |row| {
+                self.add(&mut sum, &row.key, &row.body);
+                done += 1;
+                if done % u64::from(PAGE) == 0 {
+                    progress(done);
+                }
+            })
+            .await?;
+            sums.insert(*name, sum);
+        }
+        Some(sums)
+    }
+
+    /// Hands over the stored rows of a projection.
+    async fn stored(
+        &self,
+        name: &'static str,
+        findings: &mut Collected,
+        mut each: impl FnMut(ProjectionRow),
+    ) -> Option<()> {
+        let which = Which::Generation(self.active[name].generation);
+        let mut after = String::new();
+        loop {
+            let what = format!("projection {name}");
+            let range = KeyRange { prefix: "", after: &after, limit: PAGE };
+            let page = read(&what, findings, || self.store.projection_rows(name, which, range)).await?;
+            let Some(last) = page.last().map(|row| row.key.clone()).filter(|last| *last > after) else {
+                return Some(());
+            };
+            let full = page.len() >= PAGE as usize;
+            page.into_iter().for_each(&mut each);
+            if !full {
+                return Some(());
+            }
+            after = last;
+        }
+    }
+
+    /// Returns the rows of the differing projections that are not what a fold gives, as they stand now.
+    async fn suspects(
+        &self,
+        differing: &HashSet<&'static str>,
+        in_doubt: &InDoubt<'_>,
+        findings: &mut Collected,
+    ) -> Option<Vec<Suspect>> {
+        let short = |projection: &str, text: &str| sha256(&[projection.as_bytes(), b"\0", text.as_bytes()]);
+        // 64 bytes a row, and only where something differs.
+        let mut bodies = std::collections::HashMap::new();
+        for name in differing {
+            self.stored(name, findings, |row| {
+                bodies.insert(short(name, &row.key), sha256(&[row.body.as_bytes()]));
+            })
+            .await?;
+        }
+        let mut suspects = Vec::new();
+        let mut expected = HashSet::new();
+        self.fold(findings, |_| (), |stream, row| {
+            let Row { projection, key, body } = row;
+            if !differing.contains(projection) {
+                return;
+            }
+            let hash = short(projection, &key);
+            let same = bodies.get(&hash) == Some(&sha256(&[body.as_bytes()]));
+            expected.insert(hash);
+            if !same && !in_doubt.stream(stream) && suspects.len() < CONFIRMED {
+                suspects.push(Suspect { projection, key, stream: Some(stream.clone()) });
+            }
+        })
+        .await?;
+        for name in differing {
+            self.stored(name, findings, |row| {
+                let extra = !expected.contains(&short(name, &row.key)) && !in_doubt.key(&row.key);
+                if extra && suspects.len() < CONFIRMED {
+                    suspects.push(Suspect { projection: name, key: row.key, stream: None });
+                }
+            })
+            .await?;
+        }
+        Some(suspects)
+    }
+
+    /// Looks at one row again while its projection stands still, and reports it if it still differs.
+    async fn confirm(&self, suspect: &Suspect, findings: &mut Collected) -> Option<()> {
+        let Suspect { projection, key, stream } = suspect;
+        for _ in 0..LOOKS {
+            let Some(before) = active(self.store, projection, findings).await? else { return Some(()) };
+            let cursor = before.next_leaf;
+            let rulebooks = match self.rulebooks.get(&cursor) {
+                Some(rulebooks) => rulebooks.clone(),
+                None => read_rulebooks(self.store, cursor, findings).await?,
+            };
+            let mut expected = None;
+            let mut last = Last::default();
+            let mut of = None;
+            for stream in Self::streams_of(stream.as_ref(), key) {
+                let folded = fold_stream(self.store, &stream, cursor, &rulebooks, findings).await?;
+                let Some((state, end)) = folded else { continue };
+                let row = rows(&stream, &state, &rulebooks).into_iter().find(|row| row.projection == *projection && row.key == *key);
+                (last, of) = (end, Some(stream));
+                if row.is_some() {
+                    expected = row.map(|row| row.body);
+                    break;
+                }
+            }
+            let which = Which::Generation(before.generation);
+            let keys = std::slice::from_ref(key);
+            let found = read("a projected row", findings, || self.store.projection_get(projection, which, keys)).await?;
+            let found = found.into_iter().next().map(|row| row.body);
+            if active(self.store, projection, findings).await? != Some(before) {
+                continue;
+            }
+            if expected != found {
+                findings.push(differing(suspect, expected, found, of.map(|stream| (stream, last))));
+            }
+            return Some(());
+        }
+        findings.could_not(format!("projection {projection}: it moved on each time that row {key:?} was looked at"));
+        Some(())
+    }
+
+    /// Returns the stream of a row, or those that a key may be of: the id of the stream is one part of it.
+    fn streams_of(stream: Option<&StreamName>, key: &str) -> Vec<StreamName> {
+        if let Some(stream) = stream {
+            return vec![stream.clone()];
+        }
+        let categories = [Category::Agreement, Category::Organisation, Category::Rulebook];
+        let named = |part| categories.map(|category| StreamName::of(category.code(), part).ok());
+        key.split('/').flat_map(named).flatten().collect()
+    }
+}
+
+fn differing(
+    suspect: &Suspect,
+    expected: Option<String>,
+    found: Option<String>,
+    of: Option<(StreamName, Last)>,
+) -> Finding {
+    let kind = match (&expected, &found) {
+        (Some(_), Some(_)) => FindingKind::ProjectionDiffers,
+        (Some(_), None) => FindingKind::ProjectionMissing,
+        (None, _) => FindingKind::ProjectionExtra,
+    };
+    let hash = |body: Option<String>| {
+        body.map_or_else(|| "no row".to_owned(), |body| sha256(&[body.as_bytes()]).to_string())
+    };
+    let detail = format!("row {:?} of projection {}; the hashes are SHA-256 of its body", suspect.key, suspect.projection);
+    let finding = Finding::new(kind, detail).differing(&hash(expected), &hash(found));
+    match of {
+        Some((stream, last)) => {
+            finding.at(LeafIndex::new(last.leaf_index)).in_stream(&stream, Some(last.sequence))
+        }
+        None => finding,
+    }
+}
+
+async fn active(store: &dyn Store, name: &str, findings: &mut Collected) -> Option<Option<Generation>> {
+    let generations = read("the projections' cursors", findings, || store.generations(name)).await?;
+    Some(generations.into_iter().find(|generation| generation.active))
+}

@@ -1,0 +1,170 @@
+//! The fresh fold: the log read by stream, one stream's state in memory at a time.
+//!
+//! Invariants: only entries before a cursor are folded for it; rows that are not entries are passed over, since the
+//! scan of the log reports them.
+//! Absent: comparing (`projections`).
+
+use std::collections::BTreeMap;
+
+use weituo_events::{Category, Recorded};
+use weituo_projections::{Row, Rulebooks, StreamState, rows};
+use weituo_proof::{Entry, LeafIndex, StreamName};
+
+use crate::store::{EntryRow, Scanned, Store};
+use crate::verify::report::Collected;
+use crate::verify::source::{PAGE, read};
+
+use super::Comparison;
+
+/// The place of a stream's last folded entry.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Last {
+    pub(super) leaf_index: u64,
+    pub(super) sequence: u64,
+}
+
+/// The states of one stream, as of each cursor.
+struct Folded {
+    stream: StreamName,
+    states: BTreeMap<u64, StreamState>,
+}
+
+impl Comparison<'_> {
+    /// Folds the whole log by stream, and hands over the rows of each stream that belong to a projection compared.
+    pub(super) async fn fold(
+        &self,
+        findings: &mut Collected,
+        progress: impl Fn(u64),
+        mut each: impl FnMut(&StreamName, Row),
+    ) -> Option<()> {
+        let mut after = (String::new(), 0);
+        let mut current: Option<Folded> = None;
+        let mut done = 0;
+        loop {
+            let place = (after.0.as_str(), after.1);
+            let page = read("the log by stream", findings, || self.store.scan_by_stream(place, PAGE)).await?;
+            let full = page.len() >= PAGE as usize;
+            done += page.len() as u64;
+            let mut next = None;
+            for scanned in page {
+                let Scanned::Row(row) = scanned else { continue };
+                self.take(&row, &mut current, &mut each);
+                next = Some(place_of(row));
+            }
+            progress(done);
+            if !full {
+                break;
+            }
+            // A page of nothing but garbled rows has no place to go on from.
+            let Some(next) = next.filter(|next| *next > after) else {
+                findings.could_not("the projections: a page of the log by stream cannot be read");
+                return None;
+            };
+            after = next;
+        }
+        self.finish(current, &mut each);
+        Some(())
+    }
+
+    fn take(&self, row: &EntryRow, current: &mut Option<Folded>, each: &mut impl FnMut(&StreamName, Row)) {
+        let Some(recorded) = recorded(row) else { return };
+        let stream = &recorded.act.stream;
+        if current.as_ref().is_none_or(|folded| folded.stream != *stream) {
+            self.finish(current.take(), each);
+            let Some(category) = Category::of(stream) else { return };
+            let states = self.rulebooks.keys().map(|cursor| (*cursor, StreamState::new(category))).collect();
+            *current = Some(Folded { stream: stream.clone(), states });
+        }
+        for (cursor, state) in current.iter_mut().flat_map(|folded| &mut folded.states) {
+            if row.leaf_index < *cursor {
+                state.apply(&recorded, &self.rulebooks[cursor]);
+            }
+        }
+    }
+
+    fn finish(&self, folded: Option<Folded>, each: &mut impl FnMut(&StreamName, Row)) {
+        let Some(Folded { stream, states }) = folded else { return };
+        for (cursor, state) in states {
+            for row in rows(&stream, &state, &self.rulebooks[&cursor]) {
+                if self.active.get(row.projection).is_some_and(|active| active.next_leaf == cursor) {
+                    each(&stream, row);
+                }
+            }
+        }
+    }
+}
+
+/// Folds one stream up to a cursor; the inner `None` where it has no entry before it.
+pub(super) async fn fold_stream(
+    store: &dyn Store,
+    stream: &StreamName,
+    cursor: u64,
+    rulebooks: &Rulebooks,
+    findings: &mut Collected,
+) -> Option<Option<(StreamState, Last)>> {
+    let Some(category) = Category::of(stream) else { return Some(None) };
+    let mut folded = None;
+    let mut from = 1;
+    loop {
+        let page = read("a stream", findings, || store.stream_rows(stream.as_str(), from, PAGE)).await?;
+        for row in page.iter().filter(|row| row.leaf_index < cursor) {
+            let Some(recorded) = recorded(row) else { continue };
+            let (state, last) = folded.get_or_insert_with(|| (StreamState::new(category), Last::default()));
+            state.apply(&recorded, rulebooks);
+            *last = Last { leaf_index: row.leaf_index, sequence: row.sequence };
+        }
+        match page.last() {
+            Some(last) if page.len() >= PAGE as usize => from = last.sequence.saturating_add(1),
+            _ => return Some(folded),
+        }
+    }
+}
+
+/// Returns the rulebooks that the log adopted before a cursor, and the zone that its first entry names.
+pub(super) async fn read_rulebooks(
+    store: &dyn Store,
+    cursor: u64,
+    findings: &mut Collected,
+) -> Option<Rulebooks> {
+    let mut rulebooks = Rulebooks::default();
+    let first = read("the first entry", findings, || store.scan(0, 1)).await?;
+    take_rulebooks(&mut rulebooks, first, cursor, |_| true);
+    let mut after = ("rulebook/".to_owned(), 0);
+    loop {
+        let page = read("the rulebooks", findings, || store.scan_by_stream((&after.0, after.1), PAGE)).await?;
+        let full = page.len() >= PAGE as usize;
+        let last = take_rulebooks(&mut rulebooks, page, cursor, |row| row.stream.starts_with("rulebook/"));
+        match last.filter(|last| full && *last > after && last.0.starts_with("rulebook/")) {
+            Some(next) => after = next,
+            None => return Some(rulebooks),
+        }
+    }
+}
+
+/// Takes in the rows wanted; returns the place of the last row.
+fn take_rulebooks(
+    rulebooks: &mut Rulebooks,
+    page: Vec<Scanned>,
+    cursor: u64,
+    wanted: impl Fn(&EntryRow) -> bool,
+) -> Option<(String, i64)> {
+    let mut last = None;
+    for scanned in page {
+        let Scanned::Row(row) = scanned else { continue };
+        if let Some(recorded) = recorded(&row).filter(|_| wanted(&row) && row.leaf_index < cursor) {
+            rulebooks.apply(&recorded);
+        }
+        last = Some(place_of(row));
+    }
+    last
+}
+
+fn place_of(row: EntryRow) -> (String, i64) {
+    (row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX))
+}
+
+/// Returns the act of a row; `None` where the row is not an entry of the vocabulary.
+fn recorded(row: &EntryRow) -> Option<Recorded> {
+    let entry = Entry::parse(row.body.as_bytes()).ok()?;
+    Recorded::from_entry(&entry, LeafIndex::new(row.leaf_index), row.leaf_hash).ok()
+}

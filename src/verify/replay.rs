@@ -1,0 +1,239 @@
+//! The tree and the completeness index, grown leaf by leaf: roots at the sizes of interest, and every index root.
+//!
+//! Invariants: a root is reported only where every leaf below it is known; the index is compared before the entry that
+//! commits it is counted in.
+//! Absent: judging (`heads`), reading rows (`scan`).
+//! Source: RFC 6962 section 2.1; format.md "Completeness index".
+
+use std::collections::{BTreeMap, HashMap};
+
+use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
+use weituo_proof::{Frontier, Hash, StreamHead, StreamName};
+
+/// An index root that was committed and is not what the entries give.
+#[derive(Debug, Clone)]
+pub(super) struct IndexDiffers {
+    pub(super) leaf_index: u64,
+    pub(super) sequence: u64,
+    pub(super) expected: String,
+    pub(super) found: String,
+    /// Further committed roots that differ after this one, without one in between that is right.
+    pub(super) following: u64,
+}
+
+/// What an `IndexCommitted` says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IndexClaim {
+    pub(super) root: Hash,
+    pub(super) size: u64,
+    pub(super) streams: u64,
+}
+
+/// One leaf, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Leaf<'a> {
+    pub(super) leaf_index: u64,
+    pub(super) hash: Hash,
+    pub(super) stream: &'a str,
+    pub(super) sequence: u64,
+    pub(super) parties: &'a [StreamName],
+    pub(super) index: Option<IndexClaim>,
+}
+
+/// Leaf hashes to count in place of those stored.
+pub(super) type Overrides = BTreeMap<u64, Hash>;
+
+/// Tree and index over the leaves so far.
+pub(super) struct Replay {
+    frontier: Frontier,
+    size: u64,
+    /// Sizes at which the root is wanted, with the root once the tree has that size.
+    wanted: BTreeMap<u64, Option<Hash>>,
+    /// First leaf whose hash is not known.
+    unknown_from: Option<u64>,
+    /// First leaf whose place in a stream or whose parties are not known.
+    unplaced_from: Option<u64>,
+    map: Map,
+    parties: HashMap<StreamName, PartyChain>,
+    pub(super) index_roots: u64,
+    /// First leaf that no committed index covers.
+    pub(super) indexed_to: u64,
+    differs: Vec<IndexDiffers>,
+    in_run: bool,
+}
+
+/// Most index findings kept apart; later ones count as following.
+const KEPT_RUNS: usize = 100;
+
+impl Replay {
+    /// Returns the empty tree, which is to note its root at these sizes.
+    pub(super) fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
+        let mut replay = Self {
+            frontier: Frontier::new(),
+            size: 0,
+            wanted: sizes.into_iter().map(|size| (size, None)).collect(),
+            unknown_from: None,
+            unplaced_from: None,
+            map: Map::new(),
+            parties: HashMap::new(),
+            index_roots: 0,
+            indexed_to: 0,
+            differs: Vec::new(),
+            in_run: false,
+        };
+        replay.note_root();
+        replay
+    }
+
+    /// Counts a leaf of which everything is known.
+    pub(super) fn add(&mut self, leaf: &Leaf<'_>) {
+        if let Some(claim) = leaf.index {
+            self.compare_index(leaf, claim);
+        }
+        self.place(leaf.stream, leaf.sequence, leaf.hash);
+        for party in leaf.parties {
+            let chain = self.parties.entry(party.clone()).or_default();
+            chain.push(&leaf.hash);
+            self.map.insert(&party_name(party), &chain.value());
+        }
+        self.append(leaf.hash);
+    }
+
+    /// Counts a leaf whose row is gone or cannot be read, with its hash and its place where other entries tell them.
+    pub(super) fn add_missing(&mut self, hash: Option<Hash>, place: Option<(&str, u64)>) {
+        let at = self.size;
+        // Its parties are not known, even where its place is: only the tree can be grown over it.
+        self.unplaced_from.get_or_insert(at);
+        if let (Some(hash), Some((stream, sequence))) = (hash, place) {
+            self.place(stream, sequence, hash);
+        }
+        match hash {
+            Some(hash) => self.append(hash),
+            None => self.skip(1),
+        }
+    }
+
+    /// Counts leaves of which nothing is known. No root is known over them.
+    pub(super) fn skip(&mut self, leaves: u64) {
+        self.unknown_from.get_or_insert(self.size);
+        self.unplaced_from.get_or_insert(self.size);
+        self.size = self.size.saturating_add(leaves);
+    }
+
+    /// Returns the root at a size of interest; `None` where a leaf below it is not known or the tree is smaller.
+    pub(super) fn root_at(&self, size: u64) -> Option<Hash> {
+        self.wanted.get(&size).copied().flatten()
+    }
+
+    /// Returns the root of the whole tree; `None` where a leaf is not known.
+    pub(super) fn root(&self) -> Option<Hash> {
+        self.unknown_from.is_none().then(|| self.frontier.root())
+    }
+
+    /// Returns size and root of the tree before the first leaf that is not known.
+    pub(super) fn known(&self) -> (u64, Hash) {
+        (self.frontier.size().get(), self.frontier.root())
+    }
+
+    /// Returns the number of leaves counted, those not known among them.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the committed index roots that are not right.
+    pub(super) fn index_differs(&self) -> &[IndexDiffers] {
+        &self.differs
+    }
+
+    /// Returns the first leaf from which on the index could not be replayed.
+    pub(super) fn unplaced_from(&self) -> Option<u64> {
+        self.unplaced_from
+    }
+
+    fn append(&mut self, hash: Hash) {
+        self.size += 1;
+        if self.unknown_from.is_none() {
+            self.frontier.append(hash);
+            self.note_root();
+        }
+    }
+
+    fn note_root(&mut self) {
+        if let Some(wanted) = self.wanted.get_mut(&self.size) {
+            *wanted = Some(self.frontier.root());
+        }
+    }
+
+    fn place(&mut self, stream: &str, sequence: u64, leaf_hash: Hash) {
+        self.map.insert(stream, &stream_value(&StreamHead { sequence, leaf_hash }));
+    }
+
+    fn compare_index(&mut self, leaf: &Leaf<'_>, claim: IndexClaim) {
+        self.indexed_to = leaf.leaf_index;
+        if self.unplaced_from.is_some() {
+            return;
+        }
+        self.index_roots += 1;
+        let streams = (self.map.len() - self.parties.len()) as u64;
+        let (root, size) = (self.map.root(), leaf.leaf_index);
+        let (expected, found) = if root != claim.root {
+            (root.to_string(), claim.root.to_string())
+        } else if claim.size != size {
+            (format!("size {size}"), format!("size {}", claim.size))
+        } else if claim.streams != streams {
+            (format!("{streams} streams"), format!("{} streams", claim.streams))
+        } else {
+            self.in_run = false;
+            return;
+        };
+        let joins = self.in_run || self.differs.len() >= KEPT_RUNS;
+        match self.differs.last_mut().filter(|_| joins) {
+            Some(last) => last.following += 1,
+            None => self.differs.push(IndexDiffers {
+                leaf_index: leaf.leaf_index,
+                sequence: leaf.sequence,
+                expected,
+                found,
+                following: 0,
+            }),
+        }
+        self.in_run = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weituo_proof::leaf_hash;
+
+    fn leaf(leaf_index: u64, index: Option<IndexClaim>) -> Leaf<'static> {
+        let hash = leaf_hash(&leaf_index.to_be_bytes());
+        Leaf { leaf_index, hash, stream: "log/main", sequence: leaf_index + 1, parties: &[], index }
+    }
+
+    #[test]
+    fn roots_over_an_unknown_leaf_are_not_reported() {
+        let mut replay = Replay::new([0, 1, 2]);
+        replay.add(&leaf(0, None));
+        replay.add_missing(None, None);
+        assert!(replay.root_at(0).is_some() && replay.root_at(1).is_some());
+        assert_eq!((replay.root_at(2), replay.root(), replay.size()), (None, None, 2));
+    }
+
+    #[test]
+    fn a_run_of_wrong_index_roots_is_one_finding() {
+        let wrong = IndexClaim { root: Hash::ZERO, size: 1, streams: 1 };
+        let mut replay = Replay::new([]);
+        replay.add(&leaf(0, None));
+        replay.add(&leaf(1, Some(wrong)));
+        replay.add(&leaf(2, Some(wrong)));
+        let mut map = Map::new();
+        let head = StreamHead { sequence: 3, leaf_hash: leaf_hash(&2_u64.to_be_bytes()) };
+        map.insert("log/main", &stream_value(&head));
+        replay.add(&leaf(3, Some(IndexClaim { root: map.root(), size: 3, streams: 1 })));
+        replay.add(&leaf(4, Some(wrong)));
+        let found: Vec<_> = replay.index_differs().iter().map(|d| (d.leaf_index, d.following)).collect();
+        assert_eq!(found, [(1, 1), (4, 0)]);
+        assert_eq!(replay.index_roots, 4);
+    }
+}

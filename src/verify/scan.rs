@@ -1,0 +1,360 @@
+//! The log read once, by leaf index: every row judged by itself, by its stream and by the entries before it.
+//!
+//! Invariants: every row is judged, whatever stands before it; reading stops only where the store does not answer.
+//! Absent: root hashes (`heads`), disclosures (`disclosures`), projections (`projections`).
+//! Source: design.md "Verification"; format.md "Entry".
+
+use std::hash::{BuildHasher, RandomState};
+use std::{collections::HashSet, sync::Arc};
+
+use weituo_proof::{Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash};
+
+use crate::store::{EntryRow, GarbledRow, Scanned, Store};
+
+use super::chain::{Chains, Hole, KEPT_DOUBTS, place};
+use super::disclosures::Disclosures;
+use super::facts::{Facts, index_claim};
+use super::replay::{Leaf, Overrides, Replay};
+use super::report::{Collected, Counts};
+use super::source::{PAGE, chain, read};
+
+/// Command ids kept, as 64-bit hashes, to find one that occurs twice (about 40 MB).
+pub(super) const KEPT_COMMANDS: usize = 1 << 21;
+
+/// Everything that reading the log establishes.
+pub(super) struct Scan {
+    /// Number of entries to read: what the head row counted when the verification began; `u64::MAX` until the end of
+    /// the log is found, where the head row cannot be relied on.
+    pub(super) size: u64,
+    origin: String,
+    asked: Option<StreamName>,
+    pub(super) chains: Chains,
+    pub(super) facts: Facts,
+    pub(super) disclosures: Disclosures,
+    pub(super) replay: Replay,
+    pub(super) counts: Counts,
+    pub(super) last_recorded_at: Option<RecordedAt>,
+    pub(super) missing: u64,
+    hasher: RandomState,
+    commands: HashSet<u64>,
+    /// Rows whose command id may have been there before.
+    suspects: Vec<(u64, [u8; 16])>,
+    /// Origin that every entry names although the head does not: reported once.
+    other_origin: Option<String>,
+    next: u64,
+}
+
+impl Scan {
+    pub(super) fn new(size: u64, origin: String, asked: Option<StreamName>, replay: Replay) -> Self {
+        Self {
+            size,
+            origin,
+            asked,
+            chains: Chains::default(),
+            facts: Facts::default(),
+            disclosures: Disclosures::default(),
+            replay,
+            counts: Counts::default(),
+            last_recorded_at: None,
+            missing: 0,
+            hasher: RandomState::new(),
+            commands: HashSet::new(),
+            suspects: Vec::new(),
+            other_origin: None,
+            next: 0,
+        }
+    }
+
+    /// Reads the log up to the size of its head.
+    pub(super) async fn run(&mut self, store: &dyn Store, findings: &mut Collected, progress: impl Fn(u64)) {
+        let mut from = i64::MIN;
+        loop {
+            let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return };
+            let length = page.len();
+            let last = page.iter().filter_map(index_of).max();
+            let mut rows = Vec::new();
+            let mut past_end = false;
+            for scanned in page {
+                past_end |= index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
+                if past_end {
+                    break;
+                }
+                match scanned {
+                    Scanned::Row(row) => {
+                        if let Some(entry) = self.row(&row, findings) {
+                            rows.push((row.leaf_index, entry));
+                        }
+                    }
+                    Scanned::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
+                }
+            }
+            self.disclosures.match_page(store, &rows, self.next, findings).await;
+            progress(self.next);
+            let forward = last.and_then(|last| last.checked_add(1)).filter(|next| *next > from);
+            match forward {
+                Some(next) if !past_end && length >= PAGE as usize => from = next,
+                None if length >= PAGE as usize => {
+                    findings.could_not("the log beyond a page of rows without leaf index");
+                    return;
+                }
+                _ => break,
+            }
+        }
+        if self.size == u64::MAX {
+            self.size = self.next;
+        }
+        self.holes_to(self.size, findings);
+        self.counts.streams = self.chains.streams();
+        self.counts.signatures = self.facts.signatures;
+        self.counts.erased = self.facts.erased.len() as u64;
+        self.find_repeated(store, findings).await;
+    }
+
+    /// Judges a row and counts it in. Returns its entry if that is what was recorded.
+    fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
+        let at = row.leaf_index;
+        let in_row = |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
+        if at < self.next {
+            findings.push(in_row(Finding::new(FindingKind::LeafDuplicated, "another row has this leaf index too")));
+            return None;
+        }
+        self.holes_to(at, findings);
+        self.next = at + 1;
+        self.counts.entries += 1;
+        let computed = leaf_hash(row.body.as_bytes());
+        let parsed = Entry::parse(row.body.as_bytes());
+        if computed == row.leaf_hash {
+            return match parsed {
+                Ok(entry) => self.entry(row, entry, findings),
+                Err(error) => {
+                    findings.push(in_row(unreadable(&error, &row.body, computed)));
+                    self.unread(row);
+                    None
+                }
+            };
+        }
+        let detail = "the stored bytes do not have the stored leaf hash: one of the two was edited";
+        let finding =
+            in_row(Finding::new(FindingKind::LeafHashDiffers, detail)).differing(&row.leaf_hash, &computed);
+        if self.chains.altered.len() < KEPT_DOUBTS {
+            self.chains.altered(finding, (at, &row.stream, row.sequence), row.leaf_hash, computed);
+        } else {
+            findings.push(finding);
+            self.chains.resume(at, &row.stream, row.sequence, row.leaf_hash);
+        }
+        match parsed {
+            Ok(entry) => {
+                self.facts.take(at, &entry, false, findings);
+                self.last_recorded_at = self.last_recorded_at.max(Some(entry.recorded_at));
+                self.count(row, &entry.parties, row.leaf_hash, None);
+            }
+            Err(_) => self.unread(row),
+        }
+        None
+    }
+
+    /// Judges an entry whose bytes have the stored hash.
+    fn entry(&mut self, row: &EntryRow, entry: Entry, findings: &mut Collected) -> Option<Entry> {
+        let at = row.leaf_index;
+        let command = uuid::Uuid::from_bytes(row.command).to_string();
+        let columns = [
+            ("stream", entry.stream.to_string(), row.stream.clone()),
+            ("sequence", entry.sequence.to_string(), row.sequence.to_string()),
+            ("command", entry.command.to_string(), command),
+        ];
+        for (column, expected, found) in columns {
+            if expected != found {
+                let detail = format!("column {column} does not repeat the entry");
+                let finding = Finding::new(FindingKind::ColumnDiffers, detail).differing(&expected, &found);
+                findings.push(place(finding, at, &entry));
+            }
+        }
+        if let Some(finding) = self.chains.follow(at, &entry, row.leaf_hash) {
+            findings.push(finding);
+        }
+        self.check_origin(at, &entry, findings);
+        if self.last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
+            let last = self.last_recorded_at.map(|last| last.to_string()).unwrap_or_default();
+            let detail = "recorded_at is smaller than that of an entry before it";
+            let finding = Finding::new(FindingKind::RecordedAtDecreases, detail);
+            findings.push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
+        }
+        self.last_recorded_at = self.last_recorded_at.max(Some(entry.recorded_at));
+        if self.commands.len() < KEPT_COMMANDS && !self.commands.insert(self.hasher.hash_one(&entry.command)) {
+            self.suspects.push((at, row.command));
+        }
+        let index = self.facts.take(at, &entry, true, findings);
+        let leaf = Leaf {
+            leaf_index: at,
+            hash: row.leaf_hash,
+            stream: entry.stream.as_str(),
+            sequence: entry.sequence,
+            parties: &entry.parties,
+            index,
+        };
+        self.replay.add(&leaf);
+        if self.asked.as_ref().is_none_or(|asked| *asked == entry.stream) {
+            self.counts.entries_asked += 1;
+        }
+        Some(entry)
+    }
+
+    fn check_origin(&mut self, at: u64, entry: &Entry, findings: &mut Collected) {
+        if entry.ledger.as_str() == self.origin || self.other_origin.as_deref() == Some(entry.ledger.as_str()) {
+            return;
+        }
+        let detail = "the entry names another origin than the head row";
+        let finding = Finding::new(FindingKind::OriginDiffers, detail);
+        findings.push(place(finding, at, entry).differing(&self.origin, &entry.ledger));
+        if at == 0 {
+            // The head row is the odd one out: saying so once is enough.
+            self.other_origin = Some(entry.ledger.to_string());
+        }
+    }
+
+    /// Counts a row in by its columns, with what is known of it.
+    fn count(&mut self, row: &EntryRow, parties: &[StreamName], hash: Hash, index: Option<super::replay::IndexClaim>) {
+        let (stream, sequence) = (row.stream.as_str(), row.sequence);
+        self.replay.add(&Leaf { leaf_index: row.leaf_index, hash, stream, sequence, parties, index });
+    }
+
+    /// Counts in a row whose bytes are not an entry.
+    fn unread(&mut self, row: &EntryRow) {
+        self.chains.resume(row.leaf_index, &row.stream, row.sequence, row.leaf_hash);
+        self.replay.add_missing(Some(row.leaf_hash), Some((&row.stream, row.sequence)));
+    }
+
+    /// Reports a row with a column that no writer stored, and counts it in by its leaf hash where that can be read.
+    async fn garbled(&mut self, store: &dyn Store, garbled: &GarbledRow, findings: &mut Collected) {
+        let GarbledRow { leaf_index, column, found } = garbled;
+        let kind = match *column {
+            "body" => FindingKind::BadEntry,
+            "leaf_hash" => FindingKind::LeafHashDiffers,
+            _ => FindingKind::ColumnDiffers,
+        };
+        let finding = Finding::new(kind, format!("column {column} cannot be what the ledger stored"));
+        let Some(at) = leaf_index.and_then(|at| u64::try_from(at).ok()).filter(|at| *at >= self.next) else {
+            let at = leaf_index.map_or("unknown".to_owned(), |at| at.to_string());
+            findings.push(finding.differing("a row of the log", &format!("{found}, at leaf index {at}")));
+            return;
+        };
+        self.holes_to(at, findings);
+        self.next = at + 1;
+        self.counts.entries += 1;
+        let stored = store.leaf_hashes(at..at + 1).await.ok().and_then(|hashes| hashes.first().copied());
+        let expected = stored.map_or("a value of its type".to_owned(), |hash| format!("entry {hash}"));
+        self.hole(at, finding.at(LeafIndex::new(at)).differing(&expected, &found), stored, findings);
+    }
+
+    /// Reports the leaf indexes without a row before `end`.
+    fn holes_to(&mut self, end: u64, findings: &mut Collected) {
+        while self.next < end {
+            self.missing += 1;
+            if self.chains.holes.len() >= KEPT_DOUBTS {
+                let detail = format!("there is no row from this leaf index up to {}", end - 1);
+                findings.push(Finding::new(FindingKind::LeafMissing, detail).at(LeafIndex::new(self.next)));
+                self.missing += end - self.next - 1;
+                self.replay.skip(end - self.next);
+                self.next = end;
+                return;
+            }
+            let finding = Finding::new(FindingKind::LeafMissing, "there is no row with this leaf index")
+                .at(LeafIndex::new(self.next))
+                .differing("an entry", "no row");
+            self.hole(self.next, finding, None, findings);
+            self.next += 1;
+        }
+    }
+
+    fn hole(&mut self, at: u64, finding: Finding, hash: Option<Hash>, findings: &mut Collected) {
+        if self.chains.holes.len() < KEPT_DOUBTS {
+            self.chains.holes.insert(at, Hole { finding, place: None, hash });
+        } else {
+            findings.push(finding);
+        }
+        self.replay.add_missing(hash, None);
+    }
+
+    /// Looks up the command ids that seem to have occurred before.
+    async fn find_repeated(&mut self, store: &dyn Store, findings: &mut Collected) {
+        for (at, command) in std::mem::take(&mut self.suspects) {
+            let Some(rows) = read("a command id", findings, || store.by_command(std::slice::from_ref(&command))).await
+            else {
+                continue;
+            };
+            // Where the id stands in one row only, the other entry's column differs and is reported for that.
+            if let Some(other) = rows.iter().find(|row| row.leaf_index != at) {
+                let id = uuid::Uuid::from_bytes(command);
+                let detail = format!("command {id} is that of leaf {} too", other.leaf_index);
+                let finding = Finding::new(FindingKind::CommandDuplicated, detail).at(LeafIndex::new(at));
+                findings.push(finding.differing("a new command id", &id));
+            }
+        }
+    }
+
+    /// Grows the tree and the index once more, with other hashes for the leaves in doubt.
+    pub(super) async fn replay_with(
+        &self,
+        store: &dyn Store,
+        overrides: &Overrides,
+        mut replay: Replay,
+        findings: &mut Collected,
+    ) -> Option<Replay> {
+        let mut from = 0;
+        while replay.size() < self.size {
+            let page = read("the log", findings, || store.scan(from, PAGE)).await?;
+            let Some(last) = page.iter().filter_map(index_of).max() else { break };
+            from = last.checked_add(1)?;
+            for scanned in page {
+                let Some(at) = index_of(&scanned).and_then(|at| u64::try_from(at).ok()) else { continue };
+                if at >= self.size || at < replay.size() {
+                    continue;
+                }
+                self.fill(&mut replay, at, overrides);
+                match scanned {
+                    Scanned::Row(row) => self.again(&mut replay, &row, overrides),
+                    Scanned::Garbled(_) => self.fill(&mut replay, at + 1, overrides),
+                }
+            }
+        }
+        self.fill(&mut replay, self.size, overrides);
+        Some(replay)
+    }
+
+    fn again(&self, replay: &mut Replay, row: &EntryRow, overrides: &Overrides) {
+        let at = row.leaf_index;
+        let hash = overrides.get(&at).copied().unwrap_or(row.leaf_hash);
+        let in_doubt = self.chains.altered.contains_key(&at);
+        let Ok(entry) = Entry::parse(row.body.as_bytes()) else {
+            return replay.add_missing(Some(hash), Some((&row.stream, row.sequence)));
+        };
+        let (stream, sequence) =
+            if in_doubt { (row.stream.as_str(), row.sequence) } else { (entry.stream.as_str(), entry.sequence) };
+        let index = if in_doubt { None } else { index_claim(&entry) };
+        replay.add(&Leaf { leaf_index: at, hash, stream, sequence, parties: &entry.parties, index });
+    }
+
+    fn fill(&self, replay: &mut Replay, end: u64, overrides: &Overrides) {
+        while replay.size() < end {
+            let at = replay.size();
+            let Some(hole) = self.chains.holes.get(&at) else { return replay.skip(end - at) };
+            let place = hole.place.as_ref().map(|(stream, sequence)| (stream.as_str(), *sequence));
+            replay.add_missing(overrides.get(&at).copied().or(hole.hash), place);
+        }
+    }
+}
+
+pub(super) fn index_of(scanned: &Scanned) -> Option<i64> {
+    match scanned {
+        Scanned::Row(row) => i64::try_from(row.leaf_index).ok(),
+        Scanned::Garbled(garbled) => garbled.leaf_index,
+    }
+}
+
+fn unreadable(error: &EntryError, body: &Arc<str>, computed: Hash) -> Finding {
+    let kind = match error {
+        EntryError::NotCanonical(_) | EntryError::Spelling { .. } => FindingKind::NotCanonical,
+        _ => FindingKind::BadEntry,
+    };
+    Finding::new(kind, chain(error)).differing("the entry as recorded", &format!("{} bytes with leaf hash {computed}", body.len()))
+}
