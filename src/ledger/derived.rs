@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use serde::Deserialize;
 use weituo_events::{Act, Event};
+use weituo_projections::Claims;
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
 use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
 
-use super::claims::ClaimCheck;
 use super::types::ReadOnly;
 use crate::store::EntryRow;
 
@@ -43,7 +43,7 @@ pub(super) struct Derived {
     recent: Recent,
     index: Map,
     parties: HashMap<StreamName, PartyChain>,
-    claims: Box<dyn ClaimCheck>,
+    claims: Claims,
     keys: Vec<String>,
     frozen: Option<u64>,
     zone_minutes: i32,
@@ -74,13 +74,13 @@ struct Header<'a> {
 }
 
 impl Derived {
-    pub(super) fn new(claims: Box<dyn ClaimCheck>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             heads: HashMap::new(),
             recent: Recent::default(),
             index: Map::new(),
             parties: HashMap::new(),
-            claims,
+            claims: Claims::default(),
             keys: Vec::new(),
             frozen: None,
             zone_minutes: 0,
@@ -112,12 +112,12 @@ impl Derived {
     }
 
     /// Returns the claims taken so far.
-    pub(super) fn claims(&self) -> &dyn ClaimCheck {
-        &*self.claims
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Takes over the claims of a committed batch.
-    pub(super) fn set_claims(&mut self, claims: Box<dyn ClaimCheck>) {
+    pub(super) fn set_claims(&mut self, claims: Claims) {
         self.claims = claims;
     }
 
@@ -159,14 +159,17 @@ impl Derived {
         };
         let header: Header<'_> =
             serde_json::from_str(&row.body).map_err(|error| corrupt("cannot be read", &error))?;
-        if header.stream.starts_with("log/") || self.claims.concerns(&header.event_type) {
+        let of_log = header.stream.starts_with("log/");
+        if of_log || Claims::concerns(&header.event_type) {
             let entry =
                 Entry::parse(row.body.as_bytes()).map_err(|error| corrupt("cannot be read", &error))?;
             let act = Act::from_entry(&entry).map_err(|error| corrupt("is of no known type", &error))?;
-            if self.claims.concerns(&header.event_type) {
+            if Claims::concerns(&header.event_type) {
                 self.claims.apply(&act);
             }
-            self.apply_log_event(&act.event, row.leaf_index, leaf_hash);
+            if of_log {
+                self.apply_log_event(&act.event, row.leaf_index, leaf_hash);
+            }
         }
         self.apply(&Step {
             leaf_index: row.leaf_index,

@@ -16,6 +16,7 @@ use super::init;
 use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
 use super::prepare::Pending;
+use super::recover::{self, Backup, Recovered};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
@@ -83,6 +84,19 @@ impl Ledger {
             tokio::spawn(writer.run(messages));
         }
         Ok(Self { shared, inbox, _guard: guard_task })
+    }
+
+    /// Puts back the entries that a database lacks below its anchor, byte for byte, from a backup.
+    ///
+    /// # Errors
+    ///
+    /// `Recover` where the backup does not lead to the anchored root; nothing was written then.
+    pub async fn recover(
+        url: &LedgerUrl,
+        options: &Options,
+        backup: &Backup,
+    ) -> Result<Recovered, LedgerError> {
+        recover::recover(url, options, backup).await
     }
 
     /// Records an event and returns its receipt, once it is durable.

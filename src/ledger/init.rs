@@ -101,7 +101,7 @@ async fn open_log(
     let proposal = Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &init.origin, answer)?;
-    let (derived, frontier) = (Derived::new((init.options.claims)()), Frontier::new());
+    let (derived, frontier) = (Derived::new(), Frontier::new());
     let ground = Ground {
         origin: &init.origin,
         derived: &derived,

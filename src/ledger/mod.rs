@@ -11,7 +11,6 @@
 mod anchor;
 mod answer;
 mod beside;
-mod claims;
 mod clock;
 mod commit;
 mod derived;
@@ -32,7 +31,6 @@ mod types;
 mod writer;
 
 pub use beside::Beside;
-pub use claims::{ClaimCheck, NoClaims};
 pub use clock::{Clock, SystemClock};
 pub use handle::Ledger;
 pub use options::{InitOptions, Options};

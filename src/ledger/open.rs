@@ -66,7 +66,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         anchored: Mutex::new((0, Hash::ZERO)),
         anchor_failure: Mutex::new(None),
     });
-    let mut opened = Opened { shared, derived: Derived::new((options.claims)()), head, key };
+    let mut opened = Opened { shared, derived: Derived::new(), head, key };
     if let Err(reason) = opened.start(options).await? {
         opened.shared.halt(reason);
     }

@@ -10,7 +10,6 @@ use weituo_events::OrganisationId;
 use weituo_events::payload::Predecessor;
 use weituo_proof::Origin;
 
-use super::claims::{ClaimCheck, NoClaims};
 use super::clock::{Clock, SystemClock};
 use super::types::{LedgerError, Mode};
 use crate::store::{LedgerUrl, StoreOptions};
@@ -32,8 +31,6 @@ pub struct Options {
     pub accept_lost_anchor: bool,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Makes the empty claims.
-    pub claims: fn() -> Box<dyn ClaimCheck>,
     /// Limits of the database connections.
     pub store: StoreOptions,
     /// Most entries in a batch.
@@ -56,7 +53,6 @@ impl Default for Options {
             witnessed: Vec::new(),
             accept_lost_anchor: false,
             clock: Arc::new(SystemClock::default()),
-            claims: || Box::new(NoClaims),
             store: StoreOptions::default(),
             batch: 1_000,
             index_every: 4_096,

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use weituo_events::Event;
+use weituo_projections::Claims;
 use weituo_proof::{Draft, Frontier, Origin, Position, RecordedAt, StreamHead, leaf_hash};
 
-use super::claims::ClaimCheck;
 use super::derived::{Derived, command_bytes};
 use super::seal::SealKey;
 use super::tree::Node;
@@ -49,7 +49,7 @@ pub(super) struct Prepared {
     pub(super) nodes: Vec<Node>,
     pub(super) frontier: Frontier,
     /// The claims with the batch's applied, where it has any.
-    pub(super) claims: Option<Box<dyn ClaimCheck>>,
+    pub(super) claims: Option<Claims>,
 }
 
 /// What became of the waiting proposals.
@@ -81,7 +81,7 @@ struct Builder<'a> {
     /// Heads of the streams that the batch has touched.
     heads: HashMap<String, StreamHead>,
     commands: HashSet<[u8; 16]>,
-    claims: Option<Box<dyn ClaimCheck>>,
+    claims: Option<Claims>,
     /// Whether the batch holds a `LogFrozen`, which nothing follows.
     frozen: bool,
     rows: Vec<EntryRow>,
@@ -129,7 +129,7 @@ impl Builder<'_> {
         if current != proposal.expected {
             return Err(SubmitError::Conflict { current });
         }
-        let concerned = self.claims().concerns(&pending.draft.event_type);
+        let concerned = Claims::concerns(&pending.draft.event_type);
         if concerned {
             self.claims().check(&proposal.act).map_err(SubmitError::Claim)?;
         }
@@ -142,7 +142,7 @@ impl Builder<'_> {
         let leaf_hash = leaf_hash(body.as_bytes());
         // From here the proposal is in the batch: every part of the batch takes it over.
         if concerned {
-            let mut claims = self.claims.take().unwrap_or_else(|| self.ground.derived.claims().boxed_clone());
+            let mut claims = self.claims.take().unwrap_or_else(|| self.ground.derived.claims().clone());
             claims.apply(&proposal.act);
             self.claims = Some(claims);
         }
@@ -176,8 +176,8 @@ impl Builder<'_> {
         self.heads.get(stream).copied().or_else(|| self.ground.derived.head(stream))
     }
 
-    fn claims(&self) -> &dyn ClaimCheck {
-        self.claims.as_deref().unwrap_or_else(|| self.ground.derived.claims())
+    fn claims(&self) -> &Claims {
+        self.claims.as_ref().unwrap_or_else(|| self.ground.derived.claims())
     }
 
     fn finish(self, chosen: Vec<Pending>) -> Option<Prepared> {

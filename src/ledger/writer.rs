@@ -18,7 +18,7 @@ use super::clock::Watched;
 use super::commit::Settled;
 use super::derived::Derived;
 use super::follow::{self, Halt};
-use super::prepare::{Ground, Pending, Sorted, prepare};
+use super::prepare::{Aside, Ground, Pending, Sorted, prepare};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{Accepted, LedgerError, Mode, ReadOnly, SignedCheckpoint, SubmitError};
@@ -168,20 +168,47 @@ impl Writer {
             let mut rest = waiting.split_off(room);
             let Sorted { prepared, aside, later } = self.prepare(waiting, recorded_at);
             waiting = later;
-            if let Some(prepared) = prepared {
-                match self.commit(prepared).await {
-                    Settled::Committed => attempts = 0,
-                    Settled::Again(chosen) => waiting.splice(..0, chosen).for_each(drop),
-                    Settled::Failed(chosen, error) => refuse_all(chosen, &error),
-                }
-            }
+            // Whether the head on which proposals were set aside is the log's head, so that this was right.
+            let current = match prepared {
+                None => aside.is_empty() || self.is_current().await,
+                Some(prepared) => match self.commit(prepared).await {
+                    Settled::Committed => {
+                        attempts = 0;
+                        true
+                    }
+                    Settled::Again(chosen) => {
+                        waiting.splice(..0, chosen).for_each(drop);
+                        false
+                    }
+                    Settled::Failed(chosen, error) => {
+                        refuse_all(chosen, &error);
+                        true
+                    }
+                },
+            };
             waiting.append(&mut rest);
             // Only now: a stream that moved within this batch is as its submitter will read it.
             for (pending, aside) in aside {
-                tokio::spawn(answer_aside(Arc::clone(&self.shared), pending, aside));
+                if current || matches!(aside, Aside::Known(_)) {
+                    tokio::spawn(answer_aside(Arc::clone(&self.shared), pending, aside));
+                } else {
+                    waiting.push(pending);
+                }
             }
         }
         self.unlock().await;
+    }
+
+    /// Returns whether the head known is the log's head, after following whatever is new.
+    async fn is_current(&mut self) -> bool {
+        let known = self.head.size;
+        match self.catch_up().await {
+            Ok(()) => self.head.size == known,
+            Err(halt) => {
+                tracing::warn!(?halt, "the log's head cannot be read");
+                true
+            }
+        }
     }
 
     /// Makes sure that a batch may be prepared: writing allowed, anchor not behind, index not due, clock right.
