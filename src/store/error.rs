@@ -20,7 +20,7 @@ pub enum StoreError {
         #[source]
         source: Source,
     },
-    /// The batch may or may not be committed: call `settle_unknown` before anything else.
+    /// The batch may or may not be committed: take the head's lock and look before anything else.
     #[error("the database did not say whether it committed")]
     CommitUnknown {
         /// The driver's error.

@@ -73,15 +73,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn commit(&self, batch: &Arc<Batch>) -> Result<CommitOutcome>;
 
     /// Takes the head row's lock and returns the head, for a writer that has lost the fence; `commit` or `unlock_head`
-    /// gives it back. A holder that is idle for `lock_timeout` loses it (its commit then fails).
+    /// gives it back. A holder that is idle for `lock_timeout` loses it (its commit then fails). Taking it also settles
+    /// a `CommitUnknown`: it waits for the connection that may still be committing, and what is in the log then is
+    /// final.
     async fn lock_head(&self) -> Result<Option<Head>>;
 
     /// Gives back the lock without committing.
     async fn unlock_head(&self);
-
-    /// Settles a `CommitUnknown`: waits for the head row's lock, and so for the connection that may still be
-    /// committing, and returns those of the command ids that are in the log.
-    async fn settle_unknown(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>>;
 
     /// Returns up to `limit` rows from `from` on, ordered by leaf index; a page shorter than `limit` is the last.
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>>;

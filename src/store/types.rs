@@ -99,7 +99,7 @@ pub struct Batch {
     pub before: Option<Fence>,
     /// The head it leaves.
     pub after: Head,
-    /// The entries, in order of leaf index, from `before.size` up to `after.size`.
+    /// The entries, in order of leaf index; all but a recovery's go from `before.size` up to `after.size`.
     pub rows: Vec<EntryRow>,
     /// Disclosures of these entries.
     pub disclosures: Vec<DisclosureRow>,

@@ -27,9 +27,9 @@ WITH fenced AS (
     WHERE id = 1 AND size = $5 AND root = $6 AND seal = $7 RETURNING 1
 ), entries AS (
     INSERT INTO entry (leaf_index, stream, sequence, command, leaf_hash, body)
-    SELECT $5 + row.at - 1, row.stream, row.sequence, row.command, row.leaf_hash, row.body::json
-    FROM unnest($8::text[], $9::bigint[], $10::uuid[], $11::bytea[], $12::text[])
-         WITH ORDINALITY AS row (stream, sequence, command, leaf_hash, body, at)
+    SELECT row.leaf_index, row.stream, row.sequence, row.command, row.leaf_hash, row.body::json
+    FROM unnest($17::bigint[], $8::text[], $9::bigint[], $10::uuid[], $11::bytea[], $12::text[])
+         AS row (leaf_index, stream, sequence, command, leaf_hash, body)
     WHERE EXISTS (SELECT FROM fenced)
 ), disclosed AS (
     INSERT INTO disclosure (digest, leaf_index, disclosure)
@@ -200,6 +200,14 @@ async fn create(connection: &mut PgConnection, batch: &Batch, locked: bool) -> s
         .execute(&mut *connection)
         .await?;
     }
+    for row in &batch.disclosures {
+        sqlx::query("INSERT INTO disclosure (digest, leaf_index, disclosure) VALUES ($1, $2, $3)")
+            .bind(&row.digest)
+            .bind(i64_of(row.leaf_index)?)
+            .bind(&row.disclosure)
+            .execute(&mut *connection)
+            .await?;
+    }
     connection.execute("COMMIT").await?;
     Ok(true)
 }
@@ -207,6 +215,7 @@ async fn create(connection: &mut PgConnection, batch: &Batch, locked: bool) -> s
 async fn statement(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<bool> {
     let Some(before) = &batch.before else { return Ok(false) };
     let (after, rows) = (&batch.after, &batch.rows);
+    let leaf_indexes = rows.iter().map(|row| i64_of(row.leaf_index)).collect::<sqlx::Result<Vec<i64>>>()?;
     let streams: Vec<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
     let sequences = rows.iter().map(|row| i64_of(row.sequence)).collect::<sqlx::Result<Vec<i64>>>()?;
     let commands: Vec<uuid::Uuid> = rows.iter().map(|row| uuid::Uuid::from_bytes(row.command)).collect();
@@ -233,6 +242,7 @@ async fn statement(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result
         .bind(disclosed)
         .bind(disclosures)
         .bind(&batch.erase)
+        .bind(leaf_indexes)
         .fetch_one(connection)
         .await?;
     Ok(passed == 1)

@@ -168,13 +168,6 @@ impl Store for PostgresStore {
         self.writer.unlock_head().await;
     }
 
-    async fn settle_unknown(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>> {
-        self.writer.lock_head().await?;
-        let found = self.by_command(commands).await;
-        self.writer.unlock_head().await;
-        found
-    }
-
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>> {
         self.read(|| read::scan(&self.pool, from, limit)).await
     }

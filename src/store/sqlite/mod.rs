@@ -178,18 +178,6 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn settle_unknown(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>> {
-        let commands = commands.to_vec();
-        self.log
-            .call(move |connection| {
-                append::lock_head(connection)?;
-                let found = read::by_command(connection, &commands);
-                worker::roll_back(connection);
-                found
-            })
-            .await
-    }
-
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>> {
         self.read(move |connection| read::scan(connection, from, limit)).await
     }

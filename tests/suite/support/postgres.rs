@@ -1,0 +1,90 @@
+//! A throw-away PostgreSQL for tests: one server a test binary, one database a test.
+//!
+//! Where `WEITUO_TEST_POSTGRES` holds a superuser's URL without a database (`postgres://postgres@127.0.0.1:5433`), that
+//! server is used. Otherwise one is started in the temp folder, with fsync on, and a shell watches over it: it waits on
+//! a pipe from this process, so that however the tests end, the server is stopped and its folder removed.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+/// The shell that starts the server, waits for the end of the tests, and cleans up.
+const WATCH: &str = r#"
+mkdir -p "$FOLDER" && chmod 755 "$FOLDER"
+as() { "$@"; }
+if [ "$(id -u)" = 0 ]; then
+    chown postgres:postgres "$FOLDER"
+    as() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
+fi
+cd "$FOLDER"
+as "$BIN/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C > "$FOLDER.log" 2>&1
+as "$BIN/postgres" -D "$FOLDER/data" -k "$FOLDER" -p "$PORT" -c listen_addresses=127.0.0.1 -c fsync=on \
+    -c max_connections=200 -c shared_buffers=64MB >> "$FOLDER.log" 2>&1 &
+cat > /dev/null
+kill -INT "$(head -n 1 "$FOLDER/data/postmaster.pid")"
+wait
+cd /
+rm -rf "$FOLDER" "$FOLDER.log"
+"#;
+
+struct Server {
+    url: String,
+    /// Closing it, which the end of this process does, ends the server.
+    _pipe: Option<ChildStdin>,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// Creates an empty database and returns its URL.
+pub(crate) async fn fresh_database() -> String {
+    let server = &SERVER.get_or_init(start).url;
+    let name = format!("test_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
+    let mut connection = connect(&format!("{server}/postgres")).await;
+    connection.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
+    format!("{server}/{name}")
+}
+
+/// Connects as the superuser, waiting for the server to be up.
+pub(crate) async fn connect(url: &str) -> PgConnection {
+    let mut last = None;
+    for _ in 0..600 {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return connection,
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no PostgreSQL at {url}: {last:?}");
+}
+
+fn start() -> Server {
+    if let Ok(url) = std::env::var("WEITUO_TEST_POSTGRES") {
+        return Server { url: url.trim_end_matches('/').to_owned(), _pipe: None };
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = std::env::temp_dir().join(format!("weituo-pg-{}-{port}", std::process::id()));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WATCH]).env("FOLDER", folder).env("PORT", port.to_string()).env("BIN", newest_bin());
+    // Its own process group: an interrupt from the keyboard ends the tests, whose end it then sees.
+    let mut shell = shell.process_group(0).stdin(Stdio::piped()).spawn().unwrap();
+    Server { url: format!("postgres://postgres@127.0.0.1:{port}"), _pipe: shell.stdin.take() }
+}
+
+fn newest_bin() -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = installed
+        .filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())))
+        .max()
+        .map(|(_, path)| path.join("bin"));
+    newest.unwrap_or_else(|| {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&paths).find(|path| path.join("initdb").exists()).expect("PostgreSQL is installed")
+    })
+}
