@@ -254,10 +254,11 @@ impl Writer {
         if let Some(error) = failure {
             return Err(SubmitError::Unavailable(error));
         }
-        if self.head.size < self.shared.anchored().0 {
+        // The size is taken before the database is read: while it is read, others may commit and anchor more.
+        let (anchor_size, _) = self.shared.anchored();
+        if self.head.size < anchor_size {
             // Another process has anchored more than we have read, or the database was set back under us.
             self.catch_up().await.map_err(|halt| SubmitError::from(LedgerError::from(halt)))?;
-            let (anchor_size, _) = self.shared.anchored();
             if self.head.size < anchor_size {
                 let reason = ReadOnly::Behind { database_size: self.head.size, anchor_size };
                 self.shared.halt(reason.clone());
