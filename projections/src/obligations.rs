@@ -33,8 +33,8 @@ pub struct Obligation {
     pub act: EventType,
     /// The bureau that watches over it.
     pub bureau: String,
-    /// Who fulfils it.
-    pub by: Role,
+    /// Who may fulfil it.
+    pub by: Vec<Role>,
     /// Code of the duty, with its number where it recurs, such as `annual-assessment-2`.
     pub code: String,
     /// What fulfilled it.
@@ -282,7 +282,7 @@ impl Layout<'_> {
             .cycle
             .records
             .iter()
-            .filter(|record| record.event_type() == self.duty.act && record.role == self.duty.by.code())
+            .filter(|record| record.event_type() == self.duty.act && self.is_by(record))
             .filter(kind)
             .filter(|record| !used.contains(&record.sequence));
         let in_period = |record: &&Record| {
@@ -301,6 +301,10 @@ impl Layout<'_> {
         }
     }
 
+    fn is_by(&self, record: &Record) -> bool {
+        self.duty.by.iter().any(|role| role.code() == record.role)
+    }
+
     fn obligation(
         &self,
         number: Option<u32>,
@@ -314,7 +318,7 @@ impl Layout<'_> {
         Obligation {
             act: duty.act,
             bureau: self.cycle.facts.bureau.clone().unwrap_or_default(),
-            by: duty.by,
+            by: duty.by.clone(),
             code: suffix.map_or_else(|| duty.code.clone(), |suffix| format!("{}-{suffix}", duty.code)),
             done: done.map(|record| Done {
                 effective: record.effective.clone(),

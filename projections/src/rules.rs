@@ -107,9 +107,6 @@ pub fn without_rulebook(cycle: &Cycle, act: &Act, recorded_on: NaiveDate) -> Vec
 
 fn breach(rule: &Rule, found: Found) -> Breach {
     let severity = found.severity.unwrap_or(rule.severity);
-    let paper = severity == Severity::Refuse;
-    let hint_zh = if paper { "。据纸质材料补录(as_found)的可以记录,并标为疑点" } else { "" };
-    let hint_en = if paper { "; recorded from paper (as_found) it is accepted and flagged" } else { "" };
     Breach {
         about: found.about,
         local: rule.local,
@@ -117,8 +114,8 @@ fn breach(rule: &Rule, found: Found) -> Breach {
         severity,
         source: rule.source.clone(),
         text: Text::new(
-            format!("{}:{}{hint_zh}", rule.title.zh, found.text.zh),
-            format!("{}: {}{hint_en}", rule.title.en, found.text.en),
+            format!("{}:{}", rule.title.zh, found.text.zh),
+            format!("{}: {}", rule.title.en, found.text.en),
         ),
     }
 }

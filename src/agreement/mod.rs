@@ -38,6 +38,11 @@ pub fn decide(cycle: &Cycle, mut act: Act, context: &Context) -> Result<Act, Ref
         None => rules::without_rulebook(cycle, &act, context.recorded_on),
     };
     refuse(&breaches, Severity::Impossible)?;
+    if !act.as_found {
+        // Told before who acts: the roles of another arrangement's act do not exist here.
+        let unused: Vec<_> = breaches.iter().filter(|breach| breach.rule == rules::ACT_NOT_IN_USE).cloned().collect();
+        refuse(&unused, Severity::Refuse)?;
+    }
     actor::check(cycle, &act, context)?;
     named::check(&act, context)?;
     if let Some(rulebook) = rulebook {
@@ -60,10 +65,15 @@ pub fn decide(cycle: &Cycle, mut act: Act, context: &Context) -> Result<Act, Ref
 /// Refuses the first breach of a severity.
 fn refuse(breaches: &[Breach], severity: Severity) -> Result<(), Refusal> {
     let Some(breach) = breaches.iter().find(|breach| breach.severity == severity) else { return Ok(()) };
-    let (zh, en) = match &breach.source {
-        Some(source) => (format!("{}(依据:{source})", breach.text.zh), format!("{} (source: {source})", breach.text.en)),
-        None => (breach.text.zh.clone(), breach.text.en.clone()),
-    };
+    let (mut zh, mut en) = (breach.text.zh.clone(), breach.text.en.clone());
+    if let Some(source) = &breach.source {
+        zh = format!("{zh}(依据:{source})");
+        en = format!("{en} (source: {source})");
+    }
+    if severity == Severity::Refuse {
+        zh.push_str("。据纸质材料补录(as_found)的可以记录,并标为疑点");
+        en.push_str("; recorded afterwards from paper (as_found) it is accepted and flagged");
+    }
     let code = breach.rule.clone();
     Err(match breach.rule.as_str() {
         rules::ROLE_NOT_ALLOWED => Refusal::forbidden(code, zh, en),

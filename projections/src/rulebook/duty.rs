@@ -74,8 +74,8 @@ pub struct Duty {
     /// Acts that bring it about, the first of them counts; absent: the term does.
     #[serde(default)]
     pub after: Vec<EventType>,
-    /// Who fulfils it.
-    pub by: Role,
+    /// Who may fulfil it.
+    pub by: Vec<Role>,
     /// Stable code.
     pub code: String,
     /// How often.
@@ -110,8 +110,9 @@ pub struct Duty {
 impl Duty {
     /// Says what is wrong with the duty, if anything is.
     pub(super) fn check(&self, acts: &BTreeSet<EventType>) -> Result<(), String> {
-        if !self.act.recorders().contains(&self.by) {
-            return Err(format!("{} is never recorded by {}", self.act, self.by.code()));
+        if self.by.is_empty() || self.by.iter().any(|role| !self.act.recorders().contains(role)) {
+            let allowed: Vec<_> = self.act.recorders().iter().map(|role| role.code()).collect();
+            return Err(format!("by must be some of {}", allowed.join(", ")));
         }
         if self.activity.is_some() && self.act != EventType::ActivityRecorded {
             return Err("activity belongs to ActivityRecorded only".to_owned());

@@ -51,7 +51,8 @@ pub(super) fn panel(case: Case<'_>, at_least: u32, conveners: u32, odd: bool) ->
                 recused: None,
             })
             .collect(),
-        Event::EndOfTermEvaluationRecorded(_) if !case.cycle.facts.panel.is_empty() => {
+        // Judged again only where somebody withdrew since.
+        Event::EndOfTermEvaluationRecorded(_) if case.cycle.facts.panel.iter().any(|seat| seat.recused.is_some()) => {
             case.cycle.facts.seated().cloned().collect()
         }
         _ => return Vec::new(),
