@@ -153,8 +153,10 @@ impl Chains {
             // Later streams name entry 0 too: one break speaks for all of them.
             self.genesis = Some(entry.prev);
         }
-        let detail =
-            format!("it names {} as its predecessor, which stands at leaf {before} with {expected}", entry.prev);
+        let detail = format!(
+            "it names {} as its predecessor, which stands at leaf {before} with {expected}",
+            entry.prev
+        );
         let finding = place(Finding::new(FindingKind::ChainBroken, detail), leaf_index, entry)
             .differing(&expected, &entry.prev);
         if leaf_index == 0 || self.breaks.len() == KEPT_DOUBTS {
@@ -167,11 +169,16 @@ impl Chains {
 
     /// Gives the missing sequences of a stream to the holes since its last entry, where the numbers fit.
     fn fills_holes(&mut self, leaf_index: u64, entry: &Entry, before: u64, expected_sequence: u64) -> bool {
-        let Some(missing) = entry.sequence.checked_sub(expected_sequence).filter(|missing| *missing > 0) else {
+        let Some(missing) = entry.sequence.checked_sub(expected_sequence).filter(|missing| *missing > 0)
+        else {
             return false;
         };
-        let free: Vec<u64> =
-            self.holes.range(before..leaf_index).filter(|(_, hole)| hole.place.is_none()).map(|(at, _)| *at).collect();
+        let free: Vec<u64> = self
+            .holes
+            .range(before..leaf_index)
+            .filter(|(_, hole)| hole.place.is_none())
+            .map(|(at, _)| *at)
+            .collect();
         if free.len() as u64 != missing {
             return false;
         }
@@ -250,8 +257,9 @@ impl Chains {
     /// Names the committed root and that of the entries left in the holes at the log's end.
     pub(super) fn set_last_roots(&mut self, from: u64, committed: Hash, left: Hash) {
         for hole in self.holes.range_mut(from..).map(|(_, hole)| hole) {
-            hole.finding.detail =
-                format!("there is no row with this leaf index; the {from} entries before it have root {left}");
+            hole.finding.detail = format!(
+                "there is no row with this leaf index; the {from} entries before it have root {left}"
+            );
             hole.finding = hole.finding.clone().differing(&committed, &left);
         }
     }
@@ -259,7 +267,9 @@ impl Chains {
     /// Returns every doubt as the finding that it is.
     pub(super) fn findings(&self) -> impl Iterator<Item = &Finding> {
         let holes = self.holes.values().map(|hole| &hole.finding);
-        holes.chain(self.breaks.iter().map(|broken| &broken.finding)).chain(self.altered.values().map(|a| &a.finding))
+        holes
+            .chain(self.breaks.iter().map(|broken| &broken.finding))
+            .chain(self.altered.values().map(|a| &a.finding))
     }
 }
 

@@ -88,11 +88,8 @@ impl Disclosures {
         findings: &mut Collected,
     ) {
         let computed = URL_SAFE_NO_PAD.encode(sha256(&[row.disclosure.as_bytes()]).0);
-        let sealed = Sealed {
-            leaf_index: row.leaf_index,
-            stream: entry.stream.to_string(),
-            sequence: entry.sequence,
-        };
+        let sealed =
+            Sealed { leaf_index: row.leaf_index, stream: entry.stream.to_string(), sequence: entry.sequence };
         if open.remove(&(row.leaf_index, row.digest.clone())).is_some() {
             if computed != row.digest {
                 let detail = "the stored disclosure does not have the sealed digest";
@@ -101,7 +98,8 @@ impl Disclosures {
             }
         } else if open.remove(&(row.leaf_index, computed.clone())).is_some() {
             let detail = "column digest of the disclosure is not the digest of its text";
-            findings.push(sealed.finding(FindingKind::ColumnDiffers, detail).differing(&computed, &row.digest));
+            findings
+                .push(sealed.finding(FindingKind::ColumnDiffers, detail).differing(&computed, &row.digest));
         } else if self.extra.len() < KEPT_DOUBTS {
             self.extra.insert(row.digest.clone(), row.leaf_index);
         } else {
@@ -111,12 +109,19 @@ impl Disclosures {
 
     /// Returns the stored disclosures of a range; a row that cannot be read is a finding, and the others are read
     /// around it.
-    async fn stored(&self, store: &dyn Store, range: Range<u64>, findings: &mut Collected) -> Vec<DisclosureRow> {
+    async fn stored(
+        &self,
+        store: &dyn Store,
+        range: Range<u64>,
+        findings: &mut Collected,
+    ) -> Vec<DisclosureRow> {
         let error = match store.disclosures(range.clone()).await {
             Ok(rows) => return rows,
             Err(error) if is_unreadable(&error) => error,
             Err(_) => {
-                return read("disclosures", findings, || store.disclosures(range.clone())).await.unwrap_or_default();
+                return read("disclosures", findings, || store.disclosures(range.clone()))
+                    .await
+                    .unwrap_or_default();
             }
         };
         tracing::debug!(%error, "reading disclosures one leaf at a time");
@@ -126,7 +131,8 @@ impl Disclosures {
                 Ok(found) => rows.extend(found),
                 Err(error) if is_unreadable(&error) => {
                     let detail = "a stored disclosure of this entry cannot be what the ledger stored";
-                    let finding = Finding::new(FindingKind::DisclosureUnmatched, detail).at(LeafIndex::new(at));
+                    let finding =
+                        Finding::new(FindingKind::DisclosureUnmatched, detail).at(LeafIndex::new(at));
                     findings.push(finding.differing("a disclosure", &chain(&error)));
                 }
                 Err(error) => findings.could_not(format!("disclosures could not be read: {}", chain(&error))),
@@ -153,7 +159,8 @@ impl Disclosures {
             let stored = read("a disclosure", findings, || store.disclosures_by_digest(digests)).await;
             if stored.is_some_and(|rows| !rows.is_empty()) {
                 let detail = "its erasure is recorded and it is still stored";
-                let finding = Finding::new(FindingKind::DisclosureNotErased, detail).at(LeafIndex::new(*leaf_index));
+                let finding =
+                    Finding::new(FindingKind::DisclosureNotErased, detail).at(LeafIndex::new(*leaf_index));
                 findings.push(finding.differing("no disclosure", &digest));
                 self.extra.remove(digest);
             }
@@ -166,12 +173,16 @@ impl Disclosures {
         for (digest, sealed) in absent {
             findings.push(match self.extra.remove(&digest) {
                 Some(elsewhere) => {
-                    let detail = "column leaf_index of the disclosure names another entry than the one it opens";
+                    let detail =
+                        "column leaf_index of the disclosure names another entry than the one it opens";
                     let finding = sealed.finding(FindingKind::ColumnDiffers, detail);
                     finding.differing(&sealed.leaf_index, &elsewhere)
                 }
                 None => sealed
-                    .finding(FindingKind::DisclosureMissing, "no disclosure is stored and no erasure recorded")
+                    .finding(
+                        FindingKind::DisclosureMissing,
+                        "no disclosure is stored and no erasure recorded",
+                    )
                     .differing(&digest, "no disclosure"),
             });
         }
@@ -218,7 +229,8 @@ pub(super) async fn count_stored(
         let page = match store.scan_disclosures(&after, PAGE).await {
             Ok(page) => page,
             Err(error) if is_unreadable(&error) => {
-                let detail = format!("a disclosure whose digest is after {after:?} cannot be what the ledger stored");
+                let detail =
+                    format!("a disclosure whose digest is after {after:?} cannot be what the ledger stored");
                 let finding = Finding::new(FindingKind::DisclosureUnmatched, detail);
                 return findings.push(finding.differing("a disclosure", &chain(&error)));
             }
@@ -237,10 +249,10 @@ pub(super) async fn count_stored(
         }
     }
     // Entries may have been added since the log was read: only the head of now can tell.
-    let size = match beyond.is_empty() {
-        true => None,
-        false => read("the head", findings, || store.head()).await.flatten().map(|head| head.size),
-    };
+    if beyond.is_empty() {
+        return;
+    }
+    let size = read("the head", findings, || store.head()).await.flatten().map(|head| head.size);
     for row in beyond {
         if size.is_some_and(|size| row.leaf_index >= size) {
             findings.push(unmatched(row.leaf_index, &row.digest));

@@ -114,7 +114,11 @@ impl Facts {
             Event::AgreementSigned(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
             Event::GroupApproved(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
             Event::SigningKeyEnrolled(enrolled) => {
-                match STANDARD.decode(&enrolled.public_key).ok().and_then(|key| <[u8; 32]>::try_from(key).ok()) {
+                match STANDARD
+                    .decode(&enrolled.public_key)
+                    .ok()
+                    .and_then(|key| <[u8; 32]>::try_from(key).ok())
+                {
                     Some(public_key) if key_id(&public_key) == enrolled.key => {
                         let organisation = stream_id();
                         let key = Enrolled { organisation, public_key, revoked: false };
@@ -163,8 +167,10 @@ impl Facts {
         if !self.wrong_pins.insert((name.0, name.1, pin.digest)) {
             return;
         }
-        let shown = |digest: Option<Hash>, none: &str| digest.map_or(none.to_owned(), |hash| hash.to_string());
-        let detail = format!("the pin of rulebook {} version {} is not its adopted text's", pin.id, pin.version);
+        let shown =
+            |digest: Option<Hash>, none: &str| digest.map_or(none.to_owned(), |hash| hash.to_string());
+        let detail =
+            format!("the pin of rulebook {} version {} is not its adopted text's", pin.id, pin.version);
         let finding = Finding::new(FindingKind::RulebookDigest, detail)
             .differing(&shown(adopted, "not adopted before this entry"), &shown(pin.digest, "no digest"));
         findings.push(place(finding, leaf_index, entry));
@@ -176,7 +182,9 @@ impl Facts {
         let enrolled = self.keys.get(&key).into_iter().flatten().rev();
         let detail = match enrolled.into_iter().find(|enrolled| enrolled.organisation == *organisation) {
             None => format!("key {key} was not enrolled for {organisation} before this entry"),
-            Some(enrolled) if enrolled.revoked => format!("key {key} of {organisation} was revoked before this entry"),
+            Some(enrolled) if enrolled.revoked => {
+                format!("key {key} of {organisation} was revoked before this entry")
+            }
             Some(enrolled) => match verify_actor_signature(entry, &enrolled.public_key) {
                 Ok(()) => {
                     self.signatures += 1;

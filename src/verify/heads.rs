@@ -64,7 +64,9 @@ fn open(label: &str, text: &str, key: Option<&VerifierKey>, into: &mut Collected
     let finding = |kind| Finding::new(kind, format!("{label}: {}", chain(&error)));
     match &error {
         CheckpointError::Note(NoteError::Invalid { .. } | NoteError::Unverified { .. }) => {
-            into.push(finding(FindingKind::CheckpointSignature).differing(&key, "another key or another text"));
+            into.push(
+                finding(FindingKind::CheckpointSignature).differing(&key, "another key or another text"),
+            );
         }
         CheckpointError::KeyName { origin, key_name } => {
             into.push(finding(FindingKind::OriginDiffers).differing(&key_name, &origin));
@@ -97,12 +99,19 @@ impl Claims<'_> {
     }
 
     /// Judges the head row, the anchor and the outside checkpoints by the replayed log.
-    pub(super) fn judge(&self, scan: &mut Scan, intact: &mut Collected, age: &mut Collected, notes: &mut Vec<String>) {
+    pub(super) fn judge(
+        &self,
+        scan: &mut Scan,
+        intact: &mut Collected,
+        age: &mut Collected,
+        notes: &mut Vec<String>,
+    ) {
         self.judge_keys(scan, intact);
         let mut vouched = self.judge_head(scan, intact);
         if let Some(anchor) = &self.opened.anchor {
             // An anchor that says what the head row says adds no finding to the head row's.
-            let same = self.head.is_some_and(|head| head.size == anchor.size.get() && head.root == anchor.root);
+            let same =
+                self.head.is_some_and(|head| head.size == anchor.size.get() && head.root == anchor.root);
             if compare("the anchor", FindingKind::AnchorDiffers, anchor, same, scan, intact) {
                 vouched = vouched.max(anchor.size.get());
             }
@@ -113,7 +122,9 @@ impl Claims<'_> {
             }
         }
         if self.options.seal.is_none() {
-            notes.push("the seal of the head row was not checked: the log's signing key is not at hand".to_owned());
+            notes.push(
+                "the seal of the head row was not checked: the log's signing key is not at hand".to_owned(),
+            );
         }
         if vouched < scan.size && !intact.has_findings() && !scan.chains.in_doubt() {
             intact.could_not(format!(
@@ -152,22 +163,30 @@ impl Claims<'_> {
         }
         if let (Some(seal), Some(false)) = (self.options.seal, self.seal_holds()) {
             let (expected, found) = (Hash(seal(head)), Hash(head.seal));
-            let detail = format!("the head row (size {}, root {}) does not bear the seal of the log's key", head.size, head.root);
+            let detail = format!(
+                "the head row (size {}, root {}) does not bear the seal of the log's key",
+                head.size, head.root
+            );
             intact.push(Finding::new(FindingKind::SealWrong, detail).differing(&expected, &found));
         }
         match scan.replay.root_at(head.size) {
             Some(root) if root == head.root => {
                 if scan.size > head.size {
-                    let detail = format!("{} entries stand in the log beyond its head", scan.size - head.size);
-                    let finding = Finding::new(FindingKind::SizeDiffers, detail).at(LeafIndex::new(head.size));
-                    intact.push(finding.differing(&format!("size {}", head.size), &format!("size {}", scan.size)));
+                    let detail =
+                        format!("{} entries stand in the log beyond its head", scan.size - head.size);
+                    let finding =
+                        Finding::new(FindingKind::SizeDiffers, detail).at(LeafIndex::new(head.size));
+                    intact.push(
+                        finding.differing(&format!("size {}", head.size), &format!("size {}", scan.size)),
+                    );
                 } else if actual.recorded_at != head.recorded_at && !scan.chains.in_doubt() {
                     report_edited(head, &Head { size: head.size, root: head.root, ..actual }, intact);
                 }
                 if self.seal_holds() == Some(true) { head.size } else { 0 }
             }
             Some(root) => {
-                let detail = format!("the {} entries as stored do not have the root of the head row", head.size);
+                let detail =
+                    format!("the {} entries as stored do not have the root of the head row", head.size);
                 intact.push(Finding::new(FindingKind::RootDiffers, detail).differing(&head.root, &root));
                 0
             }
@@ -209,7 +228,8 @@ fn compare(
 ) -> bool {
     let size = checkpoint.size.get();
     if size > scan.size {
-        let detail = format!("{label} is of size {size}, the log has {} entries: it was rolled back", scan.size);
+        let detail =
+            format!("{label} is of size {size}, the log has {} entries: it was rolled back", scan.size);
         let (root, now) = (checkpoint.root, scan.replay.known().1);
         into.push(Finding::new(kind, detail).at(LeafIndex::new(scan.size)).differing(&root, &now));
         return false;
@@ -224,7 +244,9 @@ fn compare(
             false
         }
         None => {
-            into.could_not(format!("whether the log extends {label} of size {size}: an entry below it is missing"));
+            into.could_not(format!(
+                "whether the log extends {label} of size {size}: an entry below it is missing"
+            ));
             false
         }
     }

@@ -18,7 +18,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, VerifierKey, Verdicts};
+use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdicts, VerifierKey};
 
 use crate::store::{Head, Store};
 
@@ -97,7 +97,8 @@ impl<'a> Verification<'a> {
         let sizes: Vec<u64> = opened.sizes().chain(head.iter().map(|head| head.size)).collect();
         let origin = self.origin(store, head.as_ref()).await;
         let replay = Replay::new(sizes.iter().copied());
-        let mut scan = Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
+        let mut scan =
+            Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
         scan.run(store, &mut self.intact, told(Phase::Log)).await;
 
         let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
@@ -187,7 +188,9 @@ impl<'a> Verification<'a> {
                 continue;
             }
             let empty = Replay::new(sizes.iter().copied());
-            let Some(replay) = scan.replay_with(store, &overrides, empty, &mut self.intact).await else { return };
+            let Some(replay) = scan.replay_with(store, &overrides, empty, &mut self.intact).await else {
+                return;
+            };
             if claims.confirm(&replay) {
                 scan.chains.settle(&overrides);
                 scan.replay = replay;
@@ -214,7 +217,8 @@ impl<'a> Verification<'a> {
             self.complete.push(finding);
         }
         if let Some(from) = scan.replay.unplaced_from() {
-            self.complete.could_not(format!("the index from leaf {from} on: that entry is missing or unreadable"));
+            self.complete
+                .could_not(format!("the index from leaf {from} on: that entry is missing or unreadable"));
         }
         if scan.chains.in_doubt() {
             self.complete.could_not("entries are altered or missing: see what is not intact");

@@ -87,7 +87,8 @@ pub(super) async fn compare(
     progress: impl Fn(Phase, u64),
 ) {
     if in_doubt.rulebooks() {
-        findings.could_not("the projections: entries of a rulebook are in doubt, and every fold is judged by it");
+        findings
+            .could_not("the projections: entries of a rulebook are in doubt, and every fold is judged by it");
         return;
     }
     let mut nonce = [0; 32];
@@ -99,8 +100,12 @@ pub(super) async fn compare(
     if comparison.begin(size, findings, notes).await.is_none() {
         return;
     }
-    let Some(fresh) = comparison.fresh_sums(findings, |done| progress(Phase::Fold, done)).await else { return };
-    let Some(stored) = comparison.stored_sums(findings, |done| progress(Phase::Rows, done)).await else { return };
+    let Some(fresh) = comparison.fresh_sums(findings, |done| progress(Phase::Fold, done)).await else {
+        return;
+    };
+    let Some(stored) = comparison.stored_sums(findings, |done| progress(Phase::Rows, done)).await else {
+        return;
+    };
     counts.projection_rows = stored.values().map(|sum| sum.rows).sum();
     let differing: HashSet<&'static str> =
         comparison.active.keys().copied().filter(|name| fresh.get(name) != stored.get(name)).collect();
@@ -109,7 +114,9 @@ pub(super) async fn compare(
     }
     let Some(suspects) = comparison.suspects(&differing, in_doubt, findings).await else { return };
     if suspects.len() == CONFIRMED {
-        findings.could_not(format!("more than {CONFIRMED} projected rows: they may differ too; run `weituo rebuild`"));
+        findings.could_not(format!(
+            "more than {CONFIRMED} projected rows: they may differ too; run `weituo rebuild`"
+        ));
     }
     for suspect in suspects {
         comparison.confirm(&suspect, findings).await;
@@ -143,7 +150,10 @@ impl Comparison<'_> {
                     continue;
                 }
             } else if next_leaf < size {
-                notes.push(format!("projection {name} is {} entries behind and was compared as of leaf {next_leaf}", size - next_leaf));
+                notes.push(format!(
+                    "projection {name} is {} entries behind and was compared as of leaf {next_leaf}",
+                    size - next_leaf
+                ));
             }
             self.active.insert(name, Active { generation: active.generation, next_leaf });
         }
@@ -170,8 +180,10 @@ impl Comparison<'_> {
         progress: impl Fn(u64),
     ) -> Option<BTreeMap<&'static str, Sum>> {
         let mut sums: BTreeMap<_, _> = self.active.keys().map(|name| (*name, Sum::default())).collect();
-        self.fold(findings, progress, |_, row| self.add(sums.entry(row.projection).or_default(), &row.key, &row.body))
-            .await?;
+        self.fold(findings, progress, |_, row| {
+            self.add(sums.entry(row.projection).or_default(), &row.key, &row.body);
+        })
+        .await?;
         Some(sums)
     }
 
@@ -240,18 +252,22 @@ impl Comparison<'_> {
         }
         let mut suspects = Vec::new();
         let mut expected = HashSet::new();
-        self.fold(findings, |_| (), |stream, row| {
-            let Row { projection, key, body } = row;
-            if !differing.contains(projection) {
-                return;
-            }
-            let hash = short(projection, &key);
-            let same = bodies.get(&hash) == Some(&sha256(&[body.as_bytes()]));
-            expected.insert(hash);
-            if !same && !in_doubt.stream(stream) && suspects.len() < CONFIRMED {
-                suspects.push(Suspect { projection, key, stream: Some(stream.clone()) });
-            }
-        })
+        self.fold(
+            findings,
+            |_| (),
+            |stream, row| {
+                let Row { projection, key, body } = row;
+                if !differing.contains(projection) {
+                    return;
+                }
+                let hash = short(projection, &key);
+                let same = bodies.get(&hash) == Some(&sha256(&[body.as_bytes()]));
+                expected.insert(hash);
+                if !same && !in_doubt.stream(stream) && suspects.len() < CONFIRMED {
+                    suspects.push(Suspect { projection, key, stream: Some(stream.clone()) });
+                }
+            },
+        )
         .await?;
         for name in differing {
             self.stored(name, findings, |row| {
@@ -281,7 +297,9 @@ impl Comparison<'_> {
             for stream in Self::streams_of(stream.as_ref(), key) {
                 let folded = fold_stream(self.store, &stream, cursor, &rulebooks, findings).await?;
                 let Some((state, end)) = folded else { continue };
-                let row = rows(&stream, &state, &rulebooks).into_iter().find(|row| row.projection == *projection && row.key == *key);
+                let row = rows(&stream, &state, &rulebooks)
+                    .into_iter()
+                    .find(|row| row.projection == *projection && row.key == *key);
                 (last, of) = (end, Some(stream));
                 if row.is_some() {
                     expected = row.map(|row| row.body);
@@ -290,7 +308,9 @@ impl Comparison<'_> {
             }
             let which = Which::Generation(before.generation);
             let keys = std::slice::from_ref(key);
-            let found = read("a projected row", findings, || self.store.projection_get(projection, which, keys)).await?;
+            let found =
+                read("a projected row", findings, || self.store.projection_get(projection, which, keys))
+                    .await?;
             let found = found.into_iter().next().map(|row| row.body);
             if active(self.store, projection, findings).await? != Some(before) {
                 continue;
@@ -300,7 +320,9 @@ impl Comparison<'_> {
             }
             return Some(());
         }
-        findings.could_not(format!("projection {projection}: it moved on each time that row {key:?} was looked at"));
+        findings.could_not(format!(
+            "projection {projection}: it moved on each time that row {key:?} was looked at"
+        ));
         Some(())
     }
 
@@ -329,7 +351,10 @@ fn differing(
     let hash = |body: Option<String>| {
         body.map_or_else(|| "no row".to_owned(), |body| sha256(&[body.as_bytes()]).to_string())
     };
-    let detail = format!("row {:?} of projection {}; the hashes are SHA-256 of its body", suspect.key, suspect.projection);
+    let detail = format!(
+        "row {:?} of projection {}; the hashes are SHA-256 of its body",
+        suspect.key, suspect.projection
+    );
     let finding = Finding::new(kind, detail).differing(&hash(expected), &hash(found));
     match of {
         Some((stream, last)) => {

@@ -32,7 +32,7 @@ pub(super) struct IndexClaim {
 /// One leaf, as far as it is known.
 #[derive(Debug)]
 pub(super) struct Leaf<'a> {
-    pub(super) leaf_index: u64,
+    pub(super) at: u64,
     pub(super) hash: Hash,
     pub(super) stream: &'a str,
     pub(super) sequence: u64,
@@ -169,13 +169,13 @@ impl Replay {
     }
 
     fn compare_index(&mut self, leaf: &Leaf<'_>, claim: IndexClaim) {
-        self.indexed_to = leaf.leaf_index;
+        self.indexed_to = leaf.at;
         if self.unplaced_from.is_some() {
             return;
         }
         self.index_roots += 1;
         let streams = (self.map.len() - self.parties.len()) as u64;
-        let (root, size) = (self.map.root(), leaf.leaf_index);
+        let (root, size) = (self.map.root(), leaf.at);
         let (expected, found) = if root != claim.root {
             (root.to_string(), claim.root.to_string())
         } else if claim.size != size {
@@ -190,7 +190,7 @@ impl Replay {
         match self.differs.last_mut().filter(|_| joins) {
             Some(last) => last.following += 1,
             None => self.differs.push(IndexDiffers {
-                leaf_index: leaf.leaf_index,
+                leaf_index: leaf.at,
                 sequence: leaf.sequence,
                 expected,
                 found,
@@ -208,7 +208,7 @@ mod tests {
 
     fn leaf(leaf_index: u64, index: Option<IndexClaim>) -> Leaf<'static> {
         let hash = leaf_hash(&leaf_index.to_be_bytes());
-        Leaf { leaf_index, hash, stream: "log/main", sequence: leaf_index + 1, parties: &[], index }
+        Leaf { at: leaf_index, hash, stream: "log/main", sequence: leaf_index + 1, parties: &[], index }
     }
 
     #[test]

@@ -7,7 +7,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::{collections::HashSet, sync::Arc};
 
-use weituo_proof::{Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash};
+use weituo_proof::{
+    Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
+};
 
 use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 
@@ -75,7 +77,8 @@ impl Scan {
             let mut rows = Vec::new();
             let mut past_end = false;
             for scanned in page {
-                past_end |= index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
+                past_end |=
+                    index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
                 if past_end {
                     break;
                 }
@@ -113,9 +116,13 @@ impl Scan {
     /// Judges a row and counts it in. Returns its entry if that is what was recorded.
     fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
         let at = row.leaf_index;
-        let in_row = |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
+        let in_row =
+            |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
         if at < self.next {
-            findings.push(in_row(Finding::new(FindingKind::LeafDuplicated, "another row has this leaf index too")));
+            findings.push(in_row(Finding::new(
+                FindingKind::LeafDuplicated,
+                "another row has this leaf index too",
+            )));
             return None;
         }
         self.holes_to(at, findings);
@@ -125,7 +132,7 @@ impl Scan {
         let parsed = Entry::parse(row.body.as_bytes());
         if computed == row.leaf_hash {
             return match parsed {
-                Ok(entry) => self.entry(row, entry, findings),
+                Ok(entry) => Some(self.entry(row, entry, findings)),
                 Err(error) => {
                     findings.push(in_row(unreadable(&error, &row.body, computed)));
                     self.unread(row);
@@ -145,7 +152,6 @@ impl Scan {
         match parsed {
             Ok(entry) => {
                 self.facts.take(at, &entry, false, findings);
-                self.last_recorded_at = self.last_recorded_at.max(Some(entry.recorded_at));
                 self.count(row, &entry.parties, row.leaf_hash, None);
             }
             Err(_) => self.unread(row),
@@ -154,7 +160,7 @@ impl Scan {
     }
 
     /// Judges an entry whose bytes have the stored hash.
-    fn entry(&mut self, row: &EntryRow, entry: Entry, findings: &mut Collected) -> Option<Entry> {
+    fn entry(&mut self, row: &EntryRow, entry: Entry, findings: &mut Collected) -> Entry {
         let at = row.leaf_index;
         let command = uuid::Uuid::from_bytes(row.command).to_string();
         let columns = [
@@ -175,17 +181,19 @@ impl Scan {
         self.check_origin(at, &entry, findings);
         if self.last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
             let last = self.last_recorded_at.map(|last| last.to_string()).unwrap_or_default();
-            let detail = "recorded_at is smaller than that of an entry before it";
+            let detail = "recorded_at is smaller than that of the entry before it";
             let finding = Finding::new(FindingKind::RecordedAtDecreases, detail);
-            findings.push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
+            findings
+                .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
         }
-        self.last_recorded_at = self.last_recorded_at.max(Some(entry.recorded_at));
-        if self.commands.len() < KEPT_COMMANDS && !self.commands.insert(self.hasher.hash_one(&entry.command)) {
+        self.last_recorded_at = Some(entry.recorded_at);
+        if self.commands.len() < KEPT_COMMANDS && !self.commands.insert(self.hasher.hash_one(&entry.command))
+        {
             self.suspects.push((at, row.command));
         }
         let index = self.facts.take(at, &entry, true, findings);
         let leaf = Leaf {
-            leaf_index: at,
+            at,
             hash: row.leaf_hash,
             stream: entry.stream.as_str(),
             sequence: entry.sequence,
@@ -196,11 +204,12 @@ impl Scan {
         if self.asked.as_ref().is_none_or(|asked| *asked == entry.stream) {
             self.counts.entries_asked += 1;
         }
-        Some(entry)
+        entry
     }
 
     fn check_origin(&mut self, at: u64, entry: &Entry, findings: &mut Collected) {
-        if entry.ledger.as_str() == self.origin || self.other_origin.as_deref() == Some(entry.ledger.as_str()) {
+        if entry.ledger.as_str() == self.origin || self.other_origin.as_deref() == Some(entry.ledger.as_str())
+        {
             return;
         }
         let detail = "the entry names another origin than the head row";
@@ -213,9 +222,15 @@ impl Scan {
     }
 
     /// Counts a row in by its columns, with what is known of it.
-    fn count(&mut self, row: &EntryRow, parties: &[StreamName], hash: Hash, index: Option<super::replay::IndexClaim>) {
+    fn count(
+        &mut self,
+        row: &EntryRow,
+        parties: &[StreamName],
+        hash: Hash,
+        index: Option<super::replay::IndexClaim>,
+    ) {
         let (stream, sequence) = (row.stream.as_str(), row.sequence);
-        self.replay.add(&Leaf { leaf_index: row.leaf_index, hash, stream, sequence, parties, index });
+        self.replay.add(&Leaf { at: row.leaf_index, hash, stream, sequence, parties, index });
     }
 
     /// Counts in a row whose bytes are not an entry.
@@ -278,7 +293,8 @@ impl Scan {
     /// Looks up the command ids that seem to have occurred before.
     async fn find_repeated(&mut self, store: &dyn Store, findings: &mut Collected) {
         for (at, command) in std::mem::take(&mut self.suspects) {
-            let Some(rows) = read("a command id", findings, || store.by_command(std::slice::from_ref(&command))).await
+            let Some(rows) =
+                read("a command id", findings, || store.by_command(std::slice::from_ref(&command))).await
             else {
                 continue;
             };
@@ -328,10 +344,13 @@ impl Scan {
         let Ok(entry) = Entry::parse(row.body.as_bytes()) else {
             return replay.add_missing(Some(hash), Some((&row.stream, row.sequence)));
         };
-        let (stream, sequence) =
-            if in_doubt { (row.stream.as_str(), row.sequence) } else { (entry.stream.as_str(), entry.sequence) };
+        let (stream, sequence) = if in_doubt {
+            (row.stream.as_str(), row.sequence)
+        } else {
+            (entry.stream.as_str(), entry.sequence)
+        };
         let index = if in_doubt { None } else { index_claim(&entry) };
-        replay.add(&Leaf { leaf_index: at, hash, stream, sequence, parties: &entry.parties, index });
+        replay.add(&Leaf { at, hash, stream, sequence, parties: &entry.parties, index });
     }
 
     fn fill(&self, replay: &mut Replay, end: u64, overrides: &Overrides) {
@@ -356,5 +375,6 @@ fn unreadable(error: &EntryError, body: &Arc<str>, computed: Hash) -> Finding {
         EntryError::NotCanonical(_) | EntryError::Spelling { .. } => FindingKind::NotCanonical,
         _ => FindingKind::BadEntry,
     };
-    Finding::new(kind, chain(error)).differing("the entry as recorded", &format!("{} bytes with leaf hash {computed}", body.len()))
+    Finding::new(kind, chain(error))
+        .differing("the entry as recorded", &format!("{} bytes with leaf hash {computed}", body.len()))
 }

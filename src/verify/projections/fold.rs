@@ -131,7 +131,8 @@ pub(super) async fn read_rulebooks(
     take_rulebooks(&mut rulebooks, first, cursor, |_| true);
     let mut after = ("rulebook/".to_owned(), 0);
     loop {
-        let page = read("the rulebooks", findings, || store.scan_by_stream((&after.0, after.1), PAGE)).await?;
+        let page =
+            read("the rulebooks", findings, || store.scan_by_stream((&after.0, after.1), PAGE)).await?;
         let full = page.len() >= PAGE as usize;
         let last = take_rulebooks(&mut rulebooks, page, cursor, |row| row.stream.starts_with("rulebook/"));
         match last.filter(|last| full && *last > after && last.0.starts_with("rulebook/")) {

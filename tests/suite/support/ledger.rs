@@ -32,12 +32,12 @@ macro_rules! on_both_stores {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                body(Place::new(Kind::Sqlite).await).await;
+                body(Place::new($crate::support::ledger::Kind::Sqlite).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                body(Place::new(Kind::Postgres).await).await;
+                body(Place::new($crate::support::ledger::Kind::Postgres).await).await;
             }
         }
     )*};

@@ -1,0 +1,10 @@
+//! The integration tests, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(unreachable_pub, reason = "nothing here is reached from outside")]
+
+mod append;
+mod recording;
+mod style;
+mod support;
+mod verify;
