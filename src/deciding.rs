@@ -238,3 +238,42 @@ fn erasure(act: Act, context: &Context) -> Result<Act, Refusal> {
     }
     Ok(act)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weituo_events::Command;
+
+    use super::*;
+
+    fn erase(by: (&str, &str), target: Option<ErasureTarget>) -> Result<Act, Refusal> {
+        let command = json!({
+            "command": "00000000-0000-4000-8000-0000000000dd",
+            "do": "EraseDisclosure",
+            "stream": "log/main",
+            "actor": { "organisation": by.0, "role": by.1 },
+            "effective": "2020-01-10",
+            "payload": { "digest": "d", "grounds": "个人信息保护法第四十七条", "leaf_index": 3 }
+        });
+        let act = Command::parse(&command.to_string())?.act(None)?;
+        let roots = vec![OrganisationId::new("bureau-wz").unwrap()];
+        let context = Context { erasure: target, roots, ..Context::default() };
+        decide(&StreamState::Log, act, &context)
+    }
+
+    fn target(erased: bool) -> Option<ErasureTarget> {
+        Some(ErasureTarget { digests: vec!["d".to_owned()], erased })
+    }
+
+    #[test]
+    fn an_erasure_names_a_value_that_is_sealed_and_still_there() {
+        assert!(erase(("operator", "operator"), target(false)).is_ok());
+        assert!(erase(("bureau-wz", "bureau"), target(false)).is_ok());
+        let code = |result: Result<Act, Refusal>| result.unwrap_err().code.into_owned();
+        assert_eq!(code(erase(("bureau-county", "bureau"), target(false))), "erasure-by");
+        assert_eq!(code(erase(("school-jia", "school"), target(false))), "role-not-allowed");
+        assert_eq!(code(erase(("operator", "operator"), target(true))), "erased-before");
+        assert_eq!(code(erase(("operator", "operator"), None)), "erasure-entry");
+        assert_eq!(code(erase(("operator", "operator"), Some(ErasureTarget::default()))), "erasure-digest");
+    }
+}

@@ -15,7 +15,7 @@ mod money;
 mod named;
 mod renewal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 
 use weituo_events::{Act, Event, Refusal};
