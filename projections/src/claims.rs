@@ -7,6 +7,9 @@
 //! Absent: who approved the exception (an irregularity of the cycle, module `rules`).
 //! Source: regions.md 1 (原则上 one trustee manages only one entrusted school); format.md, Append protocol 1.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

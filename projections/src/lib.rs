@@ -14,6 +14,8 @@ pub mod project;
 pub mod rulebook;
 pub mod rules;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod view;
 
 pub use claims::Claims;
