@@ -159,7 +159,7 @@ async fn show_states(desk: &Desk<'_>) -> Result<(), Failure> {
     }
     title(desk.voice, "section-docket");
     let docket = query.docket(None, crate::today()).await.map_err(failed)?;
-    show::print_docket(desk.voice, &docket, |status| status != ObligationStatus::Done);
+    show::print_docket(desk.voice, &docket, |status| !matches!(status, ObligationStatus::Done | ObligationStatus::Upcoming));
     query.store().close().await;
     Ok(())
 }
@@ -209,10 +209,10 @@ fn next_steps(desk: &Desk<'_>, folder: &Path) {
     voice.line(format!("\n{}:", voice.word("demo-next")));
     voice.line(format!("  export WEITUO_LEDGER={ledger}"));
     for command in [
-        "weituo show agreement WZ-2019-001",
+        "weituo show agreement WZ-2022-001",
         "weituo show trustee trustee-a",
-        "weituo docket --on 2021-12-31",
-        "weituo log agreement/WZ-2019-001",
+        "weituo docket --on 2023-05-31",
+        "weituo log agreement/WZ-2022-001",
         "weituo receipt 20",
         "weituo checkpoint > kept-elsewhere.txt && weituo verify --checkpoint kept-elsewhere.txt",
         "weituo schema RecordAnnualAssessment",

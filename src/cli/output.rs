@@ -110,7 +110,7 @@ impl Voice {
         table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
         table.set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
-            table.set_width(110);
+            table.set_width(150);
         }
         table.set_header(heading.iter().map(|key| Cell::new(self.word(key))));
         table

@@ -130,7 +130,7 @@ fn verdict(voice: Voice, verdict: &Verdict, key: &str) -> String {
             format!("✘ {}", words(voice.language, &format!("{key}-no"), &[("count", &count)]))
         }
         Verdict::CouldNotCheck { reasons } => {
-            format!("? {} ({key}): {}", voice.word("verify-unchecked"), reasons.join("; "))
+            format!("? {}: {}", voice.word(&format!("{key}-unchecked")), reasons.join("; "))
         }
     }
 }

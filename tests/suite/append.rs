@@ -1,43 +1,35 @@
 //! The append path's promises, on both stores.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use weituo::ledger::{Backup, ClockError, Ledger, LedgerError, Mode, Options, ReadOnly, SubmitError};
-use weituo::store::{LedgerUrl, StoreError};
+use weituo::ledger::{Accepted, ClockError, Ledger, LedgerError, Mode, Options, SubmitError};
 use weituo_events::payload::DisclosureErased;
 use weituo_events::{Act, Event};
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
-use weituo_proof::tree::{verify_consistency, verify_inclusion};
-use weituo_proof::{Checkpoint, Entry, LeafIndex, StreamHead, TreeSize};
+use weituo_proof::tree::verify_consistency;
+use weituo_proof::{Entry, LeafIndex, StreamHead, TreeSize};
 
+use crate::startup::roll_back;
 use crate::support::ledger::{
-    Kind, Place, act, assert_one_history, new_id, on_both_stores, proposal, record, rows, sealed_proposal,
+    Place, assert_one_history, on_both_stores, proposal, record, rows, sealed_proposal,
 };
 
 /// Verifies a receipt with nothing but the log's key.
-fn assert_proves(ledger: &Ledger, accepted: &weituo::ledger::Accepted) {
-    let receipt = &accepted.receipt;
-    let (checkpoint, _) = Checkpoint::open(&receipt.checkpoint.text, ledger.verifier_key()).unwrap();
-    assert_eq!(receipt.leaf_hash, weituo_proof::leaf_hash(receipt.entry.as_bytes()));
-    verify_inclusion(
-        &receipt.leaf_hash,
-        receipt.leaf_index,
-        checkpoint.size,
-        &receipt.inclusion,
-        &checkpoint.root,
-    )
-    .unwrap();
-    receipt.to_proof().verify(ledger.verifier_key()).unwrap();
+pub(crate) fn assert_proves(ledger: &Ledger, accepted: &Accepted) {
+    assert_eq!(accepted.receipt.leaf_hash, weituo_proof::leaf_hash(accepted.receipt.entry.as_bytes()));
+    accepted.receipt.to_proof().verify(ledger.verifier_key()).unwrap();
 }
 
-/// Opens the ledger and returns why it only reads.
-async fn reason(place: &Place) -> ReadOnly {
-    let ledger = place.open().await;
-    let reason = ledger.read_only().expect("the ledger only reads");
-    assert!(matches!(ledger.submit(proposal("agreement/x", "n", None)).await, Err(SubmitError::ReadOnly(_))));
-    ledger.stop().await.unwrap();
-    reason
+/// Asserts that no tree size was signed with two roots.
+pub(crate) fn assert_no_fork(all: &[Accepted]) {
+    let mut roots = HashMap::new();
+    for accepted in all {
+        let checkpoint = &accepted.receipt.checkpoint;
+        let known = roots.entry(checkpoint.size).or_insert(checkpoint.root);
+        assert_eq!(*known, checkpoint.root, "two signed roots at size {}", checkpoint.size);
+    }
 }
 
 on_both_stores! {
@@ -51,9 +43,7 @@ on_both_stores! {
             }));
         }
         for task in tasks {
-            for accepted in task.await.unwrap() {
-                assert_proves(&ledger, &accepted);
-            }
+            assert_proves(&ledger, task.await.unwrap().last().unwrap());
         }
         let old = ledger.receipt(LeafIndex::new(3)).await.unwrap();
         old.to_proof().verify(ledger.verifier_key()).unwrap();
@@ -166,11 +156,12 @@ on_both_stores! {
                 record(&ledger, &format!("agreement/c-{client}"), 12, None).await
             }));
         }
+        let mut all = Vec::new();
         for task in tasks {
-            for accepted in task.await.unwrap() {
-                assert_proves(&one, &accepted);
-            }
+            all.extend(task.await.unwrap());
+            assert_proves(&one, all.last().unwrap());
         }
+        assert_no_fork(&all);
         // What one has recorded, the other knows: a stream is continued from the other side.
         let last = record(&one, "agreement/shared", 1, None).await.pop().unwrap();
         let next = two.submit(proposal("agreement/shared", "n", Some(last.head()))).await.unwrap();
@@ -181,6 +172,30 @@ on_both_stores! {
         one.stop().await.unwrap();
         assert_one_history(&*place.store().await).await;
         assert_eq!(place.open().await.read_only(), None);
+    }
+
+    async fn a_lost_fence_is_caught_up_and_the_batch_is_prepared_again(place: Place) {
+        let one = place.init().await;
+        // This one never looks at the database by itself, so its head is old whenever the other has recorded.
+        let options = Options { follow_every: Duration::from_secs(3_600), ..place.options() };
+        let two = Ledger::open(&place.url, options).await.unwrap();
+        let (mut all, mut head) = (Vec::new(), None);
+        for round in 0..6 {
+            let ledger = if round % 2 == 0 { &one } else { &two };
+            let accepted = ledger.submit(proposal("agreement/a", "n", head)).await.unwrap();
+            head = Some(accepted.head());
+            let stream = format!("agreement/b-{round}");
+            all.push(accepted);
+            all.push(ledger.submit(proposal(&stream, "n", None)).await.unwrap());
+        }
+        let sizes: Vec<u64> = all.iter().map(|accepted| accepted.receipt.checkpoint.size.get()).collect();
+        assert_eq!(sizes, (2..14).collect::<Vec<u64>>(), "each batch follows the one before, whoever wrote it");
+        for accepted in &all {
+            assert_proves(&two, accepted);
+        }
+        one.stop().await.unwrap();
+        two.stop().await.unwrap();
+        assert_one_history(&*place.store().await).await;
     }
 
     async fn one_id_submitted_to_two_processes_is_recorded_once(place: Place) {
@@ -310,141 +325,6 @@ on_both_stores! {
         assert!(stopped.contains(ledger.checkpoint().unwrap().text.as_str()));
     }
 
-    async fn start_database_ahead_of_its_anchor_advances_it(place: Place) {
-        let ledger = place.init().await;
-        let before = std::fs::read(place.anchor_file()).unwrap();
-        record(&ledger, "agreement/a", 3, None).await;
-        ledger.stop().await.unwrap();
-        let newest = ledger.checkpoint().unwrap();
-        std::fs::write(place.anchor_file(), before).unwrap();
-        let ledger = place.open().await;
-        assert_eq!(ledger.read_only(), None);
-        assert_eq!(ledger.checkpoint().unwrap(), newest);
-        let anchor = std::fs::read(place.anchor_file()).unwrap();
-        assert!(String::from_utf8_lossy(&anchor).contains(newest.text.as_str()));
-        ledger.stop().await.unwrap();
-    }
-
-    async fn start_database_behind_its_anchor_only_reads_and_recovers_byte_for_byte(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 4, None).await;
-        let sealed = ledger.submit(sealed_proposal("agreement/s", "a name", None)).await.unwrap();
-        ledger.stop().await.unwrap();
-        let whole = rows(&*place.store().await).await;
-        let backup = place.folder.path().join("entries.jsonl");
-        let lines: Vec<&str> = whole.iter().map(|row| &*row.body).collect();
-        std::fs::write(&backup, lines.join("\n")).unwrap();
-        // An older copy: the head as it was after three entries.
-        let old = roll_back(&place, 3).await;
-        assert_eq!(reason(&place).await, ReadOnly::Behind { database_size: old, anchor_size: 7 });
-        let anchor = std::fs::read(place.anchor_file()).unwrap();
-        let altered = place.folder.path().join("altered.jsonl");
-        std::fs::write(&altered, lines.join("\n").replace("n-3", "n-9")).unwrap();
-        let options = place.options();
-        let refused = Ledger::recover(&place.url, &options, &Backup::Entries(altered)).await;
-        assert!(matches!(refused, Err(LedgerError::Recover { .. })), "{refused:?}");
-        assert_eq!(rows(&*place.store().await).await.len(), 3);
-        let done = Ledger::recover(&place.url, &options, &Backup::Entries(backup)).await.unwrap();
-        assert_eq!((done.restored, done.size), (4, 7));
-        assert_eq!(rows(&*place.store().await).await, whole);
-        assert_eq!(std::fs::read(place.anchor_file()).unwrap(), anchor);
-        let ledger = place.open().await;
-        assert_eq!(ledger.read_only(), None);
-        let next = ledger.submit(proposal("agreement/s", "n", Some(sealed.head()))).await.unwrap();
-        assert_eq!(next.position.sequence, 2);
-        ledger.stop().await.unwrap();
-        assert_one_history(&*place.store().await).await;
-    }
-
-    async fn a_deleted_middle_entry_is_recovered_from_a_ledger(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 2, None).await;
-        let sealed = ledger.submit(sealed_proposal("agreement/s", "a name", None)).await.unwrap();
-        record(&ledger, "agreement/b", 2, None).await;
-        ledger.stop().await.unwrap();
-        let whole = rows(&*place.store().await).await;
-        let backup = copy(&place).await;
-        let leaf = sealed.receipt.leaf_index;
-        place.tamper(&format!("DELETE FROM disclosure WHERE leaf_index = {leaf}")).await;
-        place.tamper(&format!("DELETE FROM entry WHERE leaf_index = {leaf}")).await;
-        assert!(matches!(reason(&place).await, ReadOnly::Corrupt { .. }));
-        let done = Ledger::recover(&place.url, &place.options(), &Backup::Ledger(backup)).await.unwrap();
-        assert_eq!(done.restored, 1);
-        let store = place.store().await;
-        assert_eq!(rows(&*store).await, whole);
-        assert_eq!(store.disclosures(0..100).await.unwrap().len(), 1);
-        assert_eq!(place.open().await.read_only(), None);
-    }
-
-    async fn start_with_an_altered_entry_only_reads(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 3, None).await;
-        ledger.stop().await.unwrap();
-        let (edit, text) = match place.kind {
-            Kind::Sqlite => ("replace(body, 'n-1', 'n-7')", "body"),
-            Kind::Postgres => ("replace(body::text, 'n-1', 'n-7')::json", "body::text"),
-        };
-        place.tamper(&format!("UPDATE entry SET body = {edit} WHERE {text} LIKE '%n-1%'")).await;
-        assert!(matches!(reason(&place).await, ReadOnly::RootDiffers { size: 5, .. }));
-    }
-
-    async fn start_with_an_edited_seal_or_head_only_reads(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 3, None).await;
-        ledger.stop().await.unwrap();
-        let zeros = match place.kind {
-            Kind::Sqlite => "zeroblob(32)",
-            Kind::Postgres => "decode(repeat('00', 32), 'hex')",
-        };
-        place.tamper("UPDATE head SET recorded_at = '2020-01-01T00:00:00.000Z'").await;
-        assert_eq!(reason(&place).await, ReadOnly::SealWrong { size: 5 });
-        place.tamper(&format!("UPDATE head SET seal = {zeros}")).await;
-        assert_eq!(reason(&place).await, ReadOnly::SealWrong { size: 5 });
-        place.tamper("UPDATE head SET size = 4").await;
-        assert!(matches!(reason(&place).await, ReadOnly::Behind { .. }));
-    }
-
-    async fn a_seal_edited_while_running_stops_the_writing(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 1, None).await;
-        place.tamper("UPDATE head SET recorded_at = '2020-01-01T00:00:00.000Z', size = size + 1").await;
-        let refused = ledger.submit(proposal("agreement/b", "n", None)).await;
-        assert!(matches!(refused, Err(SubmitError::ReadOnly(ReadOnly::SealWrong { .. }))), "{refused:?}");
-        assert!(ledger.read_only().is_some());
-        assert!(ledger.receipt(LeafIndex::new(1)).await.is_ok(), "reading goes on");
-        ledger.stop().await.unwrap();
-        assert_eq!(rows(&*place.store().await).await.len(), 2);
-    }
-
-    async fn start_with_a_key_that_the_log_does_not_name_only_reads(place: Place) {
-        place.init().await.stop().await.unwrap();
-        let other = weituo_proof::SigningKey::from_seed("log.example/test", [9; 32]).unwrap();
-        std::fs::write(place.key_file(), other.to_string()).unwrap();
-        let found = reason(&place).await;
-        assert!(matches!(found, ReadOnly::AnchorDamaged { .. }), "{found:?}");
-    }
-
-    async fn start_with_a_lost_anchor_needs_a_witness_or_an_explicit_word(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 2, None).await;
-        let witnessed = ledger.checkpoint().unwrap();
-        record(&ledger, "agreement/b", 2, None).await;
-        ledger.stop().await.unwrap();
-        std::fs::remove_file(place.anchor_file()).unwrap();
-        assert!(matches!(reason(&place).await, ReadOnly::AnchorLost { .. }));
-        let options = Options { witnessed: vec![witnessed.text.clone()], ..place.options() };
-        let ledger = Ledger::open(&place.url, options).await.unwrap();
-        assert_eq!(ledger.read_only(), None);
-        ledger.stop().await.unwrap();
-        std::fs::write(place.anchor_file(), "damaged").unwrap();
-        assert!(matches!(reason(&place).await, ReadOnly::AnchorDamaged { .. }));
-        let options = Options { accept_lost_anchor: true, ..place.options() };
-        let ledger = Ledger::open(&place.url, options).await.unwrap();
-        assert_eq!(ledger.read_only(), None);
-        ledger.stop().await.unwrap();
-        assert_eq!(place.open().await.read_only(), None);
-    }
-
     async fn an_anchor_that_cannot_be_written_leaves_at_most_one_batch_unanchored(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 1, None).await;
@@ -475,99 +355,9 @@ on_both_stores! {
         assert!(matches!(refused, Err(SubmitError::ReadOnly(_))), "{refused:?}");
         ledger.stop().await.unwrap();
     }
-
-    async fn a_ledger_opened_for_reading_serves_what_is_anchored(place: Place) {
-        let ledger = place.init().await;
-        record(&ledger, "agreement/a", 2, None).await;
-        ledger.stop().await.unwrap();
-        std::fs::remove_file(place.key_file()).unwrap();
-        let options = Options { read_only: true, ..place.options() };
-        let reader = Ledger::open(&place.url, options).await.unwrap();
-        assert_eq!(reader.read_only(), Some(ReadOnly::Requested));
-        assert_eq!(reader.checkpoint().unwrap(), ledger.checkpoint().unwrap());
-        reader.receipt(LeafIndex::new(1)).await.unwrap().to_proof().verify(reader.verifier_key()).unwrap();
-        reader.stop().await.unwrap();
-        assert!(matches!(
-            Ledger::open(&place.url, place.options()).await,
-            Err(LedgerError::Key { .. })
-        ));
-    }
-
-    async fn without_a_ledger_the_message_says_what_to_run(place: Place) {
-        let error = Ledger::open(&place.url, place.options()).await.unwrap_err();
-        let LedgerError::Store(StoreError::Schema { what }) = error else { panic!("{error:?}") };
-        assert!(what.contains("weituo init"), "{what}");
-    }
 }
 
 /// Returns the ledger itself, or stopped and opened again.
 async fn ledger_again(place: &Place, ledger: &Ledger, reopened: bool) -> Ledger {
     if reopened { place.open().await } else { ledger.clone() }
-}
-
-/// Sets the database back to its first `size` entries, as an older copy of it would be: with the seal of that time.
-async fn roll_back(place: &Place, size: u64) -> u64 {
-    let key: weituo_proof::SigningKey =
-        std::fs::read_to_string(place.key_file()).unwrap().trim().parse().unwrap();
-    let store = place.store().await;
-    let mut frontier = weituo_proof::Frontier::new();
-    let mut recorded_at = String::new();
-    for row in rows(&*store).await.iter().take(usize::try_from(size).unwrap()) {
-        frontier.append(row.leaf_hash);
-        recorded_at = Entry::parse(row.body.as_bytes()).unwrap().recorded_at.to_string();
-    }
-    let root = frontier.root();
-    let seal = seal_of(key.seed(), "log.example/test", size, &root.to_string(), &recorded_at);
-    let (from, to) = match place.kind {
-        Kind::Sqlite => ("x'", "'"),
-        Kind::Postgres => ("'\\x", "'"),
-    };
-    place
-        .tamper(&format!(
-            "DELETE FROM entry WHERE leaf_index >= {size}; DELETE FROM disclosure WHERE leaf_index >= {size};
-             UPDATE head SET size = {size}, root = {from}{root}{to}, seal = {from}{seal}{to},
-             recorded_at = '{recorded_at}'"
-        ))
-        .await;
-    size
-}
-
-/// The seal as format.md describes it, computed by other means than the ledger's.
-fn seal_of(seed: &[u8; 32], origin: &str, size: u64, root: &str, recorded_at: &str) -> String {
-    let key = weituo_proof::sha256(&[b"weituo/seal-key/v1\n", seed]);
-    let text = format!("weituo/seal/v1\n{origin}\n{size}\n{root}\n{recorded_at}\n");
-    let pad = |byte: u8| {
-        let mut block = [byte; 64];
-        for (place, key) in block.iter_mut().zip(key.as_bytes()) {
-            *place ^= key;
-        }
-        block
-    };
-    let inner = weituo_proof::sha256(&[&pad(0x36), text.as_bytes()]);
-    weituo_proof::sha256(&[&pad(0x5c), inner.as_bytes()]).to_string()
-}
-
-/// Copies the ledger's database.
-async fn copy(place: &Place) -> LedgerUrl {
-    let to = place.sibling_url().await;
-    match (&place.url, &to) {
-        (LedgerUrl::Sqlite(_), LedgerUrl::Sqlite(path)) => {
-            place.tamper(&format!("VACUUM INTO '{}'", path.display())).await;
-        }
-        (LedgerUrl::Postgres(from), LedgerUrl::Postgres(to)) => {
-            let dump = std::process::Command::new("sh")
-                .args(["-c", "pg_dump --no-owner \"$0\" | psql -q -v ON_ERROR_STOP=1 \"$1\"", from, to])
-                .stdout(std::process::Stdio::null())
-                .status()
-                .unwrap();
-            assert!(dump.success());
-        }
-        _ => unreachable!("both are of one kind"),
-    }
-    to
-}
-
-#[test]
-fn ids_in_tests_differ() {
-    assert_ne!(new_id(), act("agreement/a", "n").command);
 }

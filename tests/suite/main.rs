@@ -5,6 +5,8 @@
 
 mod append;
 mod recording;
+mod startup;
+mod store;
 mod style;
 mod support;
 mod verify;

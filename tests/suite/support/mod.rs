@@ -1,4 +1,5 @@
 //! What several test modules need.
 
+pub(crate) mod commands;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
