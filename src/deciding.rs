@@ -139,7 +139,9 @@ pub fn organisations_of(event: &Event) -> Vec<&OrganisationId> {
         Event::RectificationOrdered(payload)
         | Event::RectificationReported(payload)
         | Event::RectificationAccepted(payload) => payload.of.iter().collect(),
-        Event::AccountabilityImposed(weituo_events::payload::Confidential::Clear(payload)) => vec![&payload.of],
+        Event::AccountabilityImposed(weituo_events::payload::Confidential::Clear(payload)) => {
+            vec![&payload.of]
+        }
         Event::CommendationAwarded(payload) | Event::PraiseCirculated(payload) => vec![&payload.recipient],
         Event::PrizeAwarded(payload) => vec![&payload.recipient],
         Event::PanelConvened(payload) => payload.members.iter().map(|member| &member.employer).collect(),
@@ -163,7 +165,9 @@ pub fn mentions_of(state: &StreamState) -> Mentions {
             found.rulebooks.extend(facts.rulebook.iter().map(|pin| pin.id.clone()));
             let parties = facts.school.iter().chain(&facts.trustee).chain(&facts.lead).chain(&facts.members);
             found.organisations.extend(parties.cloned());
-            found.organisations.extend(facts.bureau.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok()));
+            found
+                .organisations
+                .extend(facts.bureau.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok()));
         }
         StreamState::Organisation(organisation) => {
             found.organisations.extend(organisation.superior().cloned());
@@ -211,7 +215,11 @@ fn erasure(act: Act, context: &Context) -> Result<Act, Refusal> {
         ));
     }
     if payload.grounds.trim().is_empty() {
-        return Err(Refusal::invalid("erasure-grounds", "须写明擦除的依据", "say on what grounds it is erased"));
+        return Err(Refusal::invalid(
+            "erasure-grounds",
+            "须写明擦除的依据",
+            "say on what grounds it is erased",
+        ));
     }
     let Some(target) = &context.erasure else {
         let leaf = payload.leaf_index;
@@ -261,18 +269,18 @@ mod tests {
         decide(&StreamState::Log, act, &context)
     }
 
-    fn target(erased: bool) -> Option<ErasureTarget> {
-        Some(ErasureTarget { digests: vec!["d".to_owned()], erased })
+    fn target(erased: bool) -> ErasureTarget {
+        ErasureTarget { digests: vec!["d".to_owned()], erased }
     }
 
     #[test]
     fn an_erasure_names_a_value_that_is_sealed_and_still_there() {
-        assert!(erase(("operator", "operator"), target(false)).is_ok());
-        assert!(erase(("bureau-wz", "bureau"), target(false)).is_ok());
+        assert!(erase(("operator", "operator"), Some(target(false))).is_ok());
+        assert!(erase(("bureau-wz", "bureau"), Some(target(false))).is_ok());
         let code = |result: Result<Act, Refusal>| result.unwrap_err().code.into_owned();
-        assert_eq!(code(erase(("bureau-county", "bureau"), target(false))), "erasure-by");
-        assert_eq!(code(erase(("school-jia", "school"), target(false))), "role-not-allowed");
-        assert_eq!(code(erase(("operator", "operator"), target(true))), "erased-before");
+        assert_eq!(code(erase(("bureau-county", "bureau"), Some(target(false)))), "erasure-by");
+        assert_eq!(code(erase(("school-jia", "school"), Some(target(false)))), "role-not-allowed");
+        assert_eq!(code(erase(("operator", "operator"), Some(target(true)))), "erased-before");
         assert_eq!(code(erase(("operator", "operator"), None)), "erasure-entry");
         assert_eq!(code(erase(("operator", "operator"), Some(ErasureTarget::default()))), "erasure-digest");
     }

@@ -123,10 +123,15 @@ impl Claims {
         if schools.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
             return Ok(());
         }
-        let held: Vec<_> =
-            others.iter().map(|(stream, other)| format!("{stream} ({}, – {})", other.school, other.last())).collect();
+        let held: Vec<_> = others
+            .iter()
+            .map(|(stream, other)| format!("{stream} ({}, – {})", other.school, other.last()))
+            .collect();
         let (zh, en) = if in_principle {
-            ("确需例外的,应写明 exception(批准单位、文号、理由;无人批准也须写明)", "an exception block is accepted (who approved it, document number, grounds; approved by nobody must be said as well)")
+            (
+                "确需例外的,应写明 exception(批准单位、文号、理由;无人批准也须写明)",
+                "an exception block is accepted (who approved it, document number, grounds; approved by nobody must be said as well)",
+            )
         } else {
             ("应待前一协议期满或中止", "wait until the earlier agreement has ended")
         };

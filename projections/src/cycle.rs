@@ -6,6 +6,7 @@
 //! Absent: refusing (the application), due dates (module `obligations`).
 
 mod facts;
+mod parts;
 mod record;
 mod state;
 #[cfg(test)]
@@ -23,7 +24,8 @@ use crate::dates;
 use crate::rulebook::{Rulebook, Rulebooks, Severity};
 use crate::rules::{self, Breach};
 
-pub use facts::*;
+pub use facts::Facts;
+pub use parts::*;
 pub use record::{Correction, Record, paper, pinned_by, year_of};
 pub use state::{CycleState, Milestones, Standing};
 
@@ -105,7 +107,9 @@ impl Cycle {
             }
             Event::RecusalDeclared(recusal) => {
                 let about = rules::about_expert(&recusal.expert);
-                for found in self.irregularities.iter_mut().filter(|found| found.about.as_ref() == Some(&about)) {
+                for found in
+                    self.irregularities.iter_mut().filter(|found| found.about.as_ref() == Some(&about))
+                {
                     found.remedied_by.get_or_insert(recorded.sequence);
                 }
                 self.take(record);
@@ -187,7 +191,8 @@ impl Cycle {
     #[must_use]
     pub fn as_of(&self, on: NaiveDate) -> Self {
         let happened = |effective: &Effective| dates::earliest(effective) <= on;
-        let records: Vec<_> = self.records.iter().filter(|record| happened(&record.effective)).cloned().collect();
+        let records: Vec<_> =
+            self.records.iter().filter(|record| happened(&record.effective)).cloned().collect();
         let irregularities = self.irregularities.iter().filter(|found| happened(&found.effective)).cloned();
         Self {
             facts: Facts::of(&records),

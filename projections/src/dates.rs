@@ -36,7 +36,8 @@ fn day((year, month, day): (i32, u32, u32)) -> NaiveDate {
 /// Returns the day on which an entry was recorded, in a zone that is `zone_minutes` ahead of UTC.
 pub fn recorded_on(recorded_at: RecordedAt, zone_minutes: i32) -> NaiveDate {
     let millis = recorded_at.unix_millis().saturating_add(i64::from(zone_minutes) * 60_000);
-    RecordedAt::from_unix_millis(millis).map_or_else(|| day(recorded_at.date()), |shifted| day(shifted.date()))
+    RecordedAt::from_unix_millis(millis)
+        .map_or_else(|| day(recorded_at.date()), |shifted| day(shifted.date()))
 }
 
 /// Returns the minutes that a zone such as `+08:00` is ahead of UTC.
@@ -167,7 +168,8 @@ impl Calendar {
         let added = self.workdays.iter().filter(inside).filter(|date| weekend(date)).count();
         let off = self.holidays.iter().filter(inside);
         let taken = off.filter(|date| !weekend(date) && !self.workdays.contains(date)).count();
-        let worked = days / 7 * 5 + [rest_worked, added].iter().map(|&n| i64::try_from(n).unwrap_or(0)).sum::<i64>()
+        let worked = days / 7 * 5
+            + [rest_worked, added].iter().map(|&n| i64::try_from(n).unwrap_or(0)).sum::<i64>()
             - i64::try_from(taken).unwrap_or(0);
         u32::try_from(worked).unwrap_or(0)
     }
@@ -202,10 +204,7 @@ mod tests {
         // 2026-11-20 is a Friday.
         assert_eq!(plain.working_days_between(date("2026-11-20"), date("2026-11-23")), 1);
         assert_eq!(plain.add_working_days(date("2026-11-20"), 1), date("2026-11-23"));
-        let local = Calendar {
-            holidays: [date("2026-11-23")].into(),
-            workdays: [date("2026-11-21")].into(),
-        };
+        let local = Calendar { holidays: [date("2026-11-23")].into(), workdays: [date("2026-11-21")].into() };
         assert_eq!(local.working_days_between(date("2026-11-20"), date("2026-11-23")), 1);
         assert_eq!(local.add_working_days(date("2026-11-20"), 2), date("2026-11-24"));
     }
@@ -219,7 +218,8 @@ mod tests {
         let from = date("2026-09-15");
         for days in 0..60 {
             let to = add_days(from, days);
-            let one_by_one = (1..=days).filter(|&ahead| calendar.is_working_day(add_days(from, ahead))).count();
+            let one_by_one =
+                (1..=days).filter(|&ahead| calendar.is_working_day(add_days(from, ahead))).count();
             assert_eq!(calendar.working_days_between(from, to) as usize, one_by_one, "{to}");
         }
     }

@@ -23,7 +23,12 @@ pub fn lasting(cycle: &Cycle, rulebook: Option<&Rulebook>) -> Vec<Irregularity> 
 }
 
 /// Returns what is irregular on a day: what lasts, as far as it happened by then, and what is overdue.
-pub fn on(cycle: &Cycle, rulebook: Option<&Rulebook>, calendar: &Calendar, day: NaiveDate) -> Vec<Irregularity> {
+pub fn on(
+    cycle: &Cycle,
+    rulebook: Option<&Rulebook>,
+    calendar: &Calendar,
+    day: NaiveDate,
+) -> Vec<Irregularity> {
     let cycle = cycle.as_of(day);
     let mut found = lasting(&cycle, rulebook);
     if let Some(rulebook) = rulebook {

@@ -225,11 +225,14 @@ impl Layout<'_> {
 
     /// Periods from one start to the next, within the term.
     fn stretches(&self, starts: &[NaiveDate]) -> Vec<Period> {
-        let last = self.term.end.unwrap_or_else(|| dates::add_days(self.term.year_start(self.open_years() + 1), -1));
+        let last =
+            self.term.end.unwrap_or_else(|| dates::add_days(self.term.year_start(self.open_years() + 1), -1));
         let inside: Vec<_> = starts.iter().copied().filter(|start| *start <= last).collect();
         let ends = inside.iter().skip(1).map(|next| dates::add_days(*next, -1)).chain([last]);
         let numbered = inside.iter().zip(ends).zip(1..);
-        numbered.map(|((start, end), number)| Period { number: Some(number), start: *start, end: Some(end) }).collect()
+        numbered
+            .map(|((start, end), number)| Period { number: Some(number), start: *start, end: Some(end) })
+            .collect()
     }
 
     fn window(
@@ -354,3 +357,6 @@ fn anchor_of(record: &Record) -> NaiveDate {
         _ => dates::latest(&record.effective),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,8 @@ pub struct Row {
 
 impl Row {
     fn new(projection: &'static str, key: impl Into<String>, body: &impl Serialize) -> Self {
-        let body = serde_json::to_string(body).expect("invariant: states have string keys and no fallible field");
+        let body =
+            serde_json::to_string(body).expect("invariant: states have string keys and no fallible field");
         Self { projection, key: key.into(), body }
     }
 }

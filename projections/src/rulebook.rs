@@ -324,7 +324,8 @@ impl Rulebook {
     }
 
     fn check(&self) -> Result<(), RulebookError> {
-        let unsound = |place: &str, reason: String| RulebookError::Unsound { place: place.to_owned(), reason };
+        let unsound =
+            |place: &str, reason: String| RulebookError::Unsound { place: place.to_owned(), reason };
         weituo_proof::StreamName::of("rulebook", &self.id)
             .map_err(|_| unsound("id", format!("{:?} is not the id part of a stream name", self.id)))?;
         if self.version == 0 {
@@ -375,7 +376,8 @@ impl Rulebook {
             duty.check(&acts).map_err(|reason| unsound(&duty.code, reason))?;
         }
         if self.scale.as_ref().is_some_and(|scale| {
-            scale.max_centi <= 0 || scale.grades.windows(2).any(|pair| pair[0].from_centi <= pair[1].from_centi)
+            scale.max_centi <= 0
+                || scale.grades.windows(2).any(|pair| pair[0].from_centi <= pair[1].from_centi)
         }) {
             return Err(unsound("scale", "max_centi is above 0 and grades stand best first".to_owned()));
         }

@@ -158,7 +158,10 @@ fn outside_the_rulebook(act: &Act, rulebook: &Rulebook) -> Option<Breach> {
             ..Breach::impossible(
                 ACT_NOT_IN_USE,
                 format!("「{}」不使用「{zh}」这一行为;所用行为见规则依据", rulebook.title.zh),
-                format!("{} does not use the act {en:?}; its rulebook lists the acts in use", rulebook.title.en),
+                format!(
+                    "{} does not use the act {en:?}; its rulebook lists the acts in use",
+                    rulebook.title.en
+                ),
             )
         });
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weituo_events::{Act, Command, Recorded};
+use weituo_events::{Act, Command, Event, Recorded};
 use weituo_proof::{LeafIndex, RecordedAt, StreamName, leaf_hash};
 
 use crate::rulebook::Rulebooks;
@@ -41,7 +41,15 @@ pub(crate) fn act(command: &str) -> Act {
 
 /// The acts of every sample, after the adoption of the rulebook.
 pub(crate) fn sample_acts() -> Vec<Act> {
-    std::iter::once(adoption()).chain(SAMPLES.iter().flat_map(|sample| sample.lines()).map(act)).collect()
+    let mut acts: Vec<Act> =
+        std::iter::once(adoption()).chain(SAMPLES.iter().flat_map(|sample| sample.lines()).map(act)).collect();
+    for act in &mut acts {
+        // Deciding fills in the rulebook's length of the term.
+        if let Event::AgreementSigned(payload) = &mut act.event {
+            payload.term_months.get_or_insert(36);
+        }
+    }
+    acts
 }
 
 /// Rulebooks as the log knows them after the adoption.

@@ -176,7 +176,8 @@ fn goals(facts: &Facts) -> Vec<GoalView> {
     for (year, goals) in &facts.goals {
         let results = facts.assessments.get(year).map_or(&[][..], |judgement| &judgement.results);
         for goal in goals {
-            let value_centi = results.iter().find(|result| result.goal == goal.id).map(|result| result.value_centi);
+            let value_centi =
+                results.iter().find(|result| result.goal == goal.id).map(|result| result.value_centi);
             let reached = value_centi.map(|value| {
                 if goal.lower_is_better { value <= goal.target_centi } else { value >= goal.target_centi }
             });

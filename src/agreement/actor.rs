@@ -4,8 +4,8 @@
 
 use weituo_events::payload::OrganisationKind;
 use weituo_events::{Act, Event, OrganisationId, Refusal, Role};
-use weituo_projections::{Cycle, Organisation};
 use weituo_projections::dates::{earliest, latest};
+use weituo_projections::{Cycle, Organisation};
 use weituo_proof::Language;
 
 use crate::deciding::{Context, organisations_of};
@@ -19,13 +19,16 @@ pub(crate) fn allowed_role(act: &Act) -> Result<Role, Refusal> {
     let allowed = event_type.recorders();
     let role = act.actor.role.parse::<Role>().ok();
     role.filter(|role| allowed.contains(role)).ok_or_else(|| {
-        let names = |language| {
-            allowed.iter().map(|role| role.label(language)).collect::<Vec<_>>().join(", ")
-        };
+        let names = |language| allowed.iter().map(|role| role.label(language)).collect::<Vec<_>>().join(", ");
         let codes = allowed.iter().map(|role| role.code()).collect::<Vec<_>>().join(", ");
         Refusal::forbidden(
             "role-not-allowed",
-            format!("「{}」不由 {:?} 记录;可由:{}({codes})", event_type.label(Language::Zh), act.actor.role, names(Language::Zh)),
+            format!(
+                "「{}」不由 {:?} 记录;可由:{}({codes})",
+                event_type.label(Language::Zh),
+                act.actor.role,
+                names(Language::Zh)
+            ),
             format!(
                 "{} is not recorded by {:?}; it is by: {} ({codes})",
                 event_type.label(Language::En),
@@ -43,11 +46,16 @@ pub(super) fn check(cycle: &Cycle, act: &Act, context: &Context) -> Result<(), R
     let Some(organisation) = context.organisation(id) else {
         return Err(super::named::unknown(id));
     };
-    if let Some(closed) = organisation.closed.as_ref().filter(|closed| latest(&closed.on) < earliest(&act.effective)) {
+    if let Some(closed) =
+        organisation.closed.as_ref().filter(|closed| latest(&closed.on) < earliest(&act.effective))
+    {
         return Err(Refusal::forbidden(
             "actor-closed",
             format!("{id} 已于 {} 撤并,此后的行为应由承接单位记录", closed.on),
-            format!("{id} was closed on {}; what comes after is recorded by whoever took its place", closed.on),
+            format!(
+                "{id} was closed on {}; what comes after is recorded by whoever took its place",
+                closed.on
+            ),
         ));
     }
     match role {
@@ -125,7 +133,12 @@ fn bureau(cycle: &Cycle, act: &Act, organisation: &Organisation, context: &Conte
     Err(not_held(id, Role::Bureau, &allowed))
 }
 
-fn inspectorate(cycle: &Cycle, act: &Act, organisation: &Organisation, context: &Context) -> Result<(), Refusal> {
+fn inspectorate(
+    cycle: &Cycle,
+    act: &Act,
+    organisation: &Organisation,
+    context: &Context,
+) -> Result<(), Refusal> {
     let id = act.actor.organisation.as_str();
     if organisation.kind() != Some(OrganisationKind::Inspectorate) {
         return Err(wrong_kind(id, Role::Inspectorate));
@@ -137,7 +150,9 @@ fn inspectorate(cycle: &Cycle, act: &Act, organisation: &Organisation, context: 
     Err(Refusal::forbidden(
         "role-not-held",
         format!("{id} 不隶属于本轮次的主管部门"),
-        format!("{id} is under none of the authorities of this cycle: an inspectorate under one of them is accepted"),
+        format!(
+            "{id} is under none of the authorities of this cycle: an inspectorate under one of them is accepted"
+        ),
     ))
 }
 
@@ -178,7 +193,9 @@ fn board(cycle: &Cycle, act: &Act, organisation: &Organisation, context: &Contex
     Err(Refusal::forbidden(
         "role-not-held",
         format!("{id} 不是 {school} 的董(理)事会(登记为其上级)"),
-        format!("{id} is not the board of {school}: the board registered as the school's superior is accepted"),
+        format!(
+            "{id} is not the board of {school}: the board registered as the school's superior is accepted"
+        ),
     ))
 }
 

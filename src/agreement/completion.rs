@@ -35,7 +35,9 @@ fn adopted(pin: &RulebookPin, context: &Context) -> Result<weituo_proof::Hash, R
         return Err(Refusal::invalid(
             "rulebook-unknown",
             format!("规则依据 {id} 第 {version} 版没有启用;已启用的版本:{versions}(先用 weituo adopt 启用)"),
-            format!("version {version} of rulebook {id} is not adopted; in force: {versions} (adopt it with weituo adopt)"),
+            format!(
+                "version {version} of rulebook {id} is not adopted; in force: {versions} (adopt it with weituo adopt)"
+            ),
         ));
     };
     if adopted.repealed {
@@ -64,8 +66,12 @@ pub(super) fn references(cycle: &Cycle, event: &mut Event) -> Result<(), Refusal
         Event::RecordCorrected(payload) => Some(&mut payload.corrects),
         Event::FilingAccepted(payload) => Some(&mut payload.filing),
         Event::AuditFindingRecorded(payload) => payload.entry.as_mut(),
-        Event::ResourceTransferConsented(payload) | Event::ResourceTransferred(payload) => payload.consent.as_mut(),
-        Event::EvidenceAttached(weituo_events::payload::Confidential::Clear(payload)) => payload.entry.as_mut(),
+        Event::ResourceTransferConsented(payload) | Event::ResourceTransferred(payload) => {
+            payload.consent.as_mut()
+        }
+        Event::EvidenceAttached(weituo_events::payload::Confidential::Clear(payload)) => {
+            payload.entry.as_mut()
+        }
         _ => None,
     };
     entry.map_or(Ok(()), |entry| reference(cycle, entry))
@@ -106,7 +112,8 @@ pub(super) fn term(event: &mut Event, rulebook: Option<&Rulebook>) {
 
 /// Returns the organisation streams that become parties by an event, sorted.
 pub(super) fn parties(cycle: &Cycle, event: &Event) -> Vec<StreamName> {
-    let before: BTreeSet<&OrganisationId> = cycle.records.iter().flat_map(|record| joining(&record.event)).collect();
+    let before: BTreeSet<&OrganisationId> =
+        cycle.records.iter().flat_map(|record| joining(&record.event)).collect();
     let new: BTreeSet<StreamName> =
         joining(event).into_iter().filter(|id| !before.contains(id)).map(OrganisationId::stream).collect();
     new.into_iter().collect()

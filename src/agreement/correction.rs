@@ -27,7 +27,10 @@ pub(super) fn check(cycle: &Cycle, act: &mut Act, context: &Context) -> Result<(
         return Err(Refusal::forbidden(
             "correction-by",
             format!("第 {} 条由 {}({})记录,只能由其更正", record.sequence, record.by, record.role),
-            format!("entry {} was recorded by {} as {}, who alone may correct it", record.sequence, record.by, record.role),
+            format!(
+                "entry {} was recorded by {} as {}, who alone may correct it",
+                record.sequence, record.by, record.role
+            ),
         ));
     }
     if payload.replacement.is_none() && payload.effective.is_none() {
@@ -84,7 +87,11 @@ fn same_identity(cycle: &Cycle, record: &Record, replacement: &Event) -> Result<
     if replacement.event_type() != event_type {
         return Err(Refusal::invalid(
             "correction-type",
-            format!("第 {} 条是「{}」,应有的内容须为同一类型", record.sequence, event_type.label(Language::Zh)),
+            format!(
+                "第 {} 条是「{}」,应有的内容须为同一类型",
+                record.sequence,
+                event_type.label(Language::Zh)
+            ),
             format!("entry {} is of type {event_type}; the replacement is of the same type", record.sequence),
         ));
     }

@@ -16,9 +16,13 @@ pub(super) fn check(event: &Event, rulebook: &Rulebook) -> Result<(), Refusal> {
     match event {
         Event::PanelConvened(payload) => {
             if payload.members.is_empty() {
-                return Err(Refusal::invalid("panel-empty", "专家组至少有一人", "a panel has at least one member"));
+                return Err(Refusal::invalid(
+                    "panel-empty",
+                    "专家组至少有一人",
+                    "a panel has at least one member",
+                ));
             }
-            unique("members", &mut payload.members.iter().map(|member| member.expert.as_str()).collect())
+            unique("members", payload.members.iter().map(|member| member.expert.as_str()))
         }
         Event::EndOfTermEvaluationRecorded(payload) => evaluation(payload, rulebook),
         Event::ResultPublicised(payload) => dates_in_order("until", Some(payload.from), Some(payload.until)),
@@ -31,14 +35,17 @@ fn evaluation(payload: &EndOfTermEvaluationRecorded, rulebook: &Rulebook) -> Res
     score("score_centi", Some(payload.score_centi), rulebook)?;
     score("school_gain_centi", payload.school_gain_centi, rulebook)?;
     score("trustee_effort_centi", payload.trustee_effort_centi, rulebook)?;
-    if let Some(share) = payload.satisfaction_centi.filter(|share| !(0..=ALL_SATISFIED_CENTI).contains(share)) {
+    if let Some(share) = payload.satisfaction_centi.filter(|share| !(0..=ALL_SATISFIED_CENTI).contains(share))
+    {
         return Err(Refusal::invalid(
             "satisfaction",
             format!("satisfaction_centi {share} 不可能;应为 0 至 {ALL_SATISFIED_CENTI}(百分之一个百分点)"),
-            format!("satisfaction_centi {share} is impossible; 0 to {ALL_SATISFIED_CENTI} hundredths of a percent are accepted"),
+            format!(
+                "satisfaction_centi {share} is impossible; 0 to {ALL_SATISFIED_CENTI} hundredths of a percent are accepted"
+            ),
         ));
     }
-    unique("vetoes", &mut payload.vetoes.iter().collect())?;
+    unique("vetoes", &payload.vetoes)?;
     let known: Vec<_> = rulebook.vetoes.iter().map(|veto| veto.code.as_str()).collect();
     if let Some(veto) = payload.vetoes.iter().find(|veto| !known.contains(&veto.as_str())) {
         return Err(Refusal::invalid(
@@ -57,13 +64,16 @@ fn indicators(payload: &EndOfTermEvaluationRecorded) -> Result<(), Refusal> {
     if all.is_empty() {
         return Ok(());
     }
-    unique("indicators", &mut all.iter().map(|one| one.indicator.as_str()).collect())?;
+    unique("indicators", all.iter().map(|one| one.indicator.as_str()))?;
     for one in all {
         let levels = one.indicator.split('.').count();
         if one.max_centi <= 0 || !(0..=one.max_centi).contains(&one.score_centi) || levels > 3 {
             return Err(Refusal::invalid(
                 "indicator",
-                format!("指标 {}:得分 {} 应为 0 至满分 {},层级至多三级", one.indicator, one.score_centi, one.max_centi),
+                format!(
+                    "指标 {}:得分 {} 应为 0 至满分 {},层级至多三级",
+                    one.indicator, one.score_centi, one.max_centi
+                ),
                 format!(
                     "indicator {}: {} is to lie between 0 and its maximum {}, at up to three levels",
                     one.indicator, one.score_centi, one.max_centi
@@ -79,7 +89,10 @@ fn indicators(payload: &EndOfTermEvaluationRecorded) -> Result<(), Refusal> {
     }
     for (parent, children) in &below {
         let sum = children.iter().fold(0_i64, |sum, child| sum.saturating_add(child.score_centi));
-        let stated = all.iter().find(|one| one.indicator == *parent).map_or(payload.score_centi, |one| one.score_centi);
+        let stated = all
+            .iter()
+            .find(|one| one.indicator == *parent)
+            .map_or(payload.score_centi, |one| one.score_centi);
         if sum != stated {
             let what = if parent.is_empty() { "score_centi" } else { parent };
             return Err(Refusal::invalid(

@@ -40,7 +40,8 @@ pub fn decide(cycle: &Cycle, mut act: Act, context: &Context) -> Result<Act, Ref
     refuse(&breaches, Severity::Impossible)?;
     if !act.as_found {
         // Told before who acts: the roles of another arrangement's act do not exist here.
-        let unused: Vec<_> = breaches.iter().filter(|breach| breach.rule == rules::ACT_NOT_IN_USE).cloned().collect();
+        let unused: Vec<_> =
+            breaches.iter().filter(|breach| breach.rule == rules::ACT_NOT_IN_USE).cloned().collect();
         refuse(&unused, Severity::Refuse)?;
     }
     actor::check(cycle, &act, context)?;

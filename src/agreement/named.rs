@@ -32,7 +32,10 @@ pub(super) fn check(act: &Act, context: &Context) -> Result<(), Refusal> {
             return Err(Refusal::contradicts(
                 "party-closed",
                 format!("{id} 已于 {} 撤并,不能成为当事方;承接单位:{taker}", closed.on),
-                format!("{id} was closed on {} and cannot become a party; in its place stands: {taker}", closed.on),
+                format!(
+                    "{id} was closed on {} and cannot become a party; in its place stands: {taker}",
+                    closed.on
+                ),
             ));
         }
     }

@@ -46,7 +46,10 @@ fn same_parties(payload: &AgreementSigned, renews: &Renews, earlier: &Cycle) -> 
     Err(Refusal::contradicts(
         "renewal-parties",
         format!("续签的双方应与 {} 相同;换了一方的是新的委托,不写 renews", renews.stream),
-        format!("a renewal has the parties of {}; with another party it is a new entrustment, without `renews`", renews.stream),
+        format!(
+            "a renewal has the parties of {}; with another party it is a new entrustment, without `renews`",
+            renews.stream
+        ),
     ))
 }
 
@@ -69,12 +72,21 @@ fn decided(act: &Act, renews: &Renews, earlier: &Cycle) -> Result<(), Refusal> {
         Some(false) => Err(Refusal::contradicts(
             "renewal-denied",
             format!("{} 已决定不续签;如有错误,请先更正该决定", renews.stream),
-            format!("{} was decided not to be renewed; if that is wrong, correct that decision first", renews.stream),
+            format!(
+                "{} was decided not to be renewed; if that is wrong, correct that decision first",
+                renews.stream
+            ),
         )),
         None => Err(Refusal::contradicts(
             "renewal-undecided",
-            format!("{} 没有续签决定;应先在该轮次记录 DecideRenewal,或据纸质材料补录(as_found)", renews.stream),
-            format!("{} has no decision to renew; record DecideRenewal there first, or record this as_found", renews.stream),
+            format!(
+                "{} 没有续签决定;应先在该轮次记录 DecideRenewal,或据纸质材料补录(as_found)",
+                renews.stream
+            ),
+            format!(
+                "{} has no decision to renew; record DecideRenewal there first, or record this as_found",
+                renews.stream
+            ),
         )),
     }
 }

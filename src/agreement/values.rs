@@ -52,14 +52,17 @@ pub(super) fn check(
         Event::GroupApproved(payload) => {
             one_of("form", payload.form.as_deref(), &rulebook.forms)?;
             months(payload.term_months)?;
-            let mut parties: Vec<_> = payload.members.iter().chain([&payload.lead]).collect();
-            unique("members", &mut parties)
+            unique("members", payload.members.iter().chain([&payload.lead]))
         }
         Event::AnnualGoalsSet(payload) => {
             if payload.goals.is_empty() {
-                return Err(Refusal::invalid("goals-empty", "至少应有一项目标", "there is at least one goal"));
+                return Err(Refusal::invalid(
+                    "goals-empty",
+                    "至少应有一项目标",
+                    "there is at least one goal",
+                ));
             }
-            unique("goals", &mut payload.goals.iter().map(|goal| goal.id.as_str()).collect())
+            unique("goals", payload.goals.iter().map(|goal| goal.id.as_str()))
         }
         Event::AnnualAssessmentRecorded(payload) => assessed(cycle, payload, rulebook),
         Event::AnnualSupervisionRecorded(payload) => score("score_centi", payload.score_centi, rulebook),
@@ -73,7 +76,10 @@ pub(super) fn check(
                 Some(end) => Err(Refusal::invalid(
                     "effective-after-recorded",
                     format!("结束日期 {end} 晚于存证日期 {};结束之后再记录", context.recorded_on),
-                    format!("ends_on {end} is after the day of recording, {}; record it once it has ended", context.recorded_on),
+                    format!(
+                        "ends_on {end} is after the day of recording, {}; record it once it has ended",
+                        context.recorded_on
+                    ),
                 )),
                 None => Ok(()),
             }
@@ -119,14 +125,20 @@ fn signed(payload: &AgreementSigned, context: &Context, rulebook: &Rulebook) -> 
     two_parties(&payload.school, &payload.trustee)?;
     months(payload.term_months)?;
     one_of("form", payload.form.as_deref(), &rulebook.forms)?;
-    unique("fields", &mut payload.fields.iter().collect())?;
-    unique("countersigned", &mut payload.countersigned.iter().map(|signature| &signature.organisation).collect())?;
+    unique("fields", &payload.fields)?;
+    unique("countersigned", payload.countersigned.iter().map(|signature| &signature.organisation))?;
     for signature in &payload.countersigned {
         if signature.organisation != payload.school && signature.organisation != payload.trustee {
             return Err(Refusal::invalid(
                 "countersigned-by",
-                format!("{} 不是协议的一方;签署的只能是 {} 和 {}", signature.organisation, payload.school, payload.trustee),
-                format!("{} is no party to it; {} and {} countersign", signature.organisation, payload.school, payload.trustee),
+                format!(
+                    "{} 不是协议的一方;签署的只能是 {} 和 {}",
+                    signature.organisation, payload.school, payload.trustee
+                ),
+                format!(
+                    "{} is no party to it; {} and {} countersign",
+                    signature.organisation, payload.school, payload.trustee
+                ),
             ));
         }
         if let Some(day) = signature.signed_on.filter(|day| *day > context.recorded_on) {
@@ -142,7 +154,7 @@ fn signed(payload: &AgreementSigned, context: &Context, rulebook: &Rulebook) -> 
 
 fn assessed(cycle: &Cycle, payload: &AnnualAssessmentRecorded, rulebook: &Rulebook) -> Result<(), Refusal> {
     score("score_centi", Some(payload.score_centi), rulebook)?;
-    unique("results", &mut payload.results.iter().map(|result| result.goal.as_str()).collect())?;
+    unique("results", payload.results.iter().map(|result| result.goal.as_str()))?;
     let Some(goals) = cycle.facts.goals.get(&payload.year) else { return Ok(()) };
     let ids: Vec<_> = goals.iter().map(|goal| goal.id.as_str()).collect();
     match payload.results.iter().find(|result| !ids.contains(&result.goal.as_str())) {
@@ -195,7 +207,8 @@ pub(super) fn score(field: &str, score_centi: Option<i64>, rulebook: &Rulebook) 
 
 /// Checks a code against a closed list of the rulebook; a rulebook without the list accepts any.
 pub(super) fn one_of(field: &str, code: Option<&str>, list: &[Code]) -> Result<(), Refusal> {
-    let Some(code) = code.filter(|code| !list.is_empty() && !list.iter().any(|known| known.code == *code)) else {
+    let Some(code) = code.filter(|code| !list.is_empty() && !list.iter().any(|known| known.code == *code))
+    else {
         return Ok(());
     };
     let known = list.iter().map(|known| known.code.as_str()).collect::<Vec<_>>().join(", ");
@@ -206,20 +219,26 @@ pub(super) fn one_of(field: &str, code: Option<&str>, list: &[Code]) -> Result<(
     ))
 }
 
-pub(super) fn unique<T: Ord + std::fmt::Display>(field: &str, items: &mut Vec<T>) -> Result<(), Refusal> {
+/// Checks that no item of a list stands in it twice.
+pub(super) fn unique<T: Ord + std::fmt::Display>(
+    field: &str,
+    items: impl IntoIterator<Item = T>,
+) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
-    for item in items.iter() {
-        if !seen.insert(item) {
+    for item in items {
+        if seen.contains(&item) {
             return Err(Refusal::invalid(
                 "twice",
                 format!("{field} 中 {item} 出现两次;每项只写一次"),
                 format!("{item} stands twice in {field}; each stands once"),
             ));
         }
+        seen.insert(item);
     }
     Ok(())
 }
 
+/// Checks that a period does not end before it starts.
 pub(super) fn dates_in_order(
     field: &str,
     from: Option<chrono::NaiveDate>,
@@ -241,7 +260,10 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Result<(), Refusal> {
         if item.size_bytes < 0 || !item.media_type.contains('/') {
             return Err(Refusal::invalid(
                 "evidence",
-                format!("佐证应有类型(如 application/pdf)和不小于 0 的字节数,现为 {:?}、{}", item.media_type, item.size_bytes),
+                format!(
+                    "佐证应有类型(如 application/pdf)和不小于 0 的字节数,现为 {:?}、{}",
+                    item.media_type, item.size_bytes
+                ),
                 format!(
                     "evidence has a media type such as application/pdf and a size of 0 or more, found {:?} and {}",
                     item.media_type, item.size_bytes

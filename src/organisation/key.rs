@@ -12,7 +12,11 @@ use weituo_projections::Organisation;
 use weituo_proof::entry::key_id;
 
 /// Checks an enrolment.
-pub(super) fn enrolled(state: &Organisation, stream: &str, payload: &SigningKeyEnrolled) -> Result<(), Refusal> {
+pub(super) fn enrolled(
+    state: &Organisation,
+    stream: &str,
+    payload: &SigningKeyEnrolled,
+) -> Result<(), Refusal> {
     let bytes = STANDARD.decode(&payload.public_key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let Some(public_key) = bytes else {
         return Err(Refusal::invalid(
@@ -55,7 +59,9 @@ fn possession(_: &[u8; 32], _: &str, payload: &SigningKeyEnrolled) -> Result<(),
 pub(super) fn revoked(state: &Organisation, payload: &SigningKeyRevoked) -> Result<(), Refusal> {
     match state.keys.get(&payload.key) {
         Some(key) if key.revoked.is_none() => Ok(()),
-        Some(_) => Err(Refusal::contradicts("key-revoked-before", "该密钥已撤销", "that key is revoked already")),
+        Some(_) => {
+            Err(Refusal::contradicts("key-revoked-before", "该密钥已撤销", "that key is revoked already"))
+        }
         None => {
             let known: Vec<_> = state.keys.keys().map(ToString::to_string).collect();
             Err(Refusal::invalid(

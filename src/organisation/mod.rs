@@ -25,7 +25,10 @@ pub fn decide(state: &Organisation, act: Act, context: &Context) -> Result<Act, 
         return Err(Refusal::invalid(
             "effective-after-recorded",
             format!("发生日期 {} 晚于存证日期 {};只能记录已经发生的行为", act.effective, context.recorded_on),
-            format!("the effective date {} is after the day of recording, {}", act.effective, context.recorded_on),
+            format!(
+                "the effective date {} is after the day of recording, {}",
+                act.effective, context.recorded_on
+            ),
         ));
     }
     match &act.event {
@@ -114,7 +117,10 @@ fn by_registrar(act: &Act, superior: Option<&OrganisationId>, context: &Context)
         return Err(Refusal::forbidden(
             "registrar",
             format!("{by} 不是已登记的主管教育行政部门;可由根主管部门 {} 或上级主管部门登记", roots(context)),
-            format!("{by} is no registered bureau; registration is accepted from the roots ({}) or a bureau above", roots(context)),
+            format!(
+                "{by} is no registered bureau; registration is accepted from the roots ({}) or a bureau above",
+                roots(context)
+            ),
         ));
     }
     let above = superior.map_or_else(Vec::new, |superior| {
@@ -145,14 +151,21 @@ fn by_one_of(by: &str, allowed: &[OrganisationId], context: &Context) -> Result<
     Err(Refusal::forbidden(
         "registrar",
         format!("{by} 不是其上级主管部门;可由:{}、{}", names.join(", "), roots(context)),
-        format!("{by} does not stand above it; accepted from: {} or a root ({})", names.join(", "), roots(context)),
+        format!(
+            "{by} does not stand above it; accepted from: {} or a root ({})",
+            names.join(", "),
+            roots(context)
+        ),
     ))
 }
 
 fn is_bureau(id: &str, context: &Context) -> bool {
     context.organisation(id).is_some_and(|organisation| {
         organisation.closed.is_none()
-            && matches!(organisation.kind(), Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority))
+            && matches!(
+                organisation.kind(),
+                Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority)
+            )
     })
 }
 
@@ -179,7 +192,11 @@ fn superior(id: &str, superior: Option<&OrganisationId>, context: &Context) -> R
 fn merged(id: &str, into: Option<&OrganisationId>, context: &Context) -> Result<(), Refusal> {
     let Some(into) = into else { return Ok(()) };
     if into.as_str() == id {
-        return Err(Refusal::invalid("merged-into-itself", "机构不能并入自己", "an organisation cannot merge into itself"));
+        return Err(Refusal::invalid(
+            "merged-into-itself",
+            "机构不能并入自己",
+            "an organisation cannot merge into itself",
+        ));
     }
     context.organisation(into.as_str()).map(drop).ok_or_else(|| unknown(into.as_str()))
 }

@@ -24,7 +24,10 @@ pub fn decide(stream: &RulebookStream, mut act: Act, context: &Context) -> Resul
     let by = act.actor.organisation.as_str();
     let bureau = context.organisation(by).is_some_and(|organisation| {
         organisation.closed.is_none()
-            && matches!(organisation.kind(), Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority))
+            && matches!(
+                organisation.kind(),
+                Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority)
+            )
     });
     if !bureau {
         return Err(Refusal::forbidden(
@@ -37,7 +40,10 @@ pub fn decide(stream: &RulebookStream, mut act: Act, context: &Context) -> Resul
         return Err(Refusal::invalid(
             "effective-after-recorded",
             format!("发生日期 {} 晚于存证日期 {};只能记录已经发生的行为", act.effective, context.recorded_on),
-            format!("the effective date {} is after the day of recording, {}", act.effective, context.recorded_on),
+            format!(
+                "the effective date {} is after the day of recording, {}",
+                act.effective, context.recorded_on
+            ),
         ));
     }
     let id = act.stream.id().to_owned();
@@ -66,8 +72,14 @@ fn adopt(stream: &RulebookStream, id: &str, payload: &mut RulebookAdopted) -> Re
     if rulebook.id != id || rulebook.version != payload.version {
         return Err(Refusal::invalid(
             "rulebook-name",
-            format!("文本自称 {} 第 {} 版,应记在 rulebook/{} 并写 version {}", rulebook.id, rulebook.version, rulebook.id, rulebook.version),
-            format!("the text calls itself {} version {}; record it in rulebook/{} with that version", rulebook.id, rulebook.version, rulebook.id),
+            format!(
+                "文本自称 {} 第 {} 版,应记在 rulebook/{} 并写 version {}",
+                rulebook.id, rulebook.version, rulebook.id, rulebook.version
+            ),
+            format!(
+                "the text calls itself {} version {}; record it in rulebook/{} with that version",
+                rulebook.id, rulebook.version, rulebook.id
+            ),
         ));
     }
     let next = stream.newest().saturating_add(1);
@@ -91,8 +103,12 @@ fn adopt(stream: &RulebookStream, id: &str, payload: &mut RulebookAdopted) -> Re
 }
 
 fn repeal(stream: &RulebookStream, version: u32) -> Result<(), Refusal> {
-    let in_force: Vec<_> =
-        stream.versions.iter().filter(|(_, state)| state.repealed.is_none()).map(|(v, _)| v.to_string()).collect();
+    let in_force: Vec<_> = stream
+        .versions
+        .iter()
+        .filter(|(_, state)| state.repealed.is_none())
+        .map(|(v, _)| v.to_string())
+        .collect();
     if stream.versions.get(&version).is_some_and(|state| state.repealed.is_none()) {
         return Ok(());
     }

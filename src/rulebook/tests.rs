@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::agreement::tests::harness::{FULL_CYCLE, Ledger, RULEBOOK};
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the payload in place")]
 fn command(make: &str, by: &str, payload: Value) -> String {
     json!({
         "command": "00000000-0000-4000-8000-0000000000cc",
@@ -23,7 +24,9 @@ fn second() -> String {
 #[test]
 fn versions_are_adopted_in_order_each_once() {
     let mut ledger = Ledger::open();
-    let adopt = |text: &str, version: u32| command("AdoptRulebook", "bureau-wz", json!({"text": text, "version": version}));
+    let adopt = |text: &str, version: u32| {
+        command("AdoptRulebook", "bureau-wz", json!({"text": text, "version": version}))
+    };
     assert_eq!(ledger.record(&adopt(RULEBOOK, 1)).unwrap_err().code, "rulebook-version");
     assert_eq!(ledger.record(&adopt(RULEBOOK, 2)).unwrap_err().code, "rulebook-name");
     assert_eq!(ledger.record(&adopt("colour = 1", 2)).unwrap_err().code, "rulebook-unreadable");

@@ -93,12 +93,25 @@ fn a_place_is_free_after_the_entrustment_was_ended() {
 fn an_amendment_or_a_correction_that_lengthens_a_term_needs_the_place_as_well() {
     let mut claims = opened();
     claims.apply(&sign("next", "yi", "2022-09-01"));
-    assert!(claims.check(&other("AmendAgreement", "first", "2021-01-01", json!({"term_end": "2022-09-01"}))).is_err());
-    assert!(claims.check(&other("AmendAgreement", "first", "2021-01-01", json!({"term_end": "2022-06-30"}))).is_ok());
+    assert!(
+        claims
+            .check(&other("AmendAgreement", "first", "2021-01-01", json!({"term_end": "2022-09-01"})))
+            .is_err()
+    );
+    assert!(
+        claims
+            .check(&other("AmendAgreement", "first", "2021-01-01", json!({"term_end": "2022-06-30"})))
+            .is_ok()
+    );
     let mut longer = signing("first", "jia", "2019-09-01")["payload"].clone();
     longer["term_months"] = json!(48);
     let replacement = json!({"type": "AgreementSigned", "payload": longer});
-    let correction = other("CorrectRecord", "first", "2021-01-01", json!({"corrects": {"sequence": 1}, "replacement": replacement}));
+    let correction = other(
+        "CorrectRecord",
+        "first",
+        "2021-01-01",
+        json!({"corrects": {"sequence": 1}, "replacement": replacement}),
+    );
     assert!(claims.check(&correction).is_err());
 }
 

@@ -6,193 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use weituo_events::payload::{
-    ActivityKind, Goal, GoalResult, Grade, ObjectionOutcome, Renews, Response, RulebookPin, Severity,
-    TerminationGrounds,
-};
-use weituo_events::{Event, EventType, OrganisationId, Role};
-use weituo_proof::Effective;
+use weituo_events::payload::{ActivityKind, Goal, GoalResult, Renews, RulebookPin};
+use weituo_events::{Event, OrganisationId, Role};
 
+use super::parts::{
+    Acknowledgement, At, AuditFinding, Evaluation, ExceptionFact, Honour, Judgement, Matter, Money,
+    Objection, Seat, Term, Termination,
+};
 use super::{Milestones, Record, paper};
 use crate::dates;
-
-/// The term of a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Term {
-    /// Last day; absent where there is no end.
-    pub end: Option<NaiveDate>,
-    /// First day.
-    pub start: NaiveDate,
-}
-
-impl Term {
-    /// Returns how many years the term has, the last one perhaps shorter; `open_years` where it has no end.
-    pub fn years(&self, open_years: u32) -> u32 {
-        let Some(end) = self.end else { return open_years };
-        (1..=100).find(|year| self.year_start(year + 1) > end).unwrap_or(100)
-    }
-
-    /// Returns the first day of a year of the cycle, from 1.
-    pub fn year_start(&self, year: u32) -> NaiveDate {
-        let months = i32::try_from(year.saturating_sub(1)).unwrap_or(1_200).saturating_mul(12);
-        dates::add_months(self.start, months)
-    }
-}
-
-/// Where something was said: sequence and date.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct At {
-    /// When it took place.
-    pub effective: Effective,
-    /// Sequence of its record.
-    pub sequence: u64,
-}
-
-/// An assessment, review or self-evaluation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// When it took place, and its record.
-    pub at: At,
-    /// Grade given.
-    pub grade: Option<Grade>,
-    /// Results against that year's goals.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub results: Vec<GoalResult>,
-    /// Score in hundredths of a point.
-    pub score_centi: Option<i64>,
-}
-
-/// The evaluation of the whole term.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// When it took place, and its record.
-    pub at: At,
-    /// Grade given.
-    pub grade: Grade,
-    /// Satisfaction, apart from the score, in hundredths of a percent.
-    pub satisfaction_centi: Option<i64>,
-    /// What the school gained, in hundredths of a point.
-    pub school_gain_centi: Option<i64>,
-    /// Score in hundredths of a point.
-    pub score_centi: i64,
-    /// What the trustee put in, in hundredths of a point.
-    pub trustee_effort_centi: Option<i64>,
-    /// Veto items.
-    pub vetoes: Vec<String>,
-}
-
-/// One seat of the panel of experts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seat {
-    /// True for the convener.
-    pub convener: bool,
-    /// Who employs the expert.
-    pub employer: OrganisationId,
-    /// Id of the expert within the cycle.
-    pub expert: String,
-    /// Sequence of the withdrawal.
-    pub recused: Option<u64>,
-}
-
-/// One matter that has to be put right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Matter {
-    /// Sequence of the acceptance.
-    pub accepted: Option<At>,
-    /// Day by which it is to be put right, where the order says one.
-    pub due_on: Option<NaiveDate>,
-    /// The party ordered to act.
-    pub of: Option<OrganisationId>,
-    /// The order.
-    pub ordered: Option<At>,
-    /// The report.
-    pub reported: Option<At>,
-}
-
-/// One objection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Objection {
-    /// The record objected to.
-    pub entry: u64,
-    /// When it was filed, and its record.
-    pub filed: At,
-    /// The organisation that filed it.
-    pub filed_by: String,
-    /// How it ended.
-    pub outcome: Option<ObjectionOutcome>,
-    /// Its resolution.
-    pub resolved: Option<At>,
-}
-
-/// The other side's word on a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acknowledgement {
-    /// The organisation.
-    pub by: String,
-    /// The record.
-    pub entry: u64,
-    /// What it says.
-    pub response: Response,
-    /// Sequence of its own record.
-    pub sequence: u64,
-}
-
-/// A commendation, praise or prize.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Honour {
-    /// When it was given, and its record.
-    pub at: At,
-    /// Document number.
-    pub document: Option<String>,
-    /// Which of the three.
-    pub kind: EventType,
-    /// Who is honoured.
-    pub recipient: OrganisationId,
-}
-
-/// The end of an entrustment before its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Termination {
-    /// When, and its record.
-    pub at: At,
-    /// Why.
-    pub grounds: TerminationGrounds,
-}
-
-/// An auditor's finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditFinding {
-    /// When, and its record.
-    pub at: At,
-    /// What it concerns, as a code.
-    pub code: String,
-    /// How grave.
-    pub severity: Severity,
-}
-
-/// An exception to a rule that holds in principle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExceptionFact {
-    /// Who approved it; absent means nobody.
-    pub approved_by: Option<OrganisationId>,
-}
-
-/// Sums of money, in fen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Money {
-    /// Accepted for payment.
-    pub accepted_fen: i64,
-    /// Put into budgets.
-    pub budgeted_fen: i64,
-    /// Paid.
-    pub paid_fen: i64,
-    /// Given as prizes.
-    pub prizes_fen: i64,
-    /// Recovered.
-    pub recovered_fen: i64,
-    /// Settled, by the last settlement.
-    pub settled_fen: Option<i64>,
-}
 
 /// What holds in a cycle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,7 +155,8 @@ impl Facts {
 
     /// Returns what an organisation is in this cycle, if it is a party.
     pub fn party_role(&self, organisation: &str) -> Option<Role> {
-        let is = |party: &Option<OrganisationId>| party.as_ref().is_some_and(|id| id.as_str() == organisation);
+        let is =
+            |party: &Option<OrganisationId>| party.as_ref().is_some_and(|id| id.as_str() == organisation);
         if is(&self.trustee) {
             Some(Role::Trustee)
         } else if is(&self.school) {
@@ -490,7 +313,8 @@ impl Facts {
             }),
             Event::ObjectionResolved(payload) => {
                 let named = payload.objection.sequence;
-                if let Some(objection) = self.objections.iter_mut().find(|found| found.filed.sequence == named)
+                if let Some(objection) =
+                    self.objections.iter_mut().find(|found| found.filed.sequence == named)
                     && objection.resolved.is_none()
                 {
                     objection.outcome = Some(payload.outcome);

@@ -85,7 +85,8 @@ pub struct Milestones {
 impl Milestones {
     /// Returns the cycle's state on a day. A date that is not known exactly counts from the first day it can mean.
     pub fn state(&self, on: NaiveDate) -> CycleState {
-        let reached = |date: &Option<Effective>| date.as_ref().is_some_and(|date| dates::earliest(date) <= on);
+        let reached =
+            |date: &Option<Effective>| date.as_ref().is_some_and(|date| dates::earliest(date) <= on);
         if reached(&self.closed) {
             CycleState::Closed
         } else if reached(&self.terminated) {
@@ -109,7 +110,10 @@ impl Milestones {
 impl Standing {
     /// Returns where the facts leave a cycle on a day.
     pub fn of(facts: &Facts, on: NaiveDate) -> Self {
-        Self { state: facts.milestones().state(on), under_rectification: facts.open_matters().next().is_some() }
+        Self {
+            state: facts.milestones().state(on),
+            under_rectification: facts.open_matters().next().is_some(),
+        }
     }
 
     /// Returns the standing in words, such as `履约中(整改中)`.

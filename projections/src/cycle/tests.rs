@@ -23,7 +23,8 @@ fn rules(cycle: &Cycle) -> Vec<&str> {
 #[test]
 fn a_forged_second_signing_changes_nothing_and_is_shown() {
     let mut acts = of("WZ-2022-001");
-    let mut forged = acts.iter().find(|act| act.event.event_type().name() == "AgreementSigned").unwrap().clone();
+    let mut forged =
+        acts.iter().find(|act| act.event.event_type().name() == "AgreementSigned").unwrap().clone();
     if let Event::AgreementSigned(signing) = &mut forged.event {
         signing.trustee = weituo_events::OrganisationId::new("trustee-z").unwrap();
     }
@@ -90,7 +91,7 @@ fn a_record_keeps_neither_evidence_nor_notes() {
     let cycle = folded(of("WZ-2022-001"));
     let json = serde_json::to_string(&cycle).unwrap();
     assert!(json.len() < 60_000, "{} bytes", json.len());
-    assert!(cycle.records.iter().all(|record| paper(&record.event).is_none_or(|paper| {
-        paper.evidence.is_empty() && paper.note.is_none()
-    })));
+    assert!(cycle.records.iter().all(|record| {
+        paper(&record.event).is_none_or(|paper| paper.evidence.is_empty() && paper.note.is_none())
+    }));
 }

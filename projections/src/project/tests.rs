@@ -33,7 +33,10 @@ fn follow(log: &[Recorded], batches: &[usize], forget: bool) -> Table {
                 table.remove(&(row.projection, row.key.clone()));
             }
             for row in new {
-                assert!(table.insert((row.projection, row.key), row.body).is_none(), "two streams write one row");
+                assert!(
+                    table.insert((row.projection, row.key), row.body).is_none(),
+                    "two streams write one row"
+                );
             }
         }
         if forget {
@@ -90,21 +93,25 @@ fn histories() -> impl Strategy<Value = Vec<Act>> {
         std::iter::once(adoption).chain(picks.into_iter().map(forge)).collect()
     });
     // Interleaves the streams while each keeps its own order.
-    let interleaved = proptest::collection::vec(any::<prop::sample::Index>(), count).prop_map(move |indices| {
-        let mut queues: BTreeMap<StreamName, Vec<Act>> = BTreeMap::new();
-        for act in sample_acts().into_iter().rev() {
-            queues.entry(act.stream.clone()).or_default().push(act);
-        }
-        let mut acts: Vec<Act> = vec![sample_acts().swap_remove(0)];
-        queues.remove(&acts[0].stream);
-        for index in indices {
-            let open: Vec<StreamName> =
-                queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(stream, _)| stream.clone()).collect();
-            let Some(stream) = open.get(index.index(open.len().max(1))) else { break };
-            acts.extend(queues.get_mut(stream).and_then(Vec::pop));
-        }
-        acts
-    });
+    let interleaved =
+        proptest::collection::vec(any::<prop::sample::Index>(), count).prop_map(move |indices| {
+            let mut queues: BTreeMap<StreamName, Vec<Act>> = BTreeMap::new();
+            for act in sample_acts().into_iter().rev() {
+                queues.entry(act.stream.clone()).or_default().push(act);
+            }
+            let mut acts: Vec<Act> = vec![sample_acts().swap_remove(0)];
+            queues.remove(&acts[0].stream);
+            for index in indices {
+                let open: Vec<StreamName> = queues
+                    .iter()
+                    .filter(|(_, queue)| !queue.is_empty())
+                    .map(|(stream, _)| stream.clone())
+                    .collect();
+                let Some(stream) = open.get(index.index(open.len().max(1))) else { break };
+                acts.extend(queues.get_mut(stream).and_then(Vec::pop));
+            }
+            acts
+        });
     prop_oneof![1 => orderly, 3 => forged, 2 => interleaved]
 }
 
@@ -131,7 +138,9 @@ fn every_projection_has_rows_in_the_samples_and_no_other_has() {
     assert!(table.contains_key(&("trustee", "trustee-a/WZ-2022-001".to_owned())));
     assert!(table.contains_key(&("school", "school-jia/WZ-2026-001".to_owned())));
     assert!(table.contains_key(&("docket", "bureau-county/2027-01-31/WZ-2026-001/guidance-1".to_owned())));
-    assert!(table.contains_key(&("irregularities", "WZ-2021-003/00000005/one-school-per-trustee".to_owned())));
+    assert!(
+        table.contains_key(&("irregularities", "WZ-2021-003/00000005/one-school-per-trustee".to_owned()))
+    );
 }
 
 #[test]

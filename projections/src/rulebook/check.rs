@@ -141,7 +141,9 @@ impl Check {
     /// Returns every act that the check names.
     pub fn acts(&self) -> Vec<EventType> {
         match self {
-            Self::Needs { acts, any_of, voided_by, .. } => [acts.clone(), any_of.clone(), voided_by.clone()].concat(),
+            Self::Needs { acts, any_of, voided_by, .. } => {
+                [acts.clone(), any_of.clone(), voided_by.clone()].concat()
+            }
             Self::AfterTerm { acts, .. }
             | Self::WithinTerm { acts }
             | Self::Once { acts, .. }

@@ -64,6 +64,7 @@ pub struct Point {
 }
 
 /// One duty.
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in the rulebook's text")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Duty {

@@ -106,7 +106,9 @@ fn adopted_versions_keep_their_first_text_and_their_digest() {
     stream.versions.insert(1, state(SMALLEST));
     rulebooks.include(&stream);
     let digest = rulebooks.get("register", 1).unwrap().digest;
-    stream.versions.insert(1, VersionState { repealed: Some(2), ..state(&SMALLEST.replace("lead", "school")) });
+    stream
+        .versions
+        .insert(1, VersionState { repealed: Some(2), ..state(&SMALLEST.replace("lead", "school")) });
     rulebooks.include(&stream);
     let adopted = rulebooks.get("register", 1).unwrap();
     assert_eq!((adopted.digest, adopted.repealed), (digest, true));

@@ -31,7 +31,10 @@ pub(super) fn no_party_employs_an_expert(case: Case<'_>) -> Vec<Found> {
             let (zh, en) = (role.label(Language::Zh), role.label(Language::En));
             let text = Found::new(
                 format!("专家 {} 的工作单位 {} 是本轮次的{zh}", member.expert, member.employer),
-                format!("expert {} is employed by {}, the {en} of this cycle", member.expert, member.employer),
+                format!(
+                    "expert {} is employed by {}, the {en} of this cycle",
+                    member.expert, member.employer
+                ),
             );
             found.push(Found { about: Some(about_expert(&member.expert)), ..text });
         }
@@ -52,7 +55,9 @@ pub(super) fn panel(case: Case<'_>, at_least: u32, conveners: u32, odd: bool) ->
             })
             .collect(),
         // Judged again only where somebody withdrew since.
-        Event::EndOfTermEvaluationRecorded(_) if case.cycle.facts.panel.iter().any(|seat| seat.recused.is_some()) => {
+        Event::EndOfTermEvaluationRecorded(_)
+            if case.cycle.facts.panel.iter().any(|seat| seat.recused.is_some()) =>
+        {
             case.cycle.facts.seated().cloned().collect()
         }
         _ => return Vec::new(),
@@ -66,8 +71,12 @@ pub(super) fn panel(case: Case<'_>, at_least: u32, conveners: u32, odd: bool) ->
     }
     let (kind_zh, kind_en) = if odd { ("单数", "an odd number of members, ") } else { ("", "") };
     vec![Found::new(
-        format!("现有 {count} 人,其中召集人 {leading} 人;应为{kind_zh}不少于 {at_least} 人,召集人 {conveners} 人"),
-        format!("{count} members with {leading} conveners; it takes {kind_en}at least {at_least}, and {conveners} convener"),
+        format!(
+            "现有 {count} 人,其中召集人 {leading} 人;应为{kind_zh}不少于 {at_least} 人,召集人 {conveners} 人"
+        ),
+        format!(
+            "{count} members with {leading} conveners; it takes {kind_en}at least {at_least}, and {conveners} convener"
+        ),
     )]
 }
 
@@ -87,7 +96,8 @@ pub(super) fn document_number(case: Case<'_>, acts: &[EventType]) -> Vec<Found> 
 
 pub(super) fn another_reviewer(case: Case<'_>) -> Vec<Found> {
     let Event::ObjectionResolved(payload) = &case.act.event else { return Vec::new() };
-    let objection = case.cycle.facts.objections.iter().find(|o| o.filed.sequence == payload.objection.sequence);
+    let objection =
+        case.cycle.facts.objections.iter().find(|o| o.filed.sequence == payload.objection.sequence);
     let Some(record) = objection.and_then(|objection| case.cycle.record(objection.entry)) else {
         return Vec::new();
     };
@@ -169,7 +179,12 @@ pub(super) fn veto_caps_grade(case: Case<'_>) -> Vec<Found> {
         .map(|veto| {
             Found::new(
                 format!("有「{}」,至多为「{}」,记为「{}」", veto.title.zh, veto.cap.zh(), payload.grade.zh()),
-                format!("{} allows at best {}, recorded is {}", veto.title.en, grade_en(veto.cap), grade_en(payload.grade)),
+                format!(
+                    "{} allows at best {}, recorded is {}",
+                    veto.title.en,
+                    grade_en(veto.cap),
+                    grade_en(payload.grade)
+                ),
             )
         })
         .collect()

@@ -107,9 +107,11 @@ fn said_already(cycle: &Cycle, act: &Act) -> Option<Breach> {
         _ => None,
     };
     said?;
-    let earlier = cycle.records.iter().rev().find(|record| {
-        record.event_type() == event_type && year_of(&record.event) == year
-    });
+    let earlier = cycle
+        .records
+        .iter()
+        .rev()
+        .find(|record| record.event_type() == event_type && year_of(&record.event) == year);
     let sequence = earlier.map_or(0, |record| record.sequence);
     let (zh, en) = (event_type.label(Language::Zh), event_type.label(Language::En));
     let (of_zh, of_en) =
@@ -117,7 +119,9 @@ fn said_already(cycle: &Cycle, act: &Act) -> Option<Breach> {
     Some(Breach::impossible(
         "said-already",
         format!("{of_zh}「{zh}」已在第 {sequence} 条记录;如有错误,请对该条作更正(CorrectRecord)"),
-        format!("the {en}{of_en} stands in entry {sequence} of this stream; if that is wrong, correct it (CorrectRecord)"),
+        format!(
+            "the {en}{of_en} stands in entry {sequence} of this stream; if that is wrong, correct it (CorrectRecord)"
+        ),
     ))
 }
 
@@ -163,7 +167,10 @@ fn without_its_matter(facts: &Facts, act: &Act) -> Option<Breach> {
                 Breach::impossible(
                     "objection-not-open",
                     format!("第 {named} 条不是待复核的异议;待复核的异议在第 {} 条", list(&open)),
-                    format!("entry {named} is no open objection; open objections are entries: {}", list(&open)),
+                    format!(
+                        "entry {named} is no open objection; open objections are entries: {}",
+                        list(&open)
+                    ),
                 )
             })
         }

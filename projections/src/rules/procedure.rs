@@ -1,8 +1,8 @@
 //! Rules about order and time: what needs what, what comes after what, what happens once.
 
+use weituo_events::payload::{Grade, TerminationGrounds};
 use weituo_events::{Event, EventType, OrganisationId, Role};
 use weituo_proof::Language;
-use weituo_events::payload::{Grade, TerminationGrounds};
 
 use super::{Case, Found, labels, roles};
 use crate::cycle::{Judgement, Record, year_of};
@@ -78,12 +78,12 @@ pub(super) fn after_term(case: Case<'_>, acts: &[EventType], or_terminated: bool
         Some(end) if on > end => Vec::new(),
         Some(end) => vec![Found::new(
             format!("期满日为 {end},发生日期为 {};期满之后的可以记录", case.act.effective),
-            format!("the term ends on {end} and the act is dated {}; from the day after on it is accepted", case.act.effective),
+            format!(
+                "the term ends on {end} and the act is dated {}; from the day after on it is accepted",
+                case.act.effective
+            ),
         )],
-        None => vec![Found::new(
-            "协议尚未签订或没有期限",
-            "no agreement with an end is signed yet",
-        )],
+        None => vec![Found::new("协议尚未签订或没有期限", "no agreement with an end is signed yet")],
     }
 }
 

@@ -110,7 +110,10 @@ fn the_cycle_that_goes_wrong_is_terminated_in_its_second_year_and_closed() {
     assert_eq!(status(&ledger, WRONG, "annual-assessment-2", TODAY), ObligationStatus::Void);
     assert_eq!(status(&ledger, WRONG, "school-handover", TODAY), ObligationStatus::Done);
     let money = &ledger.cycle(WRONG).facts.money;
-    assert_eq!((money.paid_fen, money.recovered_fen, money.settled_fen), (40_000_000, 5_000_000, Some(35_000_000)));
+    assert_eq!(
+        (money.paid_fen, money.recovered_fen, money.settled_fen),
+        (40_000_000, 5_000_000, Some(35_000_000))
+    );
 }
 
 #[test]
@@ -132,7 +135,10 @@ fn the_irregular_cycle_shows_each_of_its_irregularities_once() {
     let found = ledger.irregularities(ODD, TODAY);
     let capacity = found.iter().find(|found| found.rule == "one-school-per-trustee").unwrap();
     assert!(capacity.text.en.contains("nobody approved") && capacity.text.zh.contains("无人批准"));
-    assert_eq!(capacity.source.as_deref(), Some("温教基〔2018〕120号,委托办学:原则上一所受托学校只托管一所学校"));
+    assert_eq!(
+        capacity.source.as_deref(),
+        Some("温教基〔2018〕120号,委托办学:原则上一所受托学校只托管一所学校")
+    );
     let expert = found.iter().find(|found| found.rule == "evaluator-independent").unwrap();
     assert_eq!((expert.about.as_deref(), expert.remedied_by), (Some("expert:e3"), None));
     assert!(found.iter().all(|found| found.severity == Severity::Flag));
@@ -206,7 +212,8 @@ fn views_say_what_the_facts_say() {
     assert_eq!(view.state.label.en, "closed");
     let missed: Vec<_> = view.goals.iter().filter(|goal| goal.reached != Some(true)).collect();
     assert!(missed.is_empty(), "{missed:?}");
-    let wrong = CycleView::of(ledger.cycle(WRONG), Some(ledger.rulebook()), &Calendar::default(), 480, today());
+    let wrong =
+        CycleView::of(ledger.cycle(WRONG), Some(ledger.rulebook()), &Calendar::default(), 480, today());
     assert_eq!(wrong.goals[0].reached, Some(false));
     assert_eq!(wrong.goals[2].reached, Some(false), "fewer complaints were better");
     assert_eq!(wrong.goals[3].reached, None, "year 2 was never assessed");
@@ -237,16 +244,19 @@ fn a_trustees_history_spans_schools_and_rounds() {
     let view = DocketView::of(docket, today());
     assert_eq!(view.counts[&ObligationStatus::Late], 1);
     assert_eq!(view.counts[&ObligationStatus::Due], 2);
-    assert!(view.lines.windows(2).all(|pair| {
-        pair[0].item.obligation.due_until <= pair[1].item.obligation.due_until
-    }));
+    assert!(
+        view.lines
+            .windows(2)
+            .all(|pair| { pair[0].item.obligation.due_until <= pair[1].item.obligation.due_until })
+    );
 }
 
 #[test]
 fn a_state_reads_back_from_its_row() {
     let ledger = everything();
     for (stream, state) in &ledger.states {
-        let home = rows(stream, state, &ledger.rulebooks).into_iter().find(|row| row.key == stream.id()).unwrap();
+        let home =
+            rows(stream, state, &ledger.rulebooks).into_iter().find(|row| row.key == stream.id()).unwrap();
         let read = weituo_projections::StreamState::from_row(home.projection, &home.body).unwrap();
         assert_eq!(&read, state, "{stream}");
     }
