@@ -45,11 +45,12 @@ impl Opened {
     fn all(&self) -> impl Iterator<Item = &Checkpoint> {
         self.anchor.iter().chain(self.outside.iter().map(|(_, checkpoint)| checkpoint))
     }
+}
 
-    /// Returns the sizes at which roots are wanted.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = u64> {
-        self.all().map(|checkpoint| checkpoint.size.get())
-    }
+/// Returns the sizes at which roots are wanted.
+pub(super) fn sizes(head: Option<&Head>, opened: &Opened) -> Vec<u64> {
+    let opened = opened.all().map(|checkpoint| checkpoint.size.get());
+    opened.chain(head.map(|head| head.size)).collect()
 }
 
 fn open(label: &str, text: &str, key: Option<&VerifierKey>, into: &mut Collected) -> Option<Checkpoint> {

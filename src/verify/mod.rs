@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdicts, VerifierKey};
 
-use crate::store::{Head, Store};
+use crate::store::{Head, Store, StoreError};
 
 use heads::{Claims, Opened};
 use replay::Replay;
@@ -92,23 +92,46 @@ impl<'a> Verification<'a> {
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
         let size = self.size_to_read(store, head.as_ref()).await;
         let total = head.as_ref().map_or(0, |head| head.size);
-        let told = |phase: Phase| move |done: u64| progress(Progress { phase, done, total });
+        let told = |phase: Phase| {
+            let total = if matches!(phase, Phase::Log | Phase::Fold) { total } else { 0 };
+            move |done: u64| progress(Progress { phase, done, total })
+        };
 
-        let sizes: Vec<u64> = opened.sizes().chain(head.iter().map(|head| head.size)).collect();
         let origin = self.origin(store, head.as_ref()).await;
-        let replay = Replay::new(sizes.iter().copied());
+        let replay = Replay::new(heads::sizes(head.as_ref(), &opened));
         let mut scan =
             Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
-        scan.run(store, &mut self.intact, told(Phase::Log)).await;
+        if scan.run(store, &mut self.intact, told(Phase::Log)).await {
+            let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
+            self.judge(store, &mut scan, &claims, &told).await;
+        } else {
+            // What the rest would say depends on the entries that were not read.
+            self.complete.could_not("the log was not read to its end");
+            self.age.could_not("the log was not read to its end");
+            for finding in scan.chains.findings() {
+                self.intact.push(finding.clone());
+            }
+        }
+        self.report(origin, &scan)
+    }
 
-        let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
-        told(Phase::Replay)(0);
-        self.settle(store, &mut scan, &claims, &sizes).await;
-        claims.judge(&mut scan, &mut self.intact, &mut self.age, &mut self.notes);
+    /// Judges a log that was read to its end, and then what stands beside it.
+    async fn judge<P: Fn(u64)>(
+        &mut self,
+        store: &dyn Store,
+        scan: &mut Scan,
+        claims: &Claims<'_>,
+        told: &impl Fn(Phase) -> P,
+    ) {
+        if scan.chains.in_doubt() && !claims.confirm(&scan.replay) {
+            told(Phase::Replay)(0);
+            self.settle(store, scan, claims).await;
+        }
+        claims.judge(scan, &mut self.intact, &mut self.age, &mut self.notes);
         for finding in scan.chains.findings() {
             self.intact.push(finding.clone());
         }
-        self.judge_index(&scan);
+        self.judge_index(scan);
         let disclosures = std::mem::take(&mut scan.disclosures);
         disclosures.finish(store, &scan.facts, scan.size, &mut self.intact).await;
         disclosures::count_stored(store, &mut scan.counts, &mut self.intact, told(Phase::Disclosures)).await;
@@ -119,19 +142,16 @@ impl<'a> Verification<'a> {
                 scan::KEPT_COMMANDS
             ));
         }
-
         let streams = self.intact.streams();
         let in_doubt = projections::InDoubt { streams: &streams };
         let kept = (&mut self.intact, &mut scan.counts, &mut self.notes);
-        let folding = |phase: Phase, done: u64| progress(Progress { phase, done, total });
-        projections::compare(store, scan.size, &in_doubt, kept, folding).await;
-        self.report(origin, &scan)
+        projections::compare(store, scan.size, &in_doubt, kept, |phase, done| told(phase)(done)).await;
     }
 
     /// Reads the head row; one that cannot be read is a finding.
     async fn head(&mut self, store: &dyn Store) -> Option<Head> {
         match store.head().await {
-            Err(error) if source::is_unreadable(&error) => {
+            Err(error @ StoreError::Corrupt { .. }) => {
                 let detail = "the head row cannot be what the ledger stored";
                 let finding = Finding::new(FindingKind::ColumnDiffers, detail);
                 self.intact.push(finding.differing("a head row", &source::chain(&error)));
@@ -177,17 +197,14 @@ impl<'a> Verification<'a> {
 
     /// Finds out what entries in doubt were: grows the tree with the hashes that other entries name for them, and
     /// believes those when the tree then has every root that was committed to.
-    async fn settle(&mut self, store: &dyn Store, scan: &mut Scan, claims: &Claims<'_>, sizes: &[u64]) {
-        if !scan.chains.in_doubt() || claims.confirm(&scan.replay) {
-            return;
-        }
+    async fn settle(&mut self, store: &dyn Store, scan: &mut Scan, claims: &Claims<'_>) {
         let mut tried = BTreeMap::new();
         for computed in [false, true] {
             let overrides = scan.chains.overrides(computed);
             if overrides == tried {
                 continue;
             }
-            let empty = Replay::new(sizes.iter().copied());
+            let empty = Replay::new(heads::sizes(claims.head, claims.opened));
             let Some(replay) = scan.replay_with(store, &overrides, empty, &mut self.intact).await else {
                 return;
             };

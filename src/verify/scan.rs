@@ -67,11 +67,34 @@ impl Scan {
         }
     }
 
-    /// Reads the log up to the size of its head.
-    pub(super) async fn run(&mut self, store: &dyn Store, findings: &mut Collected, progress: impl Fn(u64)) {
+    /// Reads the log up to the size of its head. Returns whether it could be read to that end.
+    pub(super) async fn run(
+        &mut self,
+        store: &dyn Store,
+        findings: &mut Collected,
+        progress: impl Fn(u64),
+    ) -> bool {
+        let whole = self.read_rows(store, findings, progress).await;
+        if whole && self.size != u64::MAX {
+            self.holes_to(self.size, findings);
+        }
+        self.size = self.next;
+        self.counts.streams = self.chains.streams();
+        self.counts.signatures = self.facts.signatures;
+        self.counts.erased = self.facts.erased.len() as u64;
+        self.find_repeated(store, findings).await;
+        whole
+    }
+
+    async fn read_rows(
+        &mut self,
+        store: &dyn Store,
+        findings: &mut Collected,
+        progress: impl Fn(u64),
+    ) -> bool {
         let mut from = i64::MIN;
         loop {
-            let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return };
+            let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return false };
             let length = page.len();
             let last = page.iter().filter_map(index_of).max();
             let mut rows = Vec::new();
@@ -98,19 +121,11 @@ impl Scan {
                 Some(next) if !past_end && length >= PAGE as usize => from = next,
                 None if length >= PAGE as usize => {
                     findings.could_not("the log beyond a page of rows without leaf index");
-                    return;
+                    return false;
                 }
-                _ => break,
+                _ => return true,
             }
         }
-        if self.size == u64::MAX {
-            self.size = self.next;
-        }
-        self.holes_to(self.size, findings);
-        self.counts.streams = self.chains.streams();
-        self.counts.signatures = self.facts.signatures;
-        self.counts.erased = self.facts.erased.len() as u64;
-        self.find_repeated(store, findings).await;
     }
 
     /// Judges a row and counts it in. Returns its entry if that is what was recorded.
@@ -267,9 +282,12 @@ impl Scan {
             self.missing += 1;
             if self.chains.holes.len() >= KEPT_DOUBTS {
                 let detail = format!("there is no row from this leaf index up to {}", end - 1);
-                findings.push(Finding::new(FindingKind::LeafMissing, detail).at(LeafIndex::new(self.next)));
+                let finding = Finding::new(FindingKind::LeafMissing, detail)
+                    .at(LeafIndex::new(self.next))
+                    .differing(&format!("{} entries", end - self.next), "no row");
+                self.hole(self.next, finding, None, findings);
                 self.missing += end - self.next - 1;
-                self.replay.skip(end - self.next);
+                self.replay.skip(end - self.next - 1);
                 self.next = end;
                 return;
             }
@@ -282,7 +300,7 @@ impl Scan {
     }
 
     fn hole(&mut self, at: u64, finding: Finding, hash: Option<Hash>, findings: &mut Collected) {
-        if self.chains.holes.len() < KEPT_DOUBTS {
+        if self.chains.holes.len() <= KEPT_DOUBTS {
             self.chains.holes.insert(at, Hole { finding, place: None, hash });
         } else {
             findings.push(finding);

@@ -29,7 +29,8 @@ fn files() -> Vec<(String, String)> {
 }
 
 fn is_tests(name: &str) -> bool {
-    name.starts_with("tests/") || name.ends_with("/tests.rs") || name.contains("/tests/")
+    let kept = ["/tests.rs", "/testing.rs"].iter().any(|end| name.ends_with(end));
+    kept || name.starts_with("tests/") || name.contains("/tests/")
 }
 
 #[track_caller]
