@@ -4,6 +4,8 @@
 #![expect(unreachable_pub, reason = "nothing here is reached from outside")]
 
 mod append;
+mod cli;
+mod faults;
 mod recording;
 mod startup;
 mod store;

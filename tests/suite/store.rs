@@ -58,7 +58,13 @@ fn put(key: &str, body: &str) -> ProjectionRow {
     ProjectionRow { key: key.to_owned(), body: body.to_owned() }
 }
 
-fn change(generation: i64, from: u64, to: u64, puts: Vec<ProjectionRow>, deletes: &[&str]) -> ProjectionChange {
+fn change(
+    generation: i64,
+    from: u64,
+    to: u64,
+    puts: Vec<ProjectionRow>,
+    deletes: &[&str],
+) -> ProjectionChange {
     ProjectionChange {
         name: "cycle".to_owned(),
         generation,
@@ -254,9 +260,9 @@ on_both_stores! {
             Kind::Postgres => {
                 place
                     .tamper("ALTER TABLE entry DROP CONSTRAINT entry_leaf_hash_check,
-                                 DROP CONSTRAINT entry_leaf_index_check, ALTER body TYPE text;
+                                 DROP CONSTRAINT entry_leaf_index_check;
                              UPDATE entry SET leaf_hash = '\\x00' WHERE leaf_index = 1;
-                             UPDATE entry SET body = repeat('x', 2000000) WHERE leaf_index = 2;
+                             UPDATE entry SET body = to_json(repeat('x', 2000000)) WHERE leaf_index = 2;
                              INSERT INTO entry VALUES
                                  (-5, 's', 1, gen_random_uuid(), decode(repeat('00', 32), 'hex'), '{}');")
                     .await;

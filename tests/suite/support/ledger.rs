@@ -91,10 +91,7 @@ impl Place {
     }
 
     pub(crate) fn init_options(&self) -> InitOptions {
-        InitOptions {
-            options: self.options(),
-            ..InitOptions::new(Origin::new("log.example/test").unwrap())
-        }
+        InitOptions { options: self.options(), ..InitOptions::new(Origin::new("log.example/test").unwrap()) }
     }
 
     pub(crate) async fn init(&self) -> Ledger {
@@ -234,7 +231,8 @@ pub(crate) async fn assert_one_history(store: &dyn Store) -> u64 {
         let hash = weituo_proof::leaf_hash(row.body.as_bytes());
         assert_eq!((row.leaf_index, row.leaf_hash), (at as u64, hash));
         assert_eq!((row.stream.as_str(), row.sequence), (entry.stream.as_str(), entry.sequence));
-        let (sequence, prev) = heads.get(&row.stream).copied().unwrap_or((0, genesis(&frontier, store).await));
+        let (sequence, prev) =
+            heads.get(&row.stream).copied().unwrap_or((0, genesis(&frontier, store).await));
         assert_eq!((entry.sequence, entry.prev), (sequence + 1, prev));
         assert!(last <= Some(entry.recorded_at));
         last = Some(entry.recorded_at);

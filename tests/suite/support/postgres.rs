@@ -85,6 +85,8 @@ fn newest_bin() -> PathBuf {
         .map(|(_, path)| path.join("bin"));
     newest.unwrap_or_else(|| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&paths).find(|path| path.join("initdb").exists()).expect("PostgreSQL is installed")
+        std::env::split_paths(&paths)
+            .find(|path| path.join("initdb").exists())
+            .expect("PostgreSQL is installed")
     })
 }
