@@ -65,7 +65,8 @@ pub enum FollowError {
     UnknownProjection(String),
 }
 
-fn names() -> Vec<&'static str> {
+/// Returns the names of the projections.
+pub fn names() -> Vec<&'static str> {
     PROJECTIONS.iter().map(|(name, _)| *name).collect()
 }
 

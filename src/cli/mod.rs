@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
 use weituo_proof::Language;
 
 use crate::follower::Follower;
@@ -53,13 +53,36 @@ pub fn main() -> ExitCode {
 
 /// Returns the parser with its subcommands described in one language.
 fn localised(language: Language) -> clap::Command {
-    let mut command = Cli::command().about(words::word(language, "help-weituo"));
+    let template = format!(
+        "{{about}}\n\n{}: {{usage}}\n\n{{all-args}}",
+        words::word(language, "heading-usage")
+    );
+    let about = |name: &str| words::word(language, &format!("help-{name}"));
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    let mut command = Cli::command().disable_help_flag(true).disable_version_flag(true).arg(help).arg(version);
+    command = described(command, language)
+        .about(about("weituo"))
+        .subcommand_help_heading(words::word(language, "heading-commands"))
+        .disable_help_subcommand(true)
+        .help_template(template.clone());
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
-        let about = words::word(language, &format!("help-{name}"));
-        command = command.mut_subcommand(name, |sub| sub.about(about));
+        let about = about(&name);
+        let template = template.clone();
+        command = command
+            .mut_subcommand(name, |sub| described(sub, language).about(about).help_template(template));
     }
     command
+}
+
+/// Describes a command's own arguments in one language.
+fn described(command: clap::Command, language: Language) -> clap::Command {
+    command.mut_args(|arg| {
+        let (key, heading) = (format!("arg-{}", arg.get_id()), if arg.is_positional() { "arguments" } else { "options" });
+        let heading = words::word(language, &format!("heading-{heading}"));
+        arg.help(words::word(language, &key)).help_heading(heading)
+    })
 }
 
 async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {

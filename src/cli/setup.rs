@@ -83,7 +83,10 @@ pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result
     let rebuilt = follower.rebuild(projection, |done| bar.set_position(done)).await;
     bar.finish_and_clear();
     let size = rebuilt.map_err(|error| match &error {
-        FollowError::UnknownProjection(_) => Failure::not_found(format!("没有这个投影:{error}"), error.to_string()),
+        FollowError::UnknownProjection(_) => Failure::not_found(
+            format!("没有投影 {};有:{}", projection.unwrap_or_default(), crate::follower::names().join("、")),
+            error.to_string(),
+        ),
         _ => Failure::from_error("rebuild", &error),
     })?;
     store.close().await;

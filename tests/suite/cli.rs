@@ -1,0 +1,456 @@
+//! The command line as its users meet it: real processes, exit codes, words in both languages.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::commands::{CYCLES, REGISTRY, RULEBOOK};
+use crate::support::postgres::fresh_database;
+
+/// A folder with one ledger, and the binary that works on it.
+struct Shell {
+    folder: TempDir,
+    ledger: String,
+    language: &'static str,
+}
+
+impl Shell {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = format!("sqlite://{}", folder.path().join("ledger.db").display());
+        Self { folder, ledger, language: "en" }
+    }
+
+    async fn postgres() -> Self {
+        Self { ledger: fresh_database().await, ..Self::sqlite() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weituo"));
+        command
+            .current_dir(self.folder.path())
+            .env_remove("LANG")
+            .env_remove("LC_ALL")
+            .env("WEITUO_LEDGER", &self.ledger)
+            .env("WEITUO_KEY", self.path("ledger.key"))
+            .env("WEITUO_ANCHOR", self.path("ledger.anchor"))
+            .args(["--lang", self.language])
+            .args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().unwrap())
+    }
+
+    fn record(&self, lines: &str) -> Ran {
+        let mut child = self
+            .command(&["record"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let lines = lines.to_owned();
+        let feeding = std::thread::spawn(move || drop(input.write_all(lines.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        feeding.join().unwrap();
+        Ran::of(&output)
+    }
+
+    /// Makes a ledger with the sample registry, the rulebook and the first `cycles` samples.
+    fn filled(self, cycles: usize) -> Self {
+        self.run(&["init", "--origin", "ledger.example/cli", "--bureau", "bureau-wz"]).expect_code(0);
+        self.record(REGISTRY).expect_code(0);
+        let rulebook = self.path("rulebook.toml");
+        std::fs::write(&rulebook, RULEBOOK).unwrap();
+        let rulebook = rulebook.display().to_string();
+        self.run(&["adopt", &rulebook, "--by", "bureau-wz", "--effective", "2018-12-20"]).expect_code(0);
+        for (_, lines) in &CYCLES[..cycles] {
+            self.record(lines).expect_code(0);
+        }
+        self
+    }
+}
+
+/// What a process said.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout.clone()).unwrap(),
+            err: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Compares what a user reads with the snapshot, hashes, keys and times apart.
+macro_rules! assert_words {
+    ($text:expr) => {
+        insta::with_settings!({ filters => vec![
+            (r"[0-9a-f]{64}", "<hash>"),
+            (r"\b[0-9a-f]{12}\b", "<short>     "),
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "<recorded at>           "),
+            (r"\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{44,}", "+<key>"),
+            (r"(?m)^[A-Za-z0-9+/]{43}=$", "<root>"),
+            (r"[A-Za-z0-9+/]{80,}=*", "<base64>"),
+            (r"[A-Za-z0-9_-]{43}", "<digest>"),
+            (r"/tmp/[^ ]*/", "<folder>/"),
+            (r"after \d+", "after <days>"),
+            (r"晚 \d+ 个工作日", "晚 <天数> 个工作日"),
+        ] }, { insta::assert_snapshot!($text) });
+    };
+}
+
+fn refused_codes(ran: &Ran) -> Vec<String> {
+    ran.lines()
+        .iter()
+        .filter_map(|line| line["refused"]["code"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn registration(number: u32, name: &str) -> String {
+    json!({
+        "command": format!("10000000-0000-4000-8000-{number:012}"),
+        "do": "RegisterOrganisation",
+        "stream": format!("organisation/extra-{number}"),
+        "actor": { "organisation": "bureau-wz", "role": "bureau", "person": "经办人甲" },
+        "effective": "2019-01-02",
+        "payload": { "name": name, "kind": "public_school", "legal_representative": "法人乙" },
+    })
+    .to_string()
+}
+
+#[test]
+fn every_refused_line_is_answered_in_its_place_and_loses_no_other() {
+    let shell = Shell::sqlite().filled(0);
+    let lines = [
+        registration(1, "一"),
+        "not json".to_owned(),
+        registration(2, "二").replace("\"name\"", "\"nickname\""),
+        registration(3, "三").replace("RegisterOrganisation", "RegisterPlanet"),
+        registration(4, "四").replace("organisation/extra-4", "organisation/../x"),
+        registration(5, "五").replace("2019-01-02", "2019-02-29"),
+        registration(6, "六").replace("2019-01-02", "9999-12-31"),
+        registration(7, "七").replace("\"bureau-wz\"", "\"bureau-nowhere\""),
+        registration(8, &"长".repeat(30_000)),
+        registration(9, "\u{0}"),
+        registration(10, "十"),
+    ];
+    let ran = shell.record(&(lines.join("\n") + "\n")).expect_code(3);
+    let kinds: Vec<bool> = ran.lines().iter().map(|line| line.get("ok").is_some()).collect();
+    assert_eq!(kinds, [true, false, false, false, false, false, false, false, false, false, true]);
+    assert_words!(refused_codes(&ran).join("\n"));
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn a_line_that_is_too_long_or_not_utf8_is_refused_alone() {
+    let shell = Shell::sqlite().filled(0);
+    let path = shell.path("lines.jsonl");
+    let mut bytes = registration(1, "一").into_bytes();
+    bytes.push(b'\n');
+    bytes.extend(b"\xff\xfe\n");
+    bytes.extend(std::iter::repeat_n(b'x', 3 << 20));
+    bytes.push(b'\n');
+    bytes.extend(registration(2, "二").into_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let ran = shell.run(&["record", path.to_str().unwrap()]).expect_code(3);
+    assert_eq!(refused_codes(&ran), ["line-not-utf8", "line-too-long"]);
+    assert_eq!(ran.lines().iter().filter(|line| line.get("ok").is_some()).count(), 2);
+}
+
+#[test]
+fn recording_without_a_ledger_says_what_to_do_and_exits_2() {
+    let shell = Shell::sqlite();
+    let ran = shell.record(&registration(1, "一")).expect_code(2);
+    assert!(ran.err.contains("weituo init"), "{}", ran.err);
+    assert!(!shell.path("ledger.db").exists(), "nothing half-made is left");
+}
+
+#[test]
+fn a_ledger_is_never_made_over_another() {
+    let shell = Shell::sqlite().filled(0);
+    let before = shell.run(&["checkpoint"]).expect_code(0).out;
+    shell.run(&["init", "--origin", "ledger.example/cli"]).expect_code(2);
+    assert_eq!(shell.run(&["checkpoint"]).expect_code(0).out, before);
+}
+
+#[test]
+fn the_receipt_of_every_recorded_line_verifies_under_the_logs_key() {
+    let shell = Shell::sqlite();
+    let made = shell.run(&["--json", "init", "--origin", "ledger.example/cli", "--bureau", "bureau-wz"]);
+    let key: weituo_proof::VerifierKey = made.json()["verifier_key"].as_str().unwrap().parse().unwrap();
+    for line in shell.record(REGISTRY).expect_code(0).lines() {
+        let text = line["ok"]["receipt"].as_str().unwrap();
+        let receipt = weituo_proof::Receipt::parse_with_entry(text).unwrap();
+        assert!(receipt.verify(&key).unwrap().size.get() > receipt.leaf_index.get());
+        assert_eq!(line["ok"]["leaf_hash"], receipt.leaf_hash().to_string());
+    }
+}
+
+#[test]
+fn the_words_of_each_subcommand_are_reviewed() {
+    let shell = Shell::sqlite().filled(4);
+    let agreement = "agreement/WZ-2021-003";
+    for (name, arguments) in [
+        ("show-agreement", &["show", "agreement", "WZ-2021-003", "--on", "2026-11-01"][..]),
+        ("show-trustee", &["show", "trustee", "trustee-a", "--on", "2026-11-01"]),
+        ("show-school", &["show", "school", "school-jia", "--on", "2026-11-01"]),
+        ("show-organisation", &["show", "organisation", "school-jia"]),
+        ("docket", &["docket", "--bureau", "bureau-county", "--on", "2026-11-01"]),
+        ("log-stream", &["log", agreement]),
+        ("schema", &["schema"]),
+        ("schema-of-one", &["schema", "RecordAnnualAssessment"]),
+        ("verify", &["verify"]),
+        ("unknown-agreement", &["show", "agreement", "NO-SUCH"]),
+        ("unknown-leaf", &["entry", "99999"]),
+        ("unknown-projection", &["rebuild", "nothing"]),
+        ("help", &["--help"]),
+    ] {
+        for language in ["zh", "en"] {
+            let shell = Shell { language, folder: tempfile::tempdir().unwrap(), ledger: shell.ledger.clone() };
+            std::fs::copy(shell_key(&shell.ledger), shell.path("ledger.key")).unwrap();
+            std::fs::copy(shell_key(&shell.ledger).with_file_name("ledger.anchor"), shell.path("ledger.anchor")).unwrap();
+            let ran = shell.run(arguments);
+            insta::with_settings!({ snapshot_suffix => format!("{name}-{language}") }, {
+                assert_words!(format!("exit {}\n{}{}", ran.code, ran.out, ran.err));
+            });
+        }
+    }
+}
+
+/// Returns the key file beside a SQLite ledger.
+fn shell_key(ledger: &str) -> PathBuf {
+    Path::new(ledger.strip_prefix("sqlite://").unwrap()).with_file_name("ledger.key")
+}
+
+fn erasing_a_name_leaves_everything_verifiable(shell: &Shell) {
+    shell.record(&registration(1, "一")).expect_code(0);
+    let entry = shell.run(&["--json", "log", "organisation/extra-1"]).expect_code(0).lines().remove(0);
+    let leaf = entry["leaf_index"].to_string();
+    let digest = entry["entry"]["payload"]["legal_representative"]["_sd"][0].as_str().unwrap().to_owned();
+    assert!(shell.run(&["entry", &leaf]).expect_code(0).out.contains("法人乙"));
+    let wrong = "A".repeat(43);
+    shell.run(&["erase", &leaf, &wrong, "--grounds", "request"]).expect_code(3);
+    shell.run(&["erase", &leaf, &digest, "--grounds", "request of the person"]).expect_code(0);
+    let shown = shell.run(&["entry", &leaf]).expect_code(0).out;
+    assert!(!shown.contains("法人乙") && shown.contains("(erased)") && shown.contains("经办人甲"), "{shown}");
+    shell.run(&["erase", &leaf, &digest, "--grounds", "again"]).expect_code(3);
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn an_erased_name_is_gone_and_the_ledger_still_verifies_on_sqlite() {
+    let shell = Shell::sqlite().filled(0);
+    erasing_a_name_leaves_everything_verifiable(&shell);
+    let bytes = std::fs::read(shell.path("ledger.db")).unwrap();
+    let (wal, name) = (std::fs::read(shell.path("ledger.db-wal")).unwrap_or_default(), "法人乙".as_bytes());
+    assert!(![bytes, wal].iter().any(|bytes| bytes.windows(name.len()).any(|part| part == name)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_name_is_gone_and_the_ledger_still_verifies_on_postgres() {
+    let shell = Shell::postgres().await.filled(0);
+    tokio::task::spawn_blocking(move || erasing_a_name_leaves_everything_verifiable(&shell)).await.unwrap();
+}
+
+/// Two processes, 32 signings each, one trustee.
+fn two_processes_race_for_one_trustee(shell: &Shell) {
+    let pin = json!({ "id": "wenzhou-entrustment-2018", "version": 1 });
+    let line = |id: usize, act: &str, stream: String, role: &str, effective: &str, payload: Value| {
+        let command = json!({
+            "command": format!("20000000-0000-4000-8000-{id:012}"), "do": act, "stream": stream,
+            "actor": { "organisation": "bureau-wz", "role": role }, "effective": effective, "payload": payload,
+        });
+        format!("{command}\n")
+    };
+    let organisation = |name: &str| json!({ "name": name, "kind": "public_school", "superior": "bureau-wz" });
+    let mut before = line(
+        0,
+        "RegisterOrganisation",
+        "organisation/trustee-z".to_owned(),
+        "bureau",
+        "2018-12-21",
+        organisation("受托"),
+    );
+    let mut racing = [String::new(), String::new()];
+    for number in 1..=64 {
+        let (school, agreement) = (format!("school-z{number}"), format!("agreement/Z-{number}"));
+        let parties = json!({ "rulebook": pin, "school": school, "trustee": "trustee-z" });
+        let signing = json!({
+            "countersigned": [{ "organisation": school }, { "organisation": "trustee-z" }], "form": "team",
+            "rulebook": pin, "school": school, "term_start": "2019-09-01", "trustee": "trustee-z",
+        });
+        let stream = format!("organisation/{school}");
+        before += &line(1000 + number, "RegisterOrganisation", stream, "bureau", "2018-12-21", organisation(&school));
+        before += &line(2000 + number, "DesignateParties", agreement.clone(), "bureau", "2019-05-06", parties);
+        before += &line(3000 + number, "GrantConsent", agreement.clone(), "superior", "2019-05-20", json!({}));
+        racing[number % 2] += &line(4000 + number, "SignAgreement", agreement, "bureau", "2019-06-28", signing);
+    }
+    shell.record(&before).expect_code(0);
+    let [first, second] = &racing;
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| shell.record(second));
+        (shell.record(first), other.join().unwrap())
+    });
+    let accepted = [&first, &second].iter().flat_map(|ran| ran.lines()).filter(|line| line.get("ok").is_some()).count();
+    assert_eq!(accepted, 1, "{}\n{}", first.out, second.out);
+    let refused: Vec<String> = [&first, &second].iter().flat_map(|ran| refused_codes(ran)).collect();
+    assert_eq!(refused, vec!["one-school-per-trustee"; 63]);
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn of_64_signings_from_two_processes_one_is_accepted_on_sqlite() {
+    two_processes_race_for_one_trustee(&Shell::sqlite().filled(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_signings_from_two_processes_one_is_accepted_on_postgres() {
+    let shell = Shell::postgres().await.filled(0);
+    tokio::task::spawn_blocking(move || two_processes_race_for_one_trustee(&shell)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_samples_give_the_same_states_on_both_stores() {
+    let (lite, post) = (Shell::sqlite().filled(4), Shell::postgres().await.filled(4));
+    tokio::task::spawn_blocking(move || {
+        for id in ["WZ-2018-004", "WZ-2021-003", "WZ-2022-001", "WZ-2022-002", "WZ-2026-001"] {
+            let shown = |shell: &Shell| {
+                let mut view = shell.run(&["--json", "show", "agreement", id]).expect_code(0).json();
+                // What differs between two ledgers: hashes, times, salts.
+                view["timeline"].as_array_mut().unwrap().iter_mut().for_each(|one| {
+                    one["leaf_hash"] = Value::Null;
+                    one["recorded_at"] = Value::Null;
+                });
+                let mut text = view.to_string();
+                for pattern in [r#""recorded_at":"[^"]*""#, r#""_sd":\["[^"]*"\]"#, r#""(leaf|digest)":"[0-9a-f]{64}""#] {
+                    text = regex_lite::Regex::new(pattern).unwrap().replace_all(&text, "-").into_owned();
+                }
+                text
+            };
+            assert_eq!(shown(&lite), shown(&post), "{id}");
+        }
+        lite.run(&["verify"]).expect_code(0);
+        post.run(&["verify"]).expect_code(0);
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn an_outside_checkpoint_is_extended_or_the_log_is_not_the_one_it_was() {
+    let shell = Shell::sqlite().filled(1);
+    let kept = shell.path("kept.txt");
+    std::fs::write(&kept, shell.run(&["checkpoint"]).expect_code(0).out).unwrap();
+    shell.record(CYCLES[1].1).expect_code(0);
+    let kept = kept.display().to_string();
+    let ran = shell.run(&["verify", "--checkpoint", &kept]).expect_code(0);
+    assert!(ran.out.contains("extends the checkpoints given"), "{}", ran.out);
+    let other = Shell::sqlite().filled(1);
+    std::fs::copy(shell.path("ledger.key"), other.path("stranger.key")).unwrap();
+    other.run(&["verify", "--checkpoint", &kept]).expect_code(1);
+}
+
+#[test]
+fn an_edited_entry_and_a_deleted_one_are_named_by_verify() {
+    let shell = Shell::sqlite().filled(1);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 20", [])
+        .unwrap();
+    database.execute("DELETE FROM entry WHERE leaf_index = 25", []).unwrap();
+    let report = shell.run(&["--json", "verify"]).expect_code(1).json();
+    let leaves: Vec<u64> = report["intact"]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|finding| finding["leaf_index"].as_u64())
+        .collect();
+    assert!(leaves.contains(&20) && leaves.contains(&25), "{report}");
+}
+
+#[test]
+fn entries_lost_with_the_database_are_put_back_from_a_backup_byte_for_byte() {
+    let shell = Shell::sqlite().filled(1);
+    let whole = shell.path("whole.db");
+    let older = shell.path("older.db");
+    let copy = |to: &Path| {
+        let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+        database.execute("VACUUM INTO ?1", [to.display().to_string()]).unwrap();
+    };
+    copy(&older);
+    shell.record(CYCLES[1].1).expect_code(0);
+    copy(&whole);
+    let before = shell.run(&["--json", "log"]).expect_code(0).out;
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        drop(std::fs::remove_file(shell.path(name)));
+    }
+    std::fs::copy(&older, shell.path("ledger.db")).unwrap();
+    let refused = shell.record(&registration(1, "一")).expect_code(2);
+    assert!(refused.err.contains("weituo recover"), "{}", refused.err);
+    shell.run(&["verify"]).expect_code(1);
+    shell.run(&["recover", "--from", &format!("sqlite://{}", whole.display())]).expect_code(0);
+    assert_eq!(shell.run(&["--json", "log"]).expect_code(0).out, before);
+    shell.record(&registration(1, "一")).expect_code(0);
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn a_document_is_found_by_its_file_or_its_hash() {
+    let shell = Shell::sqlite().filled(0);
+    let file = shell.path("document.pdf");
+    std::fs::write(&file, b"a signed agreement").unwrap();
+    let hash = weituo_proof::sha256(&[b"a signed agreement"]).to_string();
+    let evidence = json!([{ "media_type": "application/pdf", "sha256": hash, "size_bytes": 18 }]);
+    let mut command: Value = serde_json::from_str(&registration(1, "一")).unwrap();
+    command["payload"]["paper"] = json!({ "evidence": evidence });
+    shell.record(&command.to_string()).expect_code(0);
+    for asked in [file.to_str().unwrap(), &hash] {
+        let found = shell.run(&["--json", "find", asked]).expect_code(0).json();
+        assert_eq!(found["entries"][0]["entry"]["stream"], "organisation/extra-1");
+    }
+    shell.run(&["find", &"0".repeat(64)]).expect_code(1);
+    shell.run(&["find", "no-such-file"]).expect_code(2);
+}
+
+#[test]
+fn the_demo_records_verifies_and_names_the_altered_value_in_both_languages() {
+    for (language, intact) in [("en", "✔ intact"), ("zh", "核验通过:未改动")] {
+        let shell = Shell { language, ..Shell::sqlite() };
+        let ran = shell.run(&["demo", "--dir", "demo"]).expect_code(0);
+        for expected in [intact, "intact", "complete", "leaf-hash-differs"] {
+            assert!(ran.out.contains(expected), "{expected}: {}", ran.out);
+        }
+        shell.run(&["demo", "--dir", "demo"]).expect_code(2);
+    }
+}
