@@ -4,7 +4,7 @@
 //! or the cycle closed. In principle it manages so many schools at one time as its rulebook says; a signing beyond that
 //! needs an exception block. The writer asks at the commit, in the order of the log, so of racing signings one wins.
 //! Invariants: [`Claims::apply`] takes any act; a renewal with the same school takes no second place.
-//! Absent: who approved the exception (an irregularity of the cycle, module `rules`).
+//! Absent: the date of an ending as corrected later (the place stays released as first recorded); who approved the exception (an irregularity of the cycle, module `rules`).
 //! Source: regions.md 1 (原则上 one trustee manages only one entrusted school); format.md, Append protocol 1.
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ use crate::rulebook::{Check, Rule, Rulebook, Severity, SourceKind};
 pub const ACT_NOT_IN_USE: &str = "act-not-in-use";
 /// Code of the breach that a role may not record an act.
 pub const ROLE_NOT_ALLOWED: &str = "role-not-allowed";
+/// Code of the breach that entries were recorded between reading and judging.
+pub const READ_NOT_NEWEST: &str = "read-not-newest";
 /// Code of the breach that no adopted rulebook is pinned.
 pub const RULEBOOK_MISSING: &str = "rulebook-missing";
 
@@ -87,6 +89,7 @@ pub fn about_expert(expert: &str) -> String {
 pub fn breaches(cycle: &Cycle, act: &Act, recorded_on: NaiveDate, rulebook: &Rulebook) -> Vec<Breach> {
     let mut breaches = contradictions::contradictions(cycle, act, recorded_on);
     breaches.extend(outside_the_rulebook(act, rulebook));
+    breaches.extend(judged_on_older_entries(cycle, act));
     let case = Case { act, cycle, rulebook };
     for rule in &rulebook.rules {
         breaches.extend(judge(case, rule).into_iter().map(|found| breach(rule, found)));
@@ -144,6 +147,19 @@ fn judge(case: Case<'_>, rule: &Rule) -> Vec<Found> {
         // Summed up for the whole cycle (`Cycle::recording_delay`).
         Check::RecordedWithin { .. } => Vec::new(),
     }
+}
+
+/// A judgement says which entry was the newest that its author had read; more was recorded since.
+fn judged_on_older_entries(cycle: &Cycle, act: &Act) -> Option<Breach> {
+    let newest = cycle.last_leaf()?;
+    (act.seen? != newest).then(|| Breach {
+        severity: Severity::Flag,
+        ..Breach::impossible(
+            READ_NOT_NEWEST,
+            format!("作出时所见的不是最新记录;最新一条是第 {} 条", cycle.last_sequence()),
+            format!("it was made without having read the newest entry, {}", cycle.last_sequence()),
+        )
+    })
 }
 
 /// Acts that the arrangement does not use, and roles that may not record them.

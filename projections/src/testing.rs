@@ -41,8 +41,9 @@ pub(crate) fn act(command: &str) -> Act {
 
 /// The acts of every sample, after the adoption of the rulebook.
 pub(crate) fn sample_acts() -> Vec<Act> {
-    let mut acts: Vec<Act> =
-        std::iter::once(adoption()).chain(SAMPLES.iter().flat_map(|sample| sample.lines()).map(act)).collect();
+    let mut acts: Vec<Act> = std::iter::once(adoption())
+        .chain(SAMPLES.iter().flat_map(|sample| sample.lines()).map(act))
+        .collect();
     for act in &mut acts {
         // Deciding fills in the rulebook's length of the term.
         if let Event::AgreementSigned(payload) = &mut act.event {

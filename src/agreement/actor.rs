@@ -2,13 +2,16 @@
 //!
 //! Source: regions.md, Parties and roles; Acts, "recorded by".
 
+use std::collections::BTreeSet;
+
 use weituo_events::payload::OrganisationKind;
 use weituo_events::{Act, Event, OrganisationId, Refusal, Role};
 use weituo_projections::dates::{earliest, latest};
 use weituo_projections::{Cycle, Organisation};
 use weituo_proof::Language;
 
-use crate::deciding::{Context, organisations_of};
+use super::named::joining;
+use crate::deciding::Context;
 
 /// Returns the actor's role, when the vocabulary lets it record this event at all.
 ///
@@ -95,26 +98,21 @@ fn not_held(id: &str, role: Role, who: &[OrganisationId]) -> Refusal {
 }
 
 /// The bureau of this cycle, those above it, and those above the school and the lead school.
-fn authorities(cycle: &Cycle, act: &Act, context: &Context) -> Vec<OrganisationId> {
+fn authorities(cycle: &Cycle, context: &Context) -> Vec<OrganisationId> {
     let facts = &cycle.facts;
-    let mut found: Vec<OrganisationId> = Vec::new();
     let bureau = facts.bureau.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok());
+    let mut found: Vec<OrganisationId> = bureau.iter().cloned().collect();
     for id in bureau.iter().chain(&facts.school).chain(&facts.lead) {
-        if Some(id) == bureau.as_ref() {
-            found.push(id.clone());
-        }
         found.extend(context.above(id.as_str()));
     }
-    if cycle.is_new() {
-        // The opening act itself names whom it is about.
-        let named = organisations_of(&act.event);
-        found.extend(named.first().map(|id| context.above(id.as_str())).unwrap_or_default());
-        found.extend(context.roots.iter().cloned());
-    }
-    found.retain(|id| context.organisation(id.as_str()).is_some_and(is_authority));
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|id| seen.insert(id.clone()));
-    found
+    authorities_among(found, context)
+}
+
+/// Those of a list that are authorities, each once.
+fn authorities_among(mut list: Vec<OrganisationId>, context: &Context) -> Vec<OrganisationId> {
+    let mut seen = BTreeSet::new();
+    list.retain(|id| context.organisation(id.as_str()).is_some_and(is_authority) && seen.insert(id.clone()));
+    list
 }
 
 fn bureau(cycle: &Cycle, act: &Act, organisation: &Organisation, context: &Context) -> Result<(), Refusal> {
@@ -122,11 +120,16 @@ fn bureau(cycle: &Cycle, act: &Act, organisation: &Organisation, context: &Conte
     if !is_authority(organisation) {
         return Err(wrong_kind(id, Role::Bureau));
     }
-    // A scheme can be issued before anybody is named.
-    if cycle.is_new() && organisations_of(&act.event).is_empty() {
-        return Ok(());
-    }
-    let allowed = authorities(cycle, act, context);
+    let allowed = match joining(&act.event).first() {
+        // Who becomes bound, is bound by an authority above the school or lead school, whoever opened the cycle.
+        Some(managed) => {
+            let above = context.above(managed.as_str());
+            authorities_among(above.into_iter().chain(context.roots.iter().cloned()).collect(), context)
+        }
+        // A scheme can be issued before anybody is named.
+        None if cycle.is_new() => return Ok(()),
+        None => authorities(cycle, context),
+    };
     if allowed.iter().any(|allowed| allowed.as_str() == id) {
         return Ok(());
     }
@@ -143,7 +146,7 @@ fn inspectorate(
     if organisation.kind() != Some(OrganisationKind::Inspectorate) {
         return Err(wrong_kind(id, Role::Inspectorate));
     }
-    let allowed = authorities(cycle, act, context);
+    let allowed = authorities(cycle, context);
     if context.above(id).iter().any(|above| allowed.contains(above)) {
         return Ok(());
     }

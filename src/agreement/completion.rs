@@ -112,10 +112,14 @@ pub(super) fn term(event: &mut Event, rulebook: Option<&Rulebook>) {
 
 /// Returns the organisation streams that become parties by an event, sorted.
 pub(super) fn parties(cycle: &Cycle, event: &Event) -> Vec<StreamName> {
+    let joining_now = joining(event);
+    if joining_now.is_empty() {
+        return Vec::new();
+    }
     let before: BTreeSet<&OrganisationId> =
         cycle.records.iter().flat_map(|record| joining(&record.event)).collect();
     let new: BTreeSet<StreamName> =
-        joining(event).into_iter().filter(|id| !before.contains(id)).map(OrganisationId::stream).collect();
+        joining_now.into_iter().filter(|id| !before.contains(id)).map(OrganisationId::stream).collect();
     new.into_iter().collect()
 }
 

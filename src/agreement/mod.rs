@@ -1,7 +1,7 @@
 //! Deciding on agreements: one file a family of checks.
 //!
 //! Order of the checks, so that the most telling refusal is given: rulebook pinned, contradictions of the stream, who
-//! acts, who is named, what is said, what is referred to, the rulebook's rules, the renewed round, what was read.
+//! is named, who acts, what is said, what is referred to, the rulebook's rules, the renewed round, what was read.
 //! Invariants: what is procedural ([`Severity::Refuse`]) is not refused when recorded afterwards from paper; the fold
 //! keeps it as an irregularity.
 //! Absent: the rules themselves (weituo-projections), capacity (claims).
@@ -44,8 +44,8 @@ pub fn decide(cycle: &Cycle, mut act: Act, context: &Context) -> Result<Act, Ref
             breaches.iter().filter(|breach| breach.rule == rules::ACT_NOT_IN_USE).cloned().collect();
         refuse(&unused, Severity::Refuse)?;
     }
-    actor::check(cycle, &act, context)?;
     named::check(&act, context)?;
+    actor::check(cycle, &act, context)?;
     if let Some(rulebook) = rulebook {
         values::check(cycle, &act.event, &act.effective, context, rulebook)?;
     }

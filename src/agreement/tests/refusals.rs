@@ -126,6 +126,30 @@ fn wrong_roles_are_refused_with_those_that_are_accepted() {
 }
 
 #[test]
+fn a_bureau_binds_only_schools_below_it_whoever_opened_the_cycle() {
+    let mut ledger = part(0);
+    let foreign = json!({"kind": "bureau", "name": "邻县教育局", "superior": "bureau-wz"});
+    let mut register = command("RegisterOrganisation", ("bureau-wz", "bureau"), "2018-09-01", foreign);
+    register["stream"] = json!("organisation/bureau-next");
+    ledger.record(&register.to_string()).unwrap();
+    let by_next = |command: Value| with(command, "/actor/organisation", json!("bureau-next"));
+    ledger.record(&by_next(line("IssueScheme")).to_string()).unwrap();
+    let refusal = refused(&mut ledger, &by_next(line("DesignateParties")));
+    assert_eq!(refusal.code, "role-not-held");
+    assert!(refusal.reason.en.contains("bureau-county, bureau-wz"), "{refusal}");
+}
+
+#[test]
+fn an_evaluation_on_older_entries_is_accepted_and_flagged() {
+    let before = through("RecordEndOfTermEvaluation") - 1;
+    let mut ledger = part(before);
+    let older = ledger.cycle("WZ-2022-001").records[before - 2].leaf_hash.to_string();
+    let evaluation = with(line("RecordEndOfTermEvaluation"), "/seen", json!(older));
+    ledger.record(&evaluation.to_string()).unwrap();
+    assert!(ledger.rules("WZ-2022-001", "2026-11-20").contains(&"read-not-newest".to_owned()));
+}
+
+#[test]
 fn consent_before_the_parties_are_known_is_refused() {
     row(1, &line("GrantConsent"), "school-unknown", "designation of the parties first");
 }
@@ -140,7 +164,7 @@ fn unknown_organisations_are_refused() {
         "organisation-unknown",
         "register it first",
     );
-    row(1, &with(parties, "/payload/school", json!("trustee-a")), "one-party", "two organisations");
+    row(1, &with(parties, "/payload/trustee", json!("school-jia")), "one-party", "two organisations");
 }
 
 #[test]
