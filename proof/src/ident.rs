@@ -137,10 +137,10 @@ pub struct Origin(String);
 text_newtype!(Origin);
 
 impl Origin {
-    const RULE: &str = "an origin is 1 to 255 ASCII graphic characters without '+'";
+    const RULE: &str = "an origin is 1 to 255 ASCII graphic characters without '+', '\"' and '\\\\'";
 
     fn holds(text: &str) -> bool {
-        (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'+')
+        (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && !b"+\"\\".contains(&b))
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
     fn origin_refuses_spaces_plus_newlines_and_255_exceeded() {
         assert!(Origin::new("weituo.example/wz").is_ok());
         assert!(Origin::new("x".repeat(255)).is_ok());
-        for bad in ["", "a b", "a+b", "a\nb", "é", "a\u{7f}", &"x".repeat(256)] {
+        for bad in ["", "a b", "a+b", "a\"b", "a\\b", "a\nb", "é", "a\u{7f}", &"x".repeat(256)] {
             assert!(Origin::new(bad).is_err(), "{bad:?}");
         }
     }
