@@ -152,6 +152,14 @@ impl Chains {
         if before == 0 && before_sequence.is_none() && leaf_index > 0 {
             // Later streams name entry 0 too: one break speaks for all of them.
             self.genesis = Some(entry.prev);
+            if let Some(hole) = self.holes.get_mut(&0) {
+                hole.place = Some(("log/main".to_owned(), 1));
+                hole.hash = Some(entry.prev);
+                hole.finding =
+                    hole.finding.clone().in_stream("log/main", Some(1)).differing(&entry.prev, "no row");
+                self.resume(0, "log/main", 1, entry.prev);
+                return None;
+            }
         }
         let detail = format!(
             "it names {} as its predecessor, which stands at leaf {before} with {expected}",

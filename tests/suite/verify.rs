@@ -116,6 +116,21 @@ on_both_stores! {
         assert!(!report.verdicts.complete.is_yes());
     }
 
+    async fn a_deleted_first_entry_is_named_by_the_first_of_every_stream(place: Place) {
+        let scene = Scene::new(place).await;
+        let gone = scene.leaf_hash(0).await;
+        scene.tamper("DELETE FROM entry WHERE leaf_index = 0").await;
+        let report = scene.verify().await;
+        assert_told(&report, &[(FindingKind::LeafMissing, Some(0), Some("log/main"), Some(1))]);
+        assert_hashes(&report, &gone, "no row");
+    }
+
+    async fn a_head_row_that_counts_more_than_any_log_has_is_one_finding(place: Place) {
+        let scene = Scene::new(place).await;
+        scene.tamper("UPDATE head SET size = 4611686018427387904").await;
+        assert_told(&scene.verify().await, &[(FindingKind::SizeDiffers, None, None, None)]);
+    }
+
     async fn a_deleted_last_entry_is_missed_by_the_head(place: Place) {
         let scene = Scene::new(place).await;
         let head = scene.place.store().await.head().await.unwrap().unwrap();
