@@ -9,7 +9,6 @@ use std::str::FromStr;
 
 use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use serde::{Deserialize, Serialize};
-use weituo_events::Text;
 use weituo_proof::{Effective, RecordedAt};
 
 /// Returns the first day that an effective date can mean.
@@ -72,16 +71,6 @@ pub fn add_days(date: NaiveDate, days: i32) -> NaiveDate {
 /// Returns the last day of a term of `months` months that begins on `start`.
 pub fn term_end(start: NaiveDate, months: u32) -> NaiveDate {
     add_days(add_months(start, i32::try_from(months).unwrap_or(i32::MAX)), -1)
-}
-
-/// Returns a date as it is written on a Chinese page, such as `2018年12月20日`.
-pub fn date_zh(date: NaiveDate) -> String {
-    format!("{}年{}月{}日", date.year(), date.month(), date.day())
-}
-
-/// Returns a sentence with `date` put into it in both languages, where `{}` stands.
-pub fn with_date(zh: &str, en: &str, date: NaiveDate) -> Text {
-    Text::new(zh.replacen("{}", &date_zh(date), 1), en.replacen("{}", &date.to_string(), 1))
 }
 
 /// A day of the year, `MM-DD`, that every year has.

@@ -137,8 +137,6 @@ pub struct Term {
     pub open_years: u32,
     /// The passage that it rests on.
     pub source: Option<String>,
-    /// The day on which terms begin.
-    pub starts: Option<MonthDay>,
 }
 
 fn five() -> u32 {
@@ -159,6 +157,8 @@ pub struct SchoolCalendar {
     pub semesters: Vec<MonthDay>,
     /// The passage that it rests on.
     pub source: Option<String>,
+    /// The day on which terms begin by default: what a form offers to whoever records a signing.
+    pub terms_start: Option<MonthDay>,
     /// Days at weekends that are worked.
     #[serde(default)]
     pub workdays: BTreeSet<NaiveDate>,

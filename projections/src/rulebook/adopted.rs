@@ -107,12 +107,6 @@ impl Rulebooks {
         self.versions.range(range).map(|((_, version), adopted)| (*version, adopted))
     }
 
-    /// Returns every adopted version that may still be pinned, as `id` and version.
-    pub fn in_force(&self) -> impl Iterator<Item = (&str, u32)> {
-        let in_force = self.versions.iter().filter(|(_, adopted)| !adopted.repealed);
-        in_force.map(|((id, version), _)| (id.as_str(), *version))
-    }
-
     /// Returns how many minutes the ledger's zone is ahead of UTC.
     pub fn zone_minutes(&self) -> i32 {
         self.zone_minutes
