@@ -106,7 +106,7 @@ impl FileAnchor {
         let slot = self.newest(&file)?;
         let current = &slot.checkpoint;
         if current.size == next.size && current.root != next.root {
-            return Err(self.fork(current, next));
+            return Err(fork(current, next));
         }
         if current.size >= next.size {
             return Ok(Advanced::Ahead(slot.checkpoint));
@@ -115,7 +115,7 @@ impl FileAnchor {
             return Ok(Advanced::Moved(slot.checkpoint));
         }
         if verify_consistency(current.size, next.size, proof, &current.root, &next.root).is_err() {
-            return Err(self.fork(current, next));
+            return Err(fork(current, next));
         }
         failpoint::hit("anchor.before_write");
         let at = (1 - slot.at) * SLOT_BYTES;
@@ -128,7 +128,7 @@ impl FileAnchor {
 
     /// Returns the valid slot with the highest counter.
     fn newest(&self, file: &File) -> Result<Slot, LedgerError> {
-        let slots = (0..2).map(|at| self.slot(file, at));
+        let slots = (0..2).map(|at| read_slot(file, at));
         let slots = slots.collect::<io::Result<Vec<_>>>().map_err(|error| self.error("read", error))?;
         let newest = slots.into_iter().flatten().max_by_key(|(counter, ..)| *counter);
         let (counter, at, text) = newest.ok_or_else(|| self.damaged("neither slot is whole".to_owned()))?;
@@ -136,24 +136,6 @@ impl FileAnchor {
             .map_err(|error| self.damaged(format!("its checkpoint is not this log's: {error}")))?;
         let checkpoint = SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text };
         Ok(Slot { counter, at, checkpoint })
-    }
-
-    fn slot(&self, file: &File, at: usize) -> io::Result<Option<(u64, usize, String)>> {
-        let mut bytes = [0; SLOT_BYTES];
-        match file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64) {
-            Ok(()) => Ok(decode(&bytes).map(|(counter, text)| (counter, at, text))),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn fork(&self, current: &SignedCheckpoint, next: &SignedCheckpoint) -> LedgerError {
-        tracing::error!(anchored = %current.text, refused = %next.text, "the anchor refuses a fork");
-        LedgerError::ReadOnly(ReadOnly::RootDiffers {
-            size: current.size.get(),
-            found: next.root,
-            anchored: current.root,
-        })
     }
 
     fn damaged(&self, what: String) -> LedgerError {
@@ -174,6 +156,24 @@ pub(super) async fn blocking<T: Send + 'static>(
     let path = anchor.path.display().to_string();
     tokio::task::spawn_blocking(move || call(&anchor)).await.unwrap_or_else(|error| {
         Err(LedgerError::Anchor { path, doing: "reached", source: io::Error::other(error) })
+    })
+}
+
+fn read_slot(file: &File, at: usize) -> io::Result<Option<(u64, usize, String)>> {
+    let mut bytes = [0; SLOT_BYTES];
+    match file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64) {
+        Ok(()) => Ok(decode(&bytes).map(|(counter, text)| (counter, at, text))),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn fork(current: &SignedCheckpoint, next: &SignedCheckpoint) -> LedgerError {
+    tracing::error!(anchored = %current.text, refused = %next.text, "the anchor refuses a fork");
+    LedgerError::ReadOnly(ReadOnly::RootDiffers {
+        size: current.size.get(),
+        found: next.root,
+        anchored: current.root,
     })
 }
 

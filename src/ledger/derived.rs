@@ -141,8 +141,8 @@ impl Derived {
         self.last_recorded_at
     }
 
-    /// Returns how many entries the committed index does not cover, not counting the newest IndexCommitted itself, and
-    /// since when.
+    /// Returns how many entries the committed index does not cover, not counting the newest `IndexCommitted` itself,
+    /// and since when.
     pub(super) fn uncovered(&self) -> (u64, Option<Instant>) {
         (self.uncovered, self.uncovered_since)
     }

@@ -25,6 +25,8 @@ use crate::store::{LedgerUrl, Store};
 
 /// Proposals that may wait for the writer before a submitter has to.
 const INBOX: usize = 4_096;
+/// The tree keeps so many leaves in memory, so that receipts of a batch need no read.
+const MAX_BATCH: usize = 4_096;
 
 /// A ledger, open for writing or for reading only.
 #[derive(Debug, Clone)]
@@ -67,7 +69,7 @@ impl Ledger {
         if let (Some(key), None) = (key, shared.read_only()) {
             let limits = Limits {
                 mode: options.mode,
-                batch: options.batch.max(1),
+                batch: options.batch.clamp(1, MAX_BATCH),
                 index_every: options.index_every.max(2),
                 index_after: options.index_after,
                 follow_every: options.follow_every,

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a new key file is readable by its owner only, never overwrites another, and is on the disk before the
 //! log exists.
-//! Absent: hardware keys, rotation (LogKeyAdded, LogKeyRevoked are acts like others).
+//! Absent: hardware keys, rotation (`LogKeyAdded`, `LogKeyRevoked` are acts like others).
 //! Source: C2SP signed-note, "Signing keys"; format.md "Keys of the log".
 
 use std::fs::{File, OpenOptions};

@@ -33,7 +33,7 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Limits of the database connections.
     pub store: StoreOptions,
-    /// Most entries in a batch.
+    /// Most entries in a batch, up to 4,096.
     pub batch: usize,
     /// The completeness index is committed at the latest every so many entries, itself included.
     pub index_every: u64,
@@ -56,7 +56,7 @@ impl Default for Options {
             store: StoreOptions::default(),
             batch: 1_000,
             index_every: 4_096,
-            index_after: Duration::from_secs(60),
+            index_after: Duration::from_mins(1),
             follow_every: Duration::from_millis(500),
         }
     }

@@ -177,7 +177,7 @@ on_both_stores! {
     async fn a_lost_fence_is_caught_up_and_the_batch_is_prepared_again(place: Place) {
         let one = place.init().await;
         // This one never looks at the database by itself, so its head is old whenever the other has recorded.
-        let options = Options { follow_every: Duration::from_secs(3_600), ..place.options() };
+        let options = Options { follow_every: Duration::from_hours(1), ..place.options() };
         let two = Ledger::open(&place.url, options).await.unwrap();
         let (mut all, mut head) = (Vec::new(), None);
         for round in 0..6 {

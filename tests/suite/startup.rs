@@ -170,6 +170,17 @@ on_both_stores! {
         ));
     }
 
+    async fn an_interrupted_init_is_finished_by_repeating_it(place: Place) {
+        drop(place.init().await);
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        let ledger = place.init().await;
+        assert_eq!((ledger.read_only(), ledger.checkpoint().unwrap().size.get()), (None, 1));
+        ledger.stop().await.unwrap();
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        let refused = Ledger::init(&place.url, &place.init_options()).await;
+        assert!(matches!(refused, Err(LedgerError::Exists { .. })), "a used ledger is not made anew");
+    }
+
     async fn without_a_ledger_the_message_says_what_to_run(place: Place) {
         let error = Ledger::open(&place.url, place.options()).await.unwrap_err();
         let LedgerError::Store(StoreError::Schema { what }) = error else { panic!("{error:?}") };

@@ -223,8 +223,8 @@ on_both_stores! {
         let wanted = ["a/2".to_owned(), "none".to_owned()];
         let found = store.projection_get("cycle", Which::Active, &wanted).await.unwrap();
         assert_eq!(found, [put("a/2", "{\"n\":2}")]);
-        let state = store.generations("cycle").await.unwrap();
-        assert_eq!((state[0].next_leaf, state[0].fold_version, state[0].active), (7, 1, true));
+        let generations = store.generations("cycle").await.unwrap();
+        assert_eq!((generations[0].next_leaf, generations[0].fold_version, generations[0].active), (7, 1, true));
     }
 
     async fn a_projection_is_rebuilt_while_it_serves(place: Place) {

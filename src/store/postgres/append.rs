@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Executor as _, Row as _};
 use tokio::sync::Mutex;
 use weituo_proof::Hash;
 
-use super::connect::{connect, fault, is_broken};
+use super::connect::{CONNECTING, WRITER_SETTINGS, connect, fault, is_broken};
 use crate::store::{Batch, CommitOutcome, Head, Result, StoreError, failpoint};
 
 const HEAD: &str = "SELECT origin, size, root, seal, recorded_at FROM head WHERE id = 1";
@@ -148,9 +148,14 @@ impl Writer {
     /// Takes the connection out, so that an error or a cancelled call drops it.
     async fn take(&self, state: &mut State) -> Result<PgConnection> {
         state.locked = false;
-        match state.connection.take() {
-            Some(connection) => Ok(connection),
-            None => connect(&self.options, self.timeout).await,
+        if let Some(connection) = state.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = connect(&self.options, self.timeout).await?;
+        match tokio::time::timeout(self.timeout, connection.execute(WRITER_SETTINGS)).await {
+            Ok(Ok(_)) => Ok(connection),
+            Ok(Err(error)) => Err(fault(CONNECTING)(error)),
+            Err(_) => Err(StoreError::too_slow(CONNECTING, self.timeout)),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Absent: SQL of the log.
 //! Source: format.md "Append protocol", database time-outs.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use sqlx::Connection as _;
@@ -21,6 +22,15 @@ pub(super) fn writer(url: &str, options: StoreOptions) -> Result<PgConnectOption
         ("statement_timeout", "0"),
     ]))
 }
+
+/// What connecting is called in errors.
+pub(super) const CONNECTING: &str = "connecting to PostgreSQL";
+
+/// Makes sure of what the append protocol rests on, whatever the server's defaults are: a writer that waited compares
+/// the row as the other left it, and a commit that returned is on the disk (a stricter setting stays).
+pub(super) const WRITER_SETTINGS: &str = "
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
 /// Returns the options of the readers' and followers' connections.
 pub(super) fn reader(url: &str, options: StoreOptions) -> Result<PgConnectOptions> {
@@ -41,10 +51,9 @@ pub(super) async fn connect(
     options: &PgConnectOptions,
     timeout: std::time::Duration,
 ) -> Result<PgConnection> {
-    let doing = "connecting to PostgreSQL";
     match tokio::time::timeout(timeout, PgConnection::connect_with(options)).await {
-        Ok(connected) => connected.map_err(fault(doing)),
-        Err(_) => Err(StoreError::too_slow(doing, timeout)),
+        Ok(connected) => connected.map_err(fault(CONNECTING)),
+        Err(_) => Err(StoreError::too_slow(CONNECTING, timeout)),
     }
 }
 
@@ -67,7 +76,7 @@ pub(super) fn fault(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         if is_broken(&error) || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
             return StoreError::Unavailable { doing, source: error.into() };
         }
-        let code = error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
         let source = error.into();
         match code.as_deref() {
             Some("53100") => StoreError::Full { doing, source },

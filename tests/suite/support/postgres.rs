@@ -64,6 +64,7 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
     panic!("no PostgreSQL at {url}: {last:?}");
 }
 
+#[expect(clippy::zombie_processes, reason = "the shell outlives this process, whose end it waits for")]
 fn start() -> Server {
     if let Ok(url) = std::env::var("WEITUO_TEST_POSTGRES") {
         return Server { url: url.trim_end_matches('/').to_owned(), _pipe: None };
