@@ -116,15 +116,12 @@ impl Follower {
     pub async fn catch_up(&self, progress: impl Fn(u64) + Send + Sync) -> Result<u64, FollowError> {
         let mut serving = self.serving.lock().await;
         if serving.is_none() {
-            match self.current().await? {
-                Some(fold) => *serving = Some(fold),
-                None => {
-                    drop(serving);
-                    return self.rebuild(None, progress).await;
-                }
-            }
+            *serving = self.current().await?;
         }
-        let Some(fold) = serving.as_mut() else { return Err(FollowError::CursorsDiffer) };
+        let Some(fold) = serving.as_mut() else {
+            drop(serving);
+            return self.rebuild(None, progress).await;
+        };
         loop {
             match self.step(fold).await? {
                 Step::Folded(next_leaf) => progress(next_leaf),
@@ -340,11 +337,7 @@ enum Step {
 }
 
 /// Returns the difference between the rows before a batch and after it, for every projection of the fold.
-fn differences(
-    fold: &Fold,
-    before: HashMap<&StreamName, Vec<Row>>,
-    next_leaf: u64,
-) -> Vec<ProjectionChange> {
+fn differences(fold: &Fold, before: HashMap<&StreamName, Vec<Row>>, next_leaf: u64) -> Vec<ProjectionChange> {
     let mut writes: BTreeMap<&'static str, ProjectionChange> = fold
         .generations
         .iter()
@@ -364,7 +357,8 @@ fn differences(
         let mut old: HashMap<(&'static str, String), String> =
             old.into_iter().map(|row| ((row.projection, row.key), row.body)).collect();
         for row in rows(stream, &fold.states[stream], &fold.rulebooks) {
-            let unchanged = old.remove(&(row.projection, row.key.clone())).is_some_and(|body| body == row.body);
+            let unchanged =
+                old.remove(&(row.projection, row.key.clone())).is_some_and(|body| body == row.body);
             if let Some(write) = writes.get_mut(row.projection).filter(|_| !unchanged) {
                 write.puts.push(ProjectionRow { key: row.key, body: row.body });
             }

@@ -85,7 +85,11 @@ impl Query {
     ///
     /// # Errors
     /// [`FollowError`].
-    pub async fn organisation(&self, id: &str, size: Option<u64>) -> Result<Option<Organisation>, FollowError> {
+    pub async fn organisation(
+        &self,
+        id: &str,
+        size: Option<u64>,
+    ) -> Result<Option<Organisation>, FollowError> {
         let state = match size {
             None => self.home(Category::Organisation, id).await?,
             Some(size) => self.folded(Category::Organisation, id, size).await?,
@@ -107,7 +111,12 @@ impl Query {
     }
 
     /// Folds a stream's entries below a log size.
-    async fn folded(&self, category: Category, id: &str, size: u64) -> Result<Option<StreamState>, FollowError> {
+    async fn folded(
+        &self,
+        category: Category,
+        id: &str,
+        size: u64,
+    ) -> Result<Option<StreamState>, FollowError> {
         let Ok(stream) = StreamName::of(category.code(), id) else { return Ok(None) };
         let mut state = StreamState::new(category);
         let mut next = 1;
@@ -136,9 +145,8 @@ impl Query {
         let mut summaries = Vec::new();
         for row in self.rows(projection, &format!("{id}/")).await? {
             let summary: CycleSummary = read(projection, &row)?;
-            match self.cycle_state(&summary.agreement, as_of).await? {
-                Some(cycle) => summaries.push(CycleSummary::of(&cycle.as_of(as_of.day()))),
-                None => continue,
+            if let Some(cycle) = self.cycle_state(&summary.agreement, as_of).await? {
+                summaries.push(CycleSummary::of(&cycle.as_of(as_of.day())));
             }
         }
         summaries.retain(|summary| summary.entries > 0);
@@ -149,7 +157,11 @@ impl Query {
     ///
     /// # Errors
     /// [`FollowError`].
-    pub async fn docket(&self, bureau: Option<&OrganisationId>, on: NaiveDate) -> Result<DocketView, FollowError> {
+    pub async fn docket(
+        &self,
+        bureau: Option<&OrganisationId>,
+        on: NaiveDate,
+    ) -> Result<DocketView, FollowError> {
         let prefix = bureau.map_or_else(String::new, |bureau| format!("{bureau}/"));
         let rows = self.rows("docket", &prefix).await?;
         let items = rows.iter().map(|row| read::<DocketItem>("docket", row)).collect::<Result<_, _>>()?;
@@ -193,7 +205,10 @@ impl Query {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(projection: &'static str, row: &ProjectionRow) -> Result<T, FollowError> {
+fn read<T: serde::de::DeserializeOwned>(
+    projection: &'static str,
+    row: &ProjectionRow,
+) -> Result<T, FollowError> {
     serde_json::from_str(&row.body).map_err(|_| FollowError::Row { projection, key: row.key.clone() })
 }
 
@@ -225,8 +240,7 @@ pub async fn find_hash(store: &dyn Store, hash: Hash) -> Result<Vec<EntryRow>, S
             .collect();
         let quoted = format!("\"sha256\":\"{wanted}\"");
         found.extend(
-            rows.into_iter()
-                .filter(|row| row.body.contains(&quoted) || disclosing.contains(&row.leaf_index)),
+            rows.into_iter().filter(|row| row.body.contains(&quoted) || disclosing.contains(&row.leaf_index)),
         );
         if !full {
             return Ok(found);

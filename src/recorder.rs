@@ -113,7 +113,10 @@ impl Recorder {
             None => Err(RecordError::Refused(Refusal::invalid(
                 "stream-kind",
                 format!("流 {} 的类别未知;可用 agreement/、organisation/、rulebook/", command.stream),
-                format!("{} is a stream of no known kind; use agreement/, organisation/ or rulebook/", command.stream),
+                format!(
+                    "{} is a stream of no known kind; use agreement/, organisation/ or rulebook/",
+                    command.stream
+                ),
             ))),
         }
     }

@@ -56,11 +56,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// Returns a refusal of what cannot be true.
-    pub fn invalid(
-        code: impl Into<Cow<'static, str>>,
-        zh: impl Into<String>,
-        en: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(code: impl Into<Cow<'static, str>>, zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self { code: code.into(), kind: RefusalKind::Invalid, reason: Text::new(zh, en) }
     }
 

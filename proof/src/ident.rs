@@ -140,7 +140,8 @@ impl Origin {
     const RULE: &str = "an origin is 1 to 255 ASCII graphic characters without '+', '\"' and '\\\\'";
 
     fn holds(text: &str) -> bool {
-        (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && !b"+\"\\".contains(&b))
+        (1..=255).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic() && !b"+\"\\".contains(&b))
     }
 }
 

@@ -20,7 +20,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Shared {
     /// `sqlite://PATH` or `postgres://…`
-    #[arg(long, global = true, env = "WEITUO_LEDGER", default_value = "sqlite://weituo-data/ledger.db", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "WEITUO_LEDGER",
+        default_value = "sqlite://weituo-data/ledger.db",
+        value_name = "URL"
+    )]
     pub(crate) ledger: String,
     /// Prints JSON
     #[arg(long, global = true)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use weituo_events::OrganisationId;
 use weituo_projections::ObligationStatus;
 
-use super::output::{Failure, Voice};
+use super::output::{Failure, Voice, line};
 use super::record::{adoption, record_lines, stop};
 use super::words::words;
 use super::{Desk, Shared, show, verify};
@@ -43,7 +43,8 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     show_states(&desk).await?;
     title(desk.voice, "demo-verify");
     let url = desk.url()?;
-    let beside = Beside::read(&url, &desk.options(true)).map_err(|error| Failure::from_error("key", &error))?;
+    let beside =
+        Beside::read(&url, &desk.options(true)).map_err(|error| Failure::from_error("key", &error))?;
     let verifier = beside.verifier().cloned();
     let healthy = verify::run(&desk, &url, &beside, verifier.clone(), Vec::new(), None).await?;
     verify::print(desk.voice, &healthy);
@@ -55,9 +56,9 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     let altered = alter_copy(&database, &copy)?;
     let what: [(&str, &dyn ToString); 3] =
         [("leaf", &altered.leaf_index), ("from", &altered.from), ("to", &altered.to)];
-    desk.voice.line(words(desk.voice.language, "demo-tamper-what", &what));
+    line(words(desk.voice.language, "demo-tamper-what", &what));
     let report = verify::run(&desk, &LedgerUrl::Sqlite(copy), &beside, verifier, Vec::new(), None).await?;
-    desk.voice.line("");
+    line("");
     verify::print(desk.voice, &report);
     let named = report
         .findings()
@@ -68,14 +69,18 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
 }
 
 fn title(voice: Voice, key: &str) {
-    voice.line(format!("\n━━ {} ━━", voice.word(key)));
+    line(format!("\n━━ {} ━━", voice.word(key)));
 }
 
 /// Returns an empty folder: the one asked for, or a new one for temporary files.
 fn fresh_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let unusable = |path: &Path, error: &std::io::Error| {
         let path = path.display();
-        Failure::could_not_run("folder", format!("无法使用 {path}:{error}"), format!("cannot use {path}: {error}"))
+        Failure::could_not_run(
+            "folder",
+            format!("无法使用 {path}:{error}"),
+            format!("cannot use {path}: {error}"),
+        )
     };
     let folder = match asked {
         Some(folder) => folder.to_owned(),
@@ -97,17 +102,14 @@ fn fresh_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn record_samples(desk: &Desk<'_>) -> Result<(), Failure> {
     let bureau = OrganisationId::new(BUREAU).map_err(|error| Failure::from_error("demo", &error))?;
     let origin = ORIGIN.parse().map_err(|error| Failure::from_error("demo", &error))?;
-    let options = InitOptions {
-        roots: vec![bureau.clone()],
-        options: desk.options(false),
-        ..InitOptions::new(origin)
-    };
+    let options =
+        InitOptions { roots: vec![bureau.clone()], options: desk.options(false), ..InitOptions::new(origin) };
     let ledger =
         Ledger::init(&desk.url()?, &options).await.map_err(|error| Failure::from_error("init", &error))?;
     let recorder = Recorder::open(ledger).await.map_err(|error| Failure::from_error("rulebooks", &error))?;
-    let recorded = record_all(desk, &recorder, &bureau).await;
+    let outcome = record_all(desk, &recorder, &bureau).await;
     stop(&recorder).await?;
-    recorded
+    outcome
 }
 
 async fn record_all(desk: &Desk<'_>, recorder: &Recorder, bureau: &OrganisationId) -> Result<(), Failure> {
@@ -121,16 +123,21 @@ async fn record_all(desk: &Desk<'_>, recorder: &Recorder, bureau: &OrganisationI
     Ok(())
 }
 
-async fn record_file(desk: &Desk<'_>, recorder: &Recorder, (name, lines): (&str, &str)) -> Result<(), Failure> {
+async fn record_file(
+    desk: &Desk<'_>,
+    recorder: &Recorder,
+    (name, lines): (&str, &str),
+) -> Result<(), Failure> {
     let mut refusals = Vec::new();
     let mut keep_refusal = |result: serde_json::Value| {
         if result.get("refused").is_some() {
             refusals.push(result);
         }
     };
-    let counts = record_lines(desk, recorder, &mut BufReader::new(lines.as_bytes()), &mut keep_refusal).await?;
+    let counts =
+        record_lines(desk, recorder, &mut BufReader::new(lines.as_bytes()), &mut keep_refusal).await?;
     let language = desk.voice.language;
-    desk.voice.line(format!(
+    line(format!(
         "{}: {}",
         words(language, "demo-recording", &[("file", &name)]),
         words(language, "demo-counts", &[("accepted", &counts.accepted)]),
@@ -154,12 +161,14 @@ async fn show_states(desk: &Desk<'_>) -> Result<(), Failure> {
         if let Some(view) = query.cycle(&id, today).await.map_err(failed)? {
             show::heading(desk.voice, &view);
             show::irregularities(desk.voice, &view);
-            desk.voice.line("");
+            line("");
         }
     }
     title(desk.voice, "section-docket");
     let docket = query.docket(None, crate::today()).await.map_err(failed)?;
-    show::print_docket(desk.voice, &docket, |status| !matches!(status, ObligationStatus::Done | ObligationStatus::Upcoming));
+    show::print_docket(desk.voice, &docket, |status| {
+        !matches!(status, ObligationStatus::Done | ObligationStatus::Upcoming)
+    });
     query.store().close().await;
     Ok(())
 }
@@ -198,16 +207,20 @@ fn alter_copy(database: &Path, copy: &Path) -> Result<Altered, Failure> {
         }))
     };
     alter().map_err(|error| Failure::from_error("demo", &error))?.ok_or_else(|| {
-        Failure::could_not_run("demo", "样例中没有可改的分数", "the samples hold no score that could be altered")
+        Failure::could_not_run(
+            "demo",
+            "样例中没有可改的分数",
+            "the samples hold no score that could be altered",
+        )
     })
 }
 
 fn next_steps(desk: &Desk<'_>, folder: &Path) {
     let voice = desk.voice;
     let ledger = &desk.shared.ledger;
-    voice.line(words(voice.language, "demo-kept", &[("dir", &folder.display())]));
-    voice.line(format!("\n{}:", voice.word("demo-next")));
-    voice.line(format!("  export WEITUO_LEDGER={ledger}"));
+    line(words(voice.language, "demo-kept", &[("dir", &folder.display())]));
+    line(format!("\n{}:", voice.word("demo-next")));
+    line(format!("  export WEITUO_LEDGER={ledger}"));
     for command in [
         "weituo show agreement WZ-2022-001",
         "weituo show trustee trustee-a",
@@ -217,6 +230,6 @@ fn next_steps(desk: &Desk<'_>, folder: &Path) {
         "weituo checkpoint > kept-elsewhere.txt && weituo verify --checkpoint kept-elsewhere.txt",
         "weituo schema RecordAnnualAssessment",
     ] {
-        voice.line(format!("  {command}"));
+        line(format!("  {command}"));
     }
 }

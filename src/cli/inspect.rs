@@ -8,7 +8,7 @@ use weituo_events::{EventType, command_schema};
 use weituo_proof::{Entry, Hash, LeafIndex, StreamName};
 
 use super::Desk;
-use super::output::{Failure, visible};
+use super::output::{Failure, document, line, visible};
 use super::tables;
 use super::words::words;
 use crate::store::{EntryRow, StoreError, StoreOptions};
@@ -28,9 +28,8 @@ fn read_failed(error: &StoreError) -> Failure {
 
 /// Lists entries, newest last.
 pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Failure> {
-    let stream: Option<StreamName> = stream
-        .map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error)))
-        .transpose()?;
+    let stream: Option<StreamName> =
+        stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
     let store = store(desk).await?;
     let mut table = tables::log_heading(desk.voice);
     let mut next = 0_u64;
@@ -41,7 +40,7 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
             count += 1;
             next = if stream.is_some() { row.sequence + 1 } else { row.leaf_index + 1 };
             if desk.voice.json {
-                desk.voice.line(entry_json(row).to_string());
+                line(entry_json(row).to_string());
             } else {
                 table.add_row(tables::log_row(desk.voice, row));
             }
@@ -50,18 +49,16 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
             break;
         }
     }
-    match (stream, count) {
-        (Some(stream), 0) => Err(Failure::not_found(
+    if let Some(stream) = stream.filter(|_| count == 0) {
+        return Err(Failure::not_found(
             format!("没有流 {stream};`weituo log` 列出全部记录"),
             format!("there is no stream {stream}; `weituo log` lists every entry"),
-        )),
-        _ => {
-            if !desk.voice.json {
-                desk.voice.line(table.to_string());
-            }
-            Ok(0)
-        }
+        ));
     }
+    if !desk.voice.json {
+        line(table.to_string());
+    }
+    Ok(0)
 }
 
 async fn page(
@@ -69,18 +66,17 @@ async fn page(
     stream: Option<&StreamName>,
     next: u64,
 ) -> Result<Vec<EntryRow>, StoreError> {
-    match stream {
-        Some(stream) => store.stream_rows(stream.as_str(), next, PAGE).await,
-        None => {
-            let from = i64::try_from(next).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
-            store.scan(from, PAGE).await?.into_iter().map(crate::store::Scanned::into_row).collect()
-        }
+    if let Some(stream) = stream {
+        return store.stream_rows(stream.as_str(), next, PAGE).await;
     }
+    let from = i64::try_from(next).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
+    store.scan(from, PAGE).await?.into_iter().map(crate::store::Scanned::into_row).collect()
 }
 
 /// Returns an entry with its place, as one JSON object.
 fn entry_json(row: &EntryRow) -> Value {
-    let entry: Value = serde_json::from_str(&row.body).unwrap_or_else(|_| Value::String(row.body.to_string()));
+    let entry: Value =
+        serde_json::from_str(&row.body).unwrap_or_else(|_| Value::String(row.body.to_string()));
     json!({ "leaf_index": row.leaf_index, "leaf_hash": row.leaf_hash, "entry": entry })
 }
 
@@ -101,10 +97,10 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
     if desk.voice.json {
         let mut value = entry_json(&row);
         value["disclosures"] = Value::Object(opened);
-        desk.voice.document(&value);
+        document(&value);
     } else {
-        for line in tables::entry_lines(desk.voice, &row, &opened) {
-            desk.voice.line(visible(&line));
+        for shown in tables::entry_lines(desk.voice, &row, &opened) {
+            line(visible(&shown));
         }
     }
     Ok(0)
@@ -133,16 +129,16 @@ pub(super) async fn find(desk: &Desk<'_>, hash_or_file: &str) -> Result<u8, Fail
     let found = crate::query::find_hash(&*store, hash).await.map_err(|error| read_failed(&error))?;
     if desk.voice.json {
         let rows: Vec<Value> = found.iter().map(entry_json).collect();
-        desk.voice.document(&json!({ "sha256": hash, "entries": rows }));
+        document(&json!({ "sha256": hash, "entries": rows }));
     } else if found.is_empty() {
-        desk.voice.line(words(desk.voice.language, "find-none", &[("hash", &hash)]));
+        line(words(desk.voice.language, "find-none", &[("hash", &hash)]));
     } else {
         let mut table = tables::log_heading(desk.voice);
         for row in &found {
             table.add_row(tables::log_row(desk.voice, row));
         }
-        desk.voice.line(words(desk.voice.language, "find-hash", &[("hash", &hash)]));
-        desk.voice.line(table.to_string());
+        line(words(desk.voice.language, "find-hash", &[("hash", &hash)]));
+        line(table.to_string());
     }
     Ok(u8::from(found.is_empty()))
 }
@@ -172,9 +168,9 @@ pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
         )
     })?;
     if desk.voice.json {
-        desk.voice.document(&json!({ "size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.text }));
+        document(&json!({ "size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.text }));
     } else {
-        desk.voice.line(checkpoint.text.trim_end());
+        line(checkpoint.text.trim_end());
     }
     Ok(0)
 }
@@ -187,14 +183,14 @@ pub(super) async fn receipt(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Fail
         error => Failure::from_error("receipt", &error),
     })?;
     if desk.voice.json {
-        desk.voice.document(&json!({
+        document(&json!({
             "leaf_index": receipt.leaf_index,
             "leaf_hash": receipt.leaf_hash,
             "entry": receipt.entry,
-            "receipt": receipt.to_text(),
+            "receipt": receipt.to_proof().text_with_entry(),
         }));
     } else {
-        desk.voice.line(receipt.to_text().trim_end());
+        line(receipt.to_proof().text_with_entry().trim_end());
     }
     Ok(0)
 }
@@ -204,17 +200,20 @@ pub(super) fn schema(desk: &Desk<'_>, command: Option<&str>) -> Result<u8, Failu
     let Some(command) = command else {
         if desk.voice.json {
             let names: Vec<&str> = EventType::ALL.iter().map(|one| one.command()).collect();
-            desk.voice.document(&names);
+            document(&names);
         } else {
-            desk.voice.line(tables::commands(desk.voice).to_string());
-            desk.voice.line(words(desk.voice.language, "schema-list", &[("count", &EventType::ALL.len())]));
+            line(tables::commands(desk.voice).to_string());
+            line(words(desk.voice.language, "schema-list", &[("count", &EventType::ALL.len())]));
         }
         return Ok(0);
     };
     let event_type = EventType::from_command(command).map_err(|error| {
-        Failure::not_found(format!("没有命令 {command};`weituo schema` 列出全部命令"), format!("{error}; `weituo schema` lists every command"))
+        Failure::not_found(
+            format!("没有命令 {command};`weituo schema` 列出全部命令"),
+            format!("{error}; `weituo schema` lists every command"),
+        )
     })?;
-    desk.voice.document(&command_schema(event_type));
+    document(&command_schema(event_type));
     Ok(0)
 }
 

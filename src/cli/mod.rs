@@ -34,7 +34,8 @@ pub fn main() -> ExitCode {
     let asked = std::env::args().skip_while(|arg| arg != "--lang").nth(1);
     let inline = std::env::args().find_map(|arg| arg.strip_prefix("--lang=").map(str::to_owned));
     let language = words::language(asked.or(inline).as_deref());
-    let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -53,14 +54,13 @@ pub fn main() -> ExitCode {
 
 /// Returns the parser with its subcommands described in one language.
 fn localised(language: Language) -> clap::Command {
-    let template = format!(
-        "{{about}}\n\n{}: {{usage}}\n\n{{all-args}}",
-        words::word(language, "heading-usage")
-    );
+    let template =
+        format!("{{about}}\n\n{}: {{usage}}\n\n{{all-args}}", words::word(language, "heading-usage"));
     let about = |name: &str| words::word(language, &format!("help-{name}"));
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
-    let mut command = Cli::command().disable_help_flag(true).disable_version_flag(true).arg(help).arg(version);
+    let mut command =
+        Cli::command().disable_help_flag(true).disable_version_flag(true).arg(help).arg(version);
     command = described(command, language)
         .about(about("weituo"))
         .subcommand_help_heading(words::word(language, "heading-commands"))
@@ -70,8 +70,8 @@ fn localised(language: Language) -> clap::Command {
     for name in names {
         let about = about(&name);
         let template = template.clone();
-        command = command
-            .mut_subcommand(name, |sub| described(sub, language).about(about).help_template(template));
+        command =
+            command.mut_subcommand(name, |sub| described(sub, language).about(about).help_template(template));
     }
     command
 }
@@ -79,7 +79,8 @@ fn localised(language: Language) -> clap::Command {
 /// Describes a command's own arguments in one language.
 fn described(command: clap::Command, language: Language) -> clap::Command {
     command.mut_args(|arg| {
-        let (key, heading) = (format!("arg-{}", arg.get_id()), if arg.is_positional() { "arguments" } else { "options" });
+        let (key, heading) =
+            (format!("arg-{}", arg.get_id()), if arg.is_positional() { "arguments" } else { "options" });
         let heading = words::word(language, &format!("heading-{heading}"));
         arg.help(words::word(language, &key)).help_heading(heading)
     })

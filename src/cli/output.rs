@@ -70,16 +70,6 @@ impl Voice {
         word(self.language, key)
     }
 
-    /// Prints a line.
-    pub(crate) fn line(self, text: impl AsRef<str>) {
-        print(text.as_ref());
-    }
-
-    /// Prints a value as one JSON document.
-    pub(crate) fn document(self, value: &impl Serialize) {
-        print(&serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
-    }
-
     /// Prints a failure to standard error (as JSON where asked for) and returns its exit code.
     pub(crate) fn fail(self, failure: &Failure) -> u8 {
         if self.json {
@@ -98,7 +88,9 @@ impl Voice {
         }
         let bar = ProgressBar::new(total);
         let template = "{msg} {wide_bar} {human_pos}/{human_len} {eta}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         bar.set_message(self.word(key));
         bar.enable_steady_tick(Duration::from_secs(1));
         bar
@@ -117,10 +109,15 @@ impl Voice {
     }
 }
 
+/// Prints a value as one JSON document.
+pub(crate) fn document(value: &impl Serialize) {
+    line(serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+}
+
 /// Writes a line to standard output; a reader that has gone away ends the process quietly.
-fn print(text: &str) {
+pub(crate) fn line(text: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").is_err() {
+    if writeln!(out, "{}", text.as_ref()).is_err() {
         std::process::exit(0);
     }
 }

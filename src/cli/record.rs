@@ -10,7 +10,7 @@ use weituo_projections::Rulebook;
 use weituo_proof::{CommandId, Effective, StreamName};
 
 use super::Desk;
-use super::output::{Failure, chain};
+use super::output::{Failure, chain, line};
 use super::words::words;
 use crate::ledger::SubmitError;
 use crate::recorder::{RecordError, Recorder, Recording};
@@ -29,7 +29,8 @@ pub(super) async fn record(desk: &Desk<'_>, file: &str) -> Result<u8, Failure> {
     stop(&recorder).await?;
     let counts = outcome?;
     if std::io::stderr().is_terminal() {
-        let summary: [(&str, &dyn ToString); 2] = [("accepted", &counts.accepted), ("refused", &counts.refused)];
+        let summary: [(&str, &dyn ToString); 2] =
+            [("accepted", &counts.accepted), ("refused", &counts.refused)];
         eprintln!("{}", words(desk.voice.language, "record-done", &summary));
     }
     Ok(if counts.refused == 0 { 0 } else { REFUSED })
@@ -40,7 +41,11 @@ fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
     let opened = std::fs::File::open(file).map_err(|error| {
-        Failure::could_not_run("file", format!("无法打开 {file}:{error}"), format!("cannot open {file}: {error}"))
+        Failure::could_not_run(
+            "file",
+            format!("无法打开 {file}:{error}"),
+            format!("cannot open {file}: {error}"),
+        )
     })?;
     Ok(Box::new(BufReader::new(opened)))
 }
@@ -62,8 +67,7 @@ pub(super) async fn record_lines(
     let bar = desk.voice.progress(0, "progress-record");
     let mut counts = Counts::default();
     let mut line_number = 0_u64;
-    loop {
-        let Some(line) = next_line(input).map_err(|error| Failure::from_error("input", &error))? else { break };
+    while let Some(line) = next_line(input).map_err(|error| Failure::from_error("input", &error))? {
         line_number += 1;
         let command = match line {
             Line::Text(text) if text.trim().is_empty() => continue,
@@ -82,8 +86,10 @@ pub(super) async fn record_lines(
             Err(error) => match refusal_of(&error) {
                 Some(refusal) => {
                     counts.refused += 1;
-                    out(json!({ "refused": { "line": line_number, "code": refusal.code, "kind": refusal.kind,
-                        "reason": refusal.reason } }));
+                    out(
+                        json!({ "refused": { "line": line_number, "code": refusal.code, "kind": refusal.kind,
+                        "reason": refusal.reason } }),
+                    );
                 }
                 None => return Err(could_not_record(line_number, &error)),
             },
@@ -138,7 +144,9 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Line>> {
 /// Returns the refusal that an error tells, where it is one.
 fn refusal_of(error: &RecordError) -> Option<Refusal> {
     match error {
-        RecordError::Refused(refusal) | RecordError::Ledger(SubmitError::Claim(refusal)) => Some(refusal.clone()),
+        RecordError::Refused(refusal) | RecordError::Ledger(SubmitError::Claim(refusal)) => {
+            Some(refusal.clone())
+        }
         RecordError::Ledger(SubmitError::Reused { leaf_index }) => Some(Refusal::contradicts(
             "command-reused",
             format!("该命令编号已用于序号 {leaf_index} 的另一内容;请使用新的 UUID"),
@@ -179,7 +187,7 @@ fn accepted(command: &Command, recording: &Recording) -> Value {
         "recorded_at": recording.accepted.position.recorded_at,
         "repeated": recording.accepted.repeated,
         "irregularities": recording.irregularities,
-        "receipt": receipt.to_text(),
+        "receipt": receipt.to_proof().text_with_entry(),
     } })
 }
 
@@ -198,11 +206,15 @@ pub(super) async fn adopt(
 ) -> Result<u8, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let file = file.display();
-        Failure::could_not_run("file", format!("无法读取 {file}:{error}"), format!("cannot read {file}: {error}"))
+        Failure::could_not_run(
+            "file",
+            format!("无法读取 {file}:{error}"),
+            format!("cannot read {file}: {error}"),
+        )
     })?;
     let command = adoption(&text, by, effective, command)?;
     let recorder = desk.recorder().await?;
-    one(desk, &recorder, &command).await
+    one(&recorder, &command).await
 }
 
 /// Returns the command that adopts a rulebook's text.
@@ -245,7 +257,7 @@ pub(super) async fn erase(
     let kind = EventType::DisclosureErased;
     let command = compose(kind, "log/main", organisation, role, None, None, &payload)?;
     let recorder = desk.recorder().await?;
-    one(desk, &recorder, &command).await
+    one(&recorder, &command).await
 }
 
 /// The ledger itself, as an actor.
@@ -263,7 +275,11 @@ fn compose(
     payload: &impl serde::Serialize,
 ) -> Result<Command, Failure> {
     let unusable = |what: &str, error: &dyn std::fmt::Display| {
-        Failure::could_not_run("argument", format!("{what} 不可用:{error}"), format!("{what} cannot be used: {error}"))
+        Failure::could_not_run(
+            "argument",
+            format!("{what} 不可用:{error}"),
+            format!("{what} cannot be used: {error}"),
+        )
     };
     let stream: StreamName = stream.parse().map_err(|error| unusable(stream, &error))?;
     let effective: Effective = match effective {
@@ -289,12 +305,12 @@ fn compose(
 }
 
 /// Records one command that the command line made itself.
-async fn one(desk: &Desk<'_>, recorder: &Recorder, command: &Command) -> Result<u8, Failure> {
+async fn one(recorder: &Recorder, command: &Command) -> Result<u8, Failure> {
     let result = recorder.record(command).await;
     stop(recorder).await?;
     match result {
         Ok(recording) => {
-            desk.voice.line(accepted(command, &recording).to_string());
+            line(accepted(command, &recording).to_string());
             Ok(0)
         }
         Err(error) => match refusal_of(&error) {

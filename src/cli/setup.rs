@@ -6,7 +6,7 @@ use serde_json::json;
 use weituo_events::OrganisationId;
 
 use super::Desk;
-use super::output::Failure;
+use super::output::{Failure, document, line};
 use super::words::words;
 use crate::follower::{FollowError, Follower};
 use crate::ledger::{Backup, InitOptions, Ledger};
@@ -29,19 +29,17 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
     }
     let options =
         InitOptions { roots: bureaus.to_vec(), options: desk.options(false), ..InitOptions::new(origin) };
-    let ledger = Ledger::init(&url, &options)
-        .await
-        .map_err(|error| Failure::from_error("init", &error))?;
+    let ledger = Ledger::init(&url, &options).await.map_err(|error| Failure::from_error("init", &error))?;
     let key = key_file(&url, desk);
     let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
     ledger.stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))?;
     if desk.voice.json {
-        desk.voice.document(&json!({ "origin": origin, "key_file": key, "verifier_key": verifier }));
+        document(&json!({ "origin": origin, "key_file": key, "verifier_key": verifier }));
     } else {
         let language = desk.voice.language;
-        desk.voice.line(words(language, "init-done", &[("origin", &origin)]));
-        desk.voice.line(words(language, "init-key", &[("path", &key)]));
-        desk.voice.line(words(language, "init-verifier", &[("key", &verifier)]));
+        line(words(language, "init-done", &[("origin", &origin)]));
+        line(words(language, "init-key", &[("path", &key)]));
+        line(words(language, "init-verifier", &[("key", &verifier)]));
     }
     Ok(0)
 }
@@ -49,7 +47,9 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
 /// Returns where the signing key is, for people.
 fn key_file(url: &crate::store::LedgerUrl, desk: &Desk<'_>) -> String {
     let given = desk.shared.key.clone();
-    given.or_else(|| super::beside(url, "ledger.key")).map_or_else(String::new, |path| path.display().to_string())
+    given
+        .or_else(|| super::beside(url, "ledger.key"))
+        .map_or_else(String::new, |path| path.display().to_string())
 }
 
 /// Puts back what a backup holds beyond the database, up to the anchored root.
@@ -62,12 +62,12 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        desk.voice.document(&json!({ "recovered": recovered.restored, "size": recovered.size }));
+        document(&json!({ "recovered": recovered.restored, "size": recovered.size }));
     } else if recovered.restored == 0 {
-        desk.voice.line(desk.voice.word("recover-nothing"));
+        line(desk.voice.word("recover-nothing"));
     } else {
         let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.restored), ("size", &recovered.size)];
-        desk.voice.line(words(desk.voice.language, "recover-done", &counts));
+        line(words(desk.voice.language, "recover-done", &counts));
     }
     Ok(0)
 }
@@ -91,9 +91,9 @@ pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result
     })?;
     store.close().await;
     if desk.voice.json {
-        desk.voice.document(&json!({ "size": size }));
+        document(&json!({ "size": size }));
     } else {
-        desk.voice.line(words(desk.voice.language, "rebuild-done", &[("size", &size)]));
+        line(words(desk.voice.language, "rebuild-done", &[("size", &size)]));
     }
     Ok(0)
 }

@@ -9,7 +9,7 @@ use weituo_proof::Language;
 
 use super::Desk;
 use super::args::Shown;
-use super::output::{Failure, Voice, centi, visible, wan_yuan};
+use super::output::{Failure, Voice, centi, document, line, visible, wan_yuan};
 use super::tables::effective;
 use super::words::words;
 use crate::follower::FollowError;
@@ -38,9 +38,10 @@ pub(super) async fn show(
     };
     match what {
         Shown::Agreement => {
-            let view = query.cycle(id, as_of).await.map_err(|error| unreadable(&error))?.ok_or_else(missing)?;
+            let view =
+                query.cycle(id, as_of).await.map_err(|error| unreadable(&error))?.ok_or_else(missing)?;
             if desk.voice.json {
-                desk.voice.document(&view);
+                document(&view);
             } else {
                 cycle(desk.voice, &query, &view).await?;
             }
@@ -49,7 +50,7 @@ pub(super) async fn show(
             let organisation = query.organisation(id, at).await.map_err(|error| unreadable(&error))?;
             let organisation = organisation.ok_or_else(missing)?;
             if desk.voice.json {
-                desk.voice.document(&organisation);
+                document(&organisation);
             } else {
                 print_organisation(desk.voice, &organisation);
             }
@@ -64,7 +65,7 @@ pub(super) async fn show(
                 return Err(missing());
             }
             if desk.voice.json {
-                desk.voice.document(&view);
+                document(&view);
             } else {
                 history(desk.voice, &view);
             }
@@ -80,12 +81,10 @@ pub(super) async fn docket(
     on: Option<NaiveDate>,
 ) -> Result<u8, Failure> {
     let query = desk.query().await?;
-    let view = query
-        .docket(bureau, on.unwrap_or_else(crate::today))
-        .await
-        .map_err(|error| unreadable(&error))?;
+    let view =
+        query.docket(bureau, on.unwrap_or_else(crate::today)).await.map_err(|error| unreadable(&error))?;
     if desk.voice.json {
-        desk.voice.document(&view);
+        document(&view);
     } else {
         print_docket(desk.voice, &view, |_| true);
     }
@@ -113,13 +112,13 @@ pub(super) fn print_docket(voice: Voice, view: &DocketView, passes: impl Fn(Obli
             line.label.get(voice.language).to_owned(),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
     let counts: Vec<String> = view
         .counts
         .iter()
         .map(|(status, count)| format!("{} {count}", status.label(voice.language)))
         .collect();
-    voice.line(format!("{}: {}", view.on, counts.join(" · ")));
+    line(format!("{}: {}", view.on, counts.join(" · ")));
 }
 
 fn grade(language: Language, grade: Option<Grade>) -> String {
@@ -173,11 +172,11 @@ pub(super) fn heading(voice: Voice, view: &CycleView) {
         score(facts.evaluation.as_ref().map(|evaluation| evaluation.score_centi)),
         grade(voice.language, facts.evaluation.as_ref().map(|evaluation| evaluation.grade)),
     ]);
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 fn section(voice: Voice, key: &str) {
-    voice.line(format!("\n{}", voice.word(key)));
+    line(format!("\n{}", voice.word(key)));
 }
 
 async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Failure> {
@@ -213,7 +212,7 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
             goal.reached.map_or_else(String::new, met),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
     Ok(())
 }
 
@@ -223,7 +222,8 @@ fn years(voice: Voice, view: &CycleView) {
         return;
     }
     section(voice, "section-years");
-    let mut table = voice.table(&["column-year", "column-type", "column-score", "column-grade", "column-effective"]);
+    let mut table =
+        voice.table(&["column-year", "column-type", "column-score", "column-grade", "column-effective"]);
     let kinds = [
         (&facts.assessments, weituo_events::EventType::AnnualAssessmentRecorded),
         (&facts.supervisions, weituo_events::EventType::AnnualSupervisionRecorded),
@@ -239,7 +239,7 @@ fn years(voice: Voice, view: &CycleView) {
             ]);
         }
     }
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 fn money(voice: Voice, view: &CycleView) {
@@ -257,7 +257,7 @@ fn money(voice: Voice, view: &CycleView) {
     section(voice, "section-money");
     let shown: Vec<String> =
         amounts.iter().map(|(key, fen)| format!("{} {}", voice.word(key), wan_yuan(*fen))).collect();
-    voice.line(format!("  {}", shown.join(" · ")));
+    line(format!("  {}", shown.join(" · ")));
 }
 
 fn duties(voice: Voice, view: &CycleView) {
@@ -274,7 +274,7 @@ fn duties(voice: Voice, view: &CycleView) {
             duty.label.get(voice.language).to_owned(),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 /// Prints what is irregular in a cycle.
@@ -283,39 +283,41 @@ pub(super) fn irregularities(voice: Voice, view: &CycleView) {
         return;
     }
     let title = view.rulebook_title.as_ref().map_or("–", |title| title.get(voice.language));
-    voice.line(format!("\n{}", words(voice.language, "section-irregularities", &[("rulebook", &title)])));
+    line(format!("\n{}", words(voice.language, "section-irregularities", &[("rulebook", &title)])));
     let mut table = voice.table(&["column-where", "column-effective", "column-rule", "column-irregularity"]);
     for one in &view.irregularities {
-        let place = one.sequence.map_or_else(String::new, |sequence| format!("{}#{sequence}", view.agreement));
+        let place =
+            one.sequence.map_or_else(String::new, |sequence| format!("{}#{sequence}", view.agreement));
         table.add_row([
             place,
-            effective(voice, &one.effective.to_string(), one.as_found),
+            effective(voice, one.effective.as_str(), one.as_found),
             one.rule.clone(),
             visible(one.text.get(voice.language)),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 fn course(voice: Voice, view: &CycleView) {
     section(voice, "section-timeline");
-    let mut table = voice.table(&["column-leaf", "column-effective", "column-recorded", "column-type", "column-actor"]);
+    let mut table =
+        voice.table(&["column-leaf", "column-effective", "column-recorded", "column-type", "column-actor"]);
     for one in &view.timeline {
-        let corrected: String = one.corrected_by.iter().map(|by| format!(" ← #{by}")).collect();
+        let corrections: Vec<String> = one.corrected_by.iter().map(|by| format!(" ← #{by}")).collect();
         table.add_row([
             one.leaf_index.to_string(),
-            effective(voice, &one.effective.to_string(), one.as_found),
+            effective(voice, one.effective.as_str(), one.as_found),
             one.recorded_at.to_string(),
-            format!("#{} {}{corrected}", one.sequence, one.label.get(voice.language)),
+            format!("#{} {}{}", one.sequence, one.label.get(voice.language), corrections.concat()),
             visible(&one.by),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 /// Prints the history of a trustee or a school.
 fn history(voice: Voice, view: &HistoryView) {
-    voice.line(format!("{} · {} · {}", visible(&view.organisation), voice.word("section-cycles"), view.on));
+    line(format!("{} · {} · {}", visible(&view.organisation), voice.word("section-cycles"), view.on));
     let mut table = voice.table(&[
         "column-agreement",
         "column-school",
@@ -348,7 +350,7 @@ fn history(voice: Voice, view: &HistoryView) {
             one.irregularities.values().sum::<u32>().to_string(),
         ]);
     }
-    voice.line(table.to_string());
+    line(table.to_string());
 }
 
 fn print_organisation(voice: Voice, organisation: &Organisation) {
@@ -382,6 +384,6 @@ fn print_organisation(voice: Voice, organisation: &Organisation) {
         let into = closed.merged_into.as_ref().map_or_else(String::new, ToString::to_string);
         add(&closed.on, "word-closed", into);
     }
-    voice.line(visible(&organisation.id));
-    voice.line(table.to_string());
+    line(visible(&organisation.id));
+    line(table.to_string());
 }

@@ -27,7 +27,7 @@ pub(super) fn log_row(voice: Voice, row: &EntryRow) -> Row {
     let (recorded_at, effective, what, actor) = match parsed(row) {
         Ok(entry) => (
             entry.recorded_at.to_string(),
-            effective(voice, &entry.effective.to_string(), entry.as_found),
+            effective(voice, entry.effective.as_str(), entry.as_found),
             act(voice.language, &entry.event_type),
             visible(&entry.actor.organisation),
         ),
@@ -51,7 +51,9 @@ pub(super) fn effective(voice: Voice, date: &str, as_found: bool) -> String {
 
 /// Returns the name of an act on a page; an unknown type as it is.
 pub(super) fn act(language: Language, event_type: &str) -> String {
-    event_type.parse::<EventType>().map_or_else(|_| visible(event_type), |known| known.label(language).to_owned())
+    event_type
+        .parse::<EventType>()
+        .map_or_else(|_| visible(event_type), |known| known.label(language).to_owned())
 }
 
 /// Returns the first 12 hex digits of a hash.
@@ -73,11 +75,20 @@ pub(super) fn entry_lines(voice: Voice, row: &EntryRow, opened: &Map<String, Val
     lines
 }
 
-fn show(voice: Voice, name: &str, value: &Value, opened: &Map<String, Value>, depth: usize, lines: &mut Vec<String>) {
+fn show(
+    voice: Voice,
+    name: &str,
+    value: &Value,
+    opened: &Map<String, Value>,
+    depth: usize,
+    lines: &mut Vec<String>,
+) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(members) => {
-            if let Some(digest) = members.get("_sd").and_then(|digests| digests.get(0)).and_then(Value::as_str) {
+            if let Some(digest) =
+                members.get("_sd").and_then(|digests| digests.get(0)).and_then(Value::as_str)
+            {
                 let (shown, mark) = match opened.get(digest) {
                     Some(text) => (text.to_string(), voice.word("word-sealed")),
                     None => (digest.to_owned(), voice.word("word-erased")),
@@ -105,8 +116,14 @@ fn show(voice: Voice, name: &str, value: &Value, opened: &Map<String, Value>, de
 pub(super) fn commands(voice: Voice) -> Table {
     let mut table = voice.table(&["column-command", "column-event", "column-what", "column-by"]);
     for event_type in EventType::ALL {
-        let by: Vec<&str> = event_type.recorders().iter().map(|role: &Role| role.label(voice.language)).collect();
-        table.add_row([event_type.command(), event_type.name(), event_type.label(voice.language), &by.join("、")]);
+        let by: Vec<&str> =
+            event_type.recorders().iter().map(|role: &Role| role.label(voice.language)).collect();
+        table.add_row([
+            event_type.command(),
+            event_type.name(),
+            event_type.label(voice.language),
+            &by.join("、"),
+        ]);
     }
     table
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use weituo_proof::{Finding, Verdict, VerifierKey};
 
 use super::Desk;
-use super::output::{Failure, Voice, visible};
+use super::output::{Failure, Voice, document, line, visible};
 use super::words::words;
 use crate::ledger::Beside;
 use crate::store::{Head, LedgerUrl, StoreOptions};
@@ -29,7 +29,7 @@ pub(super) async fn verify(
     };
     let report = run(desk, &desk.url()?, &beside, verifier, outside, stream).await?;
     if desk.voice.json {
-        desk.voice.document(&report);
+        document(&report);
     } else {
         print(desk.voice, &report);
     }
@@ -49,9 +49,7 @@ pub(super) async fn run(
         .await
         .map_err(|error| Failure::from_error("store-open", &error))?;
     let seal_of = |head: &Head| beside.seal_of(head);
-    let seal: Option<&crate::verify::SealOf<'_>> = beside
-        .has_key()
-        .then_some(&seal_of as _);
+    let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options =
         VerifyOptions { verifier, seal, anchor: beside.anchor().map(str::to_owned), outside, stream };
     let bar = desk.voice.progress(0, "progress-verify");
@@ -71,7 +69,11 @@ pub(super) async fn run(
 fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();
-        Failure::could_not_run("file", format!("无法读取 {path}:{error}"), format!("cannot read {path}: {error}"))
+        Failure::could_not_run(
+            "file",
+            format!("无法读取 {path}:{error}"),
+            format!("cannot read {path}: {error}"),
+        )
     })?;
     Ok(OutsideCheckpoint { label: path.display().to_string(), text })
 }
@@ -86,28 +88,28 @@ fn key(given: &str) -> Result<VerifierKey, Failure> {
 pub(super) fn print(voice: Voice, report: &Report) {
     let language = voice.language;
     let verdicts = &report.verdicts;
-    voice.line(verdict(voice, &verdicts.intact, "verify-intact"));
-    voice.line(verdict(voice, &verdicts.complete, "verify-complete"));
+    line(verdict(voice, &verdicts.intact, "verify-intact"));
+    line(verdict(voice, &verdicts.complete, "verify-complete"));
     if report.age_asked {
-        voice.line(verdict(voice, &verdicts.age, "verify-age"));
+        line(verdict(voice, &verdicts.age, "verify-age"));
     } else {
-        voice.line(format!("? {}", voice.word("verify-age-not-asked")));
+        line(format!("? {}", voice.word("verify-age-not-asked")));
     }
     let mut seen: Vec<&Finding> = Vec::new();
     for finding in report.findings() {
         if !seen.contains(&finding) {
             seen.push(finding);
-            voice.line("");
-            for line in finding_lines(voice, finding) {
-                voice.line(visible(&line));
+            line("");
+            for shown in finding_lines(voice, finding) {
+                line(visible(&shown));
             }
         }
     }
     for (kind, count) in &report.unlisted {
-        voice.line(format!("{kind}: {}", words(language, "verify-more", &[("count", count)])));
+        line(format!("{kind}: {}", words(language, "verify-more", &[("count", count)])));
     }
     for note in &report.notes {
-        voice.line(format!("  {note}"));
+        line(format!("  {note}"));
     }
     let counts = &report.counts;
     let read: [(&str, &dyn ToString); 4] = [
@@ -116,9 +118,9 @@ pub(super) fn print(voice: Voice, report: &Report) {
         ("disclosures", &counts.disclosures),
         ("rows", &counts.projection_rows),
     ];
-    voice.line(format!("\n{}", words(language, "verify-read", &read)));
+    line(format!("\n{}", words(language, "verify-read", &read)));
     if let Some(root) = report.root {
-        voice.line(words(language, "verify-root", &[("root", &root), ("size", &counts.entries)]));
+        line(words(language, "verify-root", &[("root", &root), ("size", &counts.entries)]));
     }
 }
 

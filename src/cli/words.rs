@@ -52,7 +52,9 @@ pub(crate) fn language(asked: Option<&str>) -> Language {
             .find(|value| !value.is_empty())
     };
     match asked.map(str::to_owned).or_else(environment) {
-        Some(locale) if locale.starts_with("zh") || locale == "C" || locale.starts_with("C.") || locale == "POSIX" => {
+        Some(locale)
+            if locale.starts_with("zh") || locale == "C" || locale.starts_with("C.") || locale == "POSIX" =>
+        {
             Language::Zh
         }
         None => Language::Zh,
@@ -63,7 +65,10 @@ pub(crate) fn language(asked: Option<&str>) -> Language {
 #[cfg(test)]
 mod tests {
     fn keys(text: &str) -> Vec<&str> {
-        text.lines().filter(|line| line.starts_with(char::is_alphabetic)).filter_map(|l| l.split(" =").next()).collect()
+        text.lines()
+            .filter(|line| line.starts_with(char::is_alphabetic))
+            .filter_map(|l| l.split(" =").next())
+            .collect()
     }
 
     #[test]

@@ -61,19 +61,6 @@ pub struct Receipt {
     pub checkpoint: Arc<SignedCheckpoint>,
 }
 
-impl Receipt {
-    /// Returns the receipt as a C2SP tlog-proof with the entry in its extra line: one file that proves itself.
-    pub fn to_text(&self) -> String {
-        let proof = weituo_proof::Receipt {
-            entry: self.entry.to_string(),
-            leaf_index: self.leaf_index,
-            inclusion: self.inclusion.clone(),
-            checkpoint: self.checkpoint.text.clone(),
-        };
-        proof.text_with_entry()
-    }
-}
-
 /// What became of an accepted proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {

@@ -59,7 +59,8 @@ impl Streams {
     pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
         let size = ledger.checkpoint().map_or(0, |checkpoint| checkpoint.size.get());
         let rulebooks = read_rulebooks(&**ledger.store(), size).await?;
-        let opening = ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
+        let opening =
+            ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
         let roots = match opening.map(|recorded| recorded.act.event) {
             Some(Event::LogOpened(opened)) => opened.roots,
             _ => Vec::new(),
@@ -97,7 +98,9 @@ impl Streams {
 
     /// Forgets every stream that other processes have written to since the last call.
     pub(super) async fn follow(&self) -> Result<(), ReadError> {
-        let Some(size) = self.ledger.checkpoint().map(|checkpoint| checkpoint.size.get()) else { return Ok(()) };
+        let Some(size) = self.ledger.checkpoint().map(|checkpoint| checkpoint.size.get()) else {
+            return Ok(());
+        };
         let mut followed = self.followed.lock().await;
         while followed.next_leaf < size {
             let next_leaf = followed.next_leaf;
@@ -165,7 +168,8 @@ impl Streams {
         for event in events {
             let entry: Entry = serde_json::from_value(event.payload).map_err(|_| ReadError::Place)?;
             let place = |key: &str| event.metadata.get(key).and_then(|value| value.as_str());
-            let leaf_index = place("leaf_index").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
+            let leaf_index =
+                place("leaf_index").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
             let leaf_hash = place("leaf_hash").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
             let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf_index), leaf_hash)
                 .map_err(|source| FollowError::Event { leaf_index, source })?;

@@ -131,10 +131,7 @@ macro_rules! assert_words {
 }
 
 fn refused_codes(ran: &Ran) -> Vec<String> {
-    ran.lines()
-        .iter()
-        .filter_map(|line| line["refused"]["code"].as_str().map(str::to_owned))
-        .collect()
+    ran.lines().iter().filter_map(|line| line["refused"]["code"].as_str().map(str::to_owned)).collect()
 }
 
 fn registration(number: u32, name: &str) -> String {
@@ -237,9 +234,14 @@ fn the_words_of_each_subcommand_are_reviewed() {
         ("help", &["--help"]),
     ] {
         for language in ["zh", "en"] {
-            let shell = Shell { language, folder: tempfile::tempdir().unwrap(), ledger: shell.ledger.clone() };
+            let shell =
+                Shell { language, folder: tempfile::tempdir().unwrap(), ledger: shell.ledger.clone() };
             std::fs::copy(shell_key(&shell.ledger), shell.path("ledger.key")).unwrap();
-            std::fs::copy(shell_key(&shell.ledger).with_file_name("ledger.anchor"), shell.path("ledger.anchor")).unwrap();
+            std::fs::copy(
+                shell_key(&shell.ledger).with_file_name("ledger.anchor"),
+                shell.path("ledger.anchor"),
+            )
+            .unwrap();
             let ran = shell.run(arguments);
             insta::with_settings!({ snapshot_suffix => format!("{name}-{language}") }, {
                 assert_words!(format!("exit {}\n{}{}", ran.code, ran.out, ran.err));
@@ -311,10 +313,20 @@ fn two_processes_race_for_one_trustee(shell: &Shell) {
             "rulebook": pin, "school": school, "term_start": "2019-09-01", "trustee": "trustee-z",
         });
         let stream = format!("organisation/{school}");
-        before += &line(1000 + number, "RegisterOrganisation", stream, "bureau", "2018-12-21", organisation(&school));
-        before += &line(2000 + number, "DesignateParties", agreement.clone(), "bureau", "2019-05-06", parties);
-        before += &line(3000 + number, "GrantConsent", agreement.clone(), "superior", "2019-05-20", json!({}));
-        racing[number % 2] += &line(4000 + number, "SignAgreement", agreement, "bureau", "2019-06-28", signing);
+        before += &line(
+            1000 + number,
+            "RegisterOrganisation",
+            stream,
+            "bureau",
+            "2018-12-21",
+            organisation(&school),
+        );
+        before +=
+            &line(2000 + number, "DesignateParties", agreement.clone(), "bureau", "2019-05-06", parties);
+        before +=
+            &line(3000 + number, "GrantConsent", agreement.clone(), "superior", "2019-05-20", json!({}));
+        racing[number % 2] +=
+            &line(4000 + number, "SignAgreement", agreement, "bureau", "2019-06-28", signing);
     }
     shell.record(&before).expect_code(0);
     let [first, second] = &racing;
@@ -322,7 +334,8 @@ fn two_processes_race_for_one_trustee(shell: &Shell) {
         let other = scope.spawn(|| shell.record(second));
         (shell.record(first), other.join().unwrap())
     });
-    let accepted = [&first, &second].iter().flat_map(|ran| ran.lines()).filter(|line| line.get("ok").is_some()).count();
+    let accepted =
+        [&first, &second].iter().flat_map(|ran| ran.lines()).filter(|line| line.get("ok").is_some()).count();
     assert_eq!(accepted, 1, "{}\n{}", first.out, second.out);
     let refused: Vec<String> = [&first, &second].iter().flat_map(|ran| refused_codes(ran)).collect();
     assert_eq!(refused, vec!["one-school-per-trustee"; 63]);
@@ -353,7 +366,9 @@ async fn the_same_samples_give_the_same_states_on_both_stores() {
                     one["recorded_at"] = Value::Null;
                 });
                 let mut text = view.to_string();
-                for pattern in [r#""recorded_at":"[^"]*""#, r#""_sd":\["[^"]*"\]"#, r#""(leaf|digest)":"[0-9a-f]{64}""#] {
+                for pattern in
+                    [r#""recorded_at":"[^"]*""#, r#""_sd":\["[^"]*"\]"#, r#""(leaf|digest)":"[0-9a-f]{64}""#]
+                {
                     text = regex_lite::Regex::new(pattern).unwrap().replace_all(&text, "-").into_owned();
                 }
                 text

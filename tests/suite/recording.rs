@@ -21,7 +21,8 @@ async fn prepare_signings(recorder: &Recorder, count: usize) {
     recorder.record(&trustee).await.unwrap();
     for number in 0..count {
         let school = format!("school-z{number}");
-        let payload = json!({ "name": format!("学校{number}"), "kind": "public_school", "superior": "bureau-wz" });
+        let payload =
+            json!({ "name": format!("学校{number}"), "kind": "public_school", "superior": "bureau-wz" });
         let stream = format!("organisation/{school}");
         recorder.record(&by_bureau("RegisterOrganisation", &stream, "2018-12-21", payload)).await.unwrap();
         let agreement = format!("agreement/Z-{number}");

@@ -22,6 +22,7 @@ pub(crate) fn by_bureau(act: &str, stream: &str, effective: &str, payload: Value
 }
 
 /// Returns a command of an organisation in a role.
+#[expect(clippy::needless_pass_by_value, reason = "a payload is written where it is given")]
 pub(crate) fn by(
     organisation: &str,
     role: &str,
@@ -88,7 +89,9 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
 pub(crate) fn refusal_code(error: &RecordError) -> String {
     use weituo::ledger::SubmitError;
     match error {
-        RecordError::Refused(refusal) | RecordError::Ledger(SubmitError::Claim(refusal)) => refusal.code.to_string(),
+        RecordError::Refused(refusal) | RecordError::Ledger(SubmitError::Claim(refusal)) => {
+            refusal.code.to_string()
+        }
         other => panic!("not a refusal: {}", told(other)),
     }
 }
