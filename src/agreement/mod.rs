@@ -5,7 +5,7 @@
 //! Invariants: what is procedural ([`Severity::Refuse`]) is not refused when recorded afterwards from paper; the fold
 //! keeps it as an irregularity.
 //! Absent: the rules themselves (weituo-projections), capacity (claims).
-//! Source: issue 2 part 4; regions.md.
+//! Source: regions.md "Acts"; design.md "Words".
 
 mod actor;
 mod completion;

@@ -3,7 +3,7 @@
 //! Invariants: the key is on the disk before the log names it; an interrupted `init` is finished by repeating it, and a
 //! finished one is never repeated.
 //! Absent: registering organisations and rulebooks (commands like others).
-//! Source: format.md "Entry" (entry 0); issue 2 part 8 (`init`).
+//! Source: format.md "Entry" (entry 0).
 
 use std::sync::Arc;
 

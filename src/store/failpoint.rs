@@ -5,7 +5,7 @@
 //! at every hit of a point: `kill` ends the process as SIGKILL would (no destructor runs), `sleep:MS` blocks the
 //! thread, `touch-wait:PATH` creates PATH and blocks until it is removed, so that a test can pause exactly here.
 //! Absent: anything a released binary could be made to do.
-//! Source: issue 3 part 2 (fault matrix).
+//! Source: format.md "Append protocol" (what a crash does at each step).
 
 /// Passes a failpoint.
 #[cfg(not(feature = "failpoints"))]

@@ -1,7 +1,7 @@
 //! The address of a ledger: `sqlite://PATH` or `postgres://…`.
 //!
 //! Absent: connecting; passwords from files (the driver reads `PGPASSFILE`).
-//! Source: issue 2 part 8 (`--ledger`).
+//! Source: README "Five minutes to the first verified answer".
 
 use std::fmt;
 use std::path::{Path, PathBuf};
