@@ -5,16 +5,19 @@
 //! Absent: the folds themselves (weituo-projections), reading for people (`query`).
 //! Source: design.md, The append path (Projections follow the log by leaf index).
 
+mod read;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use weituo_events::{Category, EventError, Recorded};
+use weituo_events::{Category, Recorded};
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
-use weituo_proof::{Entry, EntryError, LeafIndex, StreamName};
+use weituo_proof::StreamName;
 
-use crate::store::{
-    ApplyOutcome, EntryRow, Generation, ProjectionChange, ProjectionRow, Store, StoreError, Which,
-};
+use crate::store::{ApplyOutcome, Generation, ProjectionChange, ProjectionRow, Store, StoreError, Which};
+
+pub use read::{FollowError, read_rulebooks, recorded};
 
 /// Entries folded in one transaction.
 const BATCH: u32 = 512;
@@ -22,64 +25,18 @@ const BATCH: u32 = 512;
 /// Streams whose states are kept between batches; others are read back from their rows.
 const KEPT_STATES: usize = 20_000;
 
+/// How often a follower tries again after another process was faster.
+const ATTEMPTS: u32 = 50;
+
+/// How long it waits in between.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The projections whose rows hold a stream's whole state, so that folding can go on from them.
 const STATES: [&str; 3] = ["cycle", "organisation", "rulebook"];
-
-/// Why the projections could not follow the log.
-#[derive(Debug, thiserror::Error)]
-pub enum FollowError {
-    /// The store did not answer, or holds what cannot be read.
-    #[error("the projections could not be read or written")]
-    Store(#[from] StoreError),
-    /// An entry is not what a writer of ours stored.
-    #[error("leaf {leaf_index} is not an entry: run `weituo verify`")]
-    Entry {
-        /// Where.
-        leaf_index: u64,
-        /// Why.
-        #[source]
-        source: EntryError,
-    },
-    /// An entry's event is not in this program's vocabulary.
-    #[error("leaf {leaf_index} holds an event this program does not know: use a newer `weituo`")]
-    Event {
-        /// Where.
-        leaf_index: u64,
-        /// Why.
-        #[source]
-        source: EventError,
-    },
-    /// A projection's row cannot be read back.
-    #[error("row {key:?} of projection {projection} cannot be read back: run `weituo rebuild`")]
-    Row {
-        /// Projection.
-        projection: &'static str,
-        /// Key.
-        key: String,
-    },
-    /// The projections stand at different entries.
-    #[error("the projections stand at different entries: run `weituo rebuild`")]
-    CursorsDiffer,
-    /// No projection has that name.
-    #[error("there is no projection {0:?}; there are: {list}", list = names().join(", "))]
-    UnknownProjection(String),
-}
 
 /// Returns the names of the projections.
 pub fn names() -> Vec<&'static str> {
     PROJECTIONS.iter().map(|(name, _)| *name).collect()
-}
-
-/// Reads an entry row as a recorded act.
-///
-/// # Errors
-/// When the bytes are not an entry, or the event is unknown.
-pub fn recorded(row: &EntryRow) -> Result<Recorded, FollowError> {
-    let leaf_index = row.leaf_index;
-    let entry =
-        Entry::parse(row.body.as_bytes()).map_err(|source| FollowError::Entry { leaf_index, source })?;
-    Recorded::from_entry(&entry, LeafIndex::new(leaf_index), row.leaf_hash)
-        .map_err(|source| FollowError::Event { leaf_index, source })
 }
 
 /// One set of generations that is folded together: what readers see, or a rebuild beside it.
@@ -114,23 +71,40 @@ impl Follower {
     /// # Errors
     /// [`FollowError`]; nothing of the failed batch is written.
     pub async fn catch_up(&self, progress: impl Fn(u64) + Send + Sync) -> Result<u64, FollowError> {
-        let mut serving = self.serving.lock().await;
-        if serving.is_none() {
-            *serving = self.current().await?;
-        }
-        let Some(fold) = serving.as_mut() else {
-            drop(serving);
-            return self.rebuild(None, progress).await;
-        };
-        loop {
-            match self.step(fold).await? {
-                Step::Folded(next_leaf) => progress(next_leaf),
-                Step::AtEnd => return Ok(fold.next_leaf),
-                Step::Overtaken => {
-                    *fold = self.current().await?.ok_or(FollowError::CursorsDiffer)?;
+        for _ in 0..ATTEMPTS {
+            let mut serving = self.serving.lock().await;
+            if serving.is_none() {
+                self.start_missing().await?;
+                *serving = self.current().await?;
+            }
+            let Some(fold) = serving.as_mut() else {
+                drop(serving);
+                match self.rebuild(None, &progress).await {
+                    Err(FollowError::Overtaken) => tokio::time::sleep(PAUSE).await,
+                    rebuilt => return rebuilt,
+                }
+                continue;
+            };
+            loop {
+                match self.step(fold).await? {
+                    Step::Folded(next_leaf) => progress(next_leaf),
+                    Step::AtEnd => return Ok(fold.next_leaf),
+                    Step::Overtaken => break,
                 }
             }
+            *serving = None;
         }
+        Err(FollowError::Overtaken)
+    }
+
+    /// Starts every projection that was never started, so that several processes fold the first entries together.
+    async fn start_missing(&self) -> Result<(), StoreError> {
+        for (name, fold_version) in PROJECTIONS {
+            if self.store.generations(name).await?.is_empty() {
+                self.store.start_generation(name, i64::from(*fold_version)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Rebuilds one projection (with the states it is derived from) or all, beside what is served, then puts it in
@@ -148,14 +122,14 @@ impl Follower {
             match self.step(&mut fold).await? {
                 Step::Folded(next_leaf) => progress(next_leaf),
                 Step::AtEnd => break,
-                Step::Overtaken => return Err(FollowError::CursorsDiffer),
+                Step::Overtaken => return Err(FollowError::Overtaken),
             }
         }
         let mut serving = self.serving.lock().await;
         self.meet(&mut fold).await?;
-        for (name, generation) in &fold.generations {
-            self.store.activate_generation(name, *generation).await?;
-        }
+        let generations: Vec<(String, i64)> =
+            fold.generations.iter().map(|(name, generation)| ((*name).to_owned(), *generation)).collect();
+        self.store.activate_generations(&generations).await?;
         *serving = None;
         Ok(fold.next_leaf)
     }
@@ -175,26 +149,13 @@ impl Follower {
         Ok(Fold { generations, next_leaf: 0, states: HashMap::new(), rulebooks: Rulebooks::default() })
     }
 
-    /// Brings a rebuilt fold and the other projections that are served to the same entry.
+    /// Brings a rebuilt fold and what is served to the same entry, so that they stand together afterwards.
     async fn meet(&self, rebuilt: &mut Fold) -> Result<(), FollowError> {
-        let others = names().into_iter().filter(|name| !rebuilt.generations.contains_key(name));
-        let mut served = None;
-        for name in others {
-            served = self.active(name).await?.map(|generation| generation.next_leaf).max(served);
-        }
-        let Some(served) = served else { return Ok(()) };
-        if served < rebuilt.next_leaf
-            && let Some(mut fold) = self.current().await?
-        {
-            while fold.next_leaf < rebuilt.next_leaf {
-                if !matches!(self.step(&mut fold).await?, Step::Folded(_)) {
-                    break;
-                }
-            }
-            while rebuilt.next_leaf < fold.next_leaf {
-                if !matches!(self.step(rebuilt).await?, Step::Folded(_)) {
-                    break;
-                }
+        let Some(mut served) = self.current().await? else { return Ok(()) };
+        while served.next_leaf != rebuilt.next_leaf {
+            let behind = if served.next_leaf < rebuilt.next_leaf { &mut served } else { &mut *rebuilt };
+            if !matches!(self.step(behind).await?, Step::Folded(_)) {
+                return Err(FollowError::Overtaken);
             }
         }
         Ok(())
@@ -204,9 +165,21 @@ impl Follower {
         Ok(self.store.generations(name).await?.into_iter().find(|generation| generation.active))
     }
 
-    /// Returns the fold that readers see; `None` where a projection is missing, stands apart from the others or was
-    /// folded by another version, so that all have to be rebuilt.
+    /// Returns the fold that readers see; `None` where a projection stands apart from the others or was folded by
+    /// another version, so that all have to be rebuilt.
     async fn current(&self) -> Result<Option<Fold>, FollowError> {
+        // Another process may move the cursors while they are read one by one: apart once is not apart.
+        for _ in 0..ATTEMPTS {
+            let fold = self.read_current().await?;
+            if fold.is_some() {
+                return Ok(fold);
+            }
+            tokio::time::sleep(PAUSE / 10).await;
+        }
+        Ok(None)
+    }
+
+    async fn read_current(&self) -> Result<Option<Fold>, FollowError> {
         let mut generations = BTreeMap::new();
         let mut next_leaf = None;
         for (name, fold_version) in PROJECTIONS {
@@ -288,35 +261,6 @@ impl Follower {
             }
         }
         Ok(())
-    }
-}
-
-/// Returns the rulebooks that the log adopted before a leaf index, and the ledger's zone.
-///
-/// # Errors
-/// [`FollowError`].
-pub async fn read_rulebooks(store: &dyn Store, before: u64) -> Result<Rulebooks, FollowError> {
-    let mut rulebooks = Rulebooks::default();
-    if let Some(row) = store.entry(0).await?.filter(|_| before > 0) {
-        rulebooks.apply(&recorded(&row)?);
-    }
-    let mut after = ("rulebook/".to_owned(), 0);
-    loop {
-        let page = store.scan_by_stream((&after.0, after.1), BATCH).await?;
-        let full = page.len() == BATCH as usize;
-        for scanned in page {
-            let row = scanned.into_row()?;
-            if !row.stream.starts_with("rulebook/") {
-                return Ok(rulebooks);
-            }
-            if row.leaf_index < before {
-                rulebooks.apply(&recorded(&row)?);
-            }
-            after = (row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX));
-        }
-        if !full {
-            return Ok(rulebooks);
-        }
     }
 }
 

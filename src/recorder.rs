@@ -125,14 +125,14 @@ impl Recorder {
         let stream = &command.stream;
         let _turn = self.streams.turn(stream).await;
         let first = self.attempt::<K>(command, false).await?;
-        let answer = match first {
-            Answer::Accepted(recording) => return Ok(*recording),
-            Answer::Refused { cached: false, refusal } => Answer::Refused { cached: false, refusal },
-            Answer::Refused { .. } | Answer::Moved => self.attempt::<K>(command, true).await?,
-        };
-        match answer {
+        if let Answer::Accepted(recording) = first {
+            return Ok(*recording);
+        }
+        // What was at hand may be old: look at what others wrote, and decide again on fresh states.
+        self.ledger.follow().await.map_err(|error| RecordError::Ledger(unavailable(error)))?;
+        match self.attempt::<K>(command, true).await? {
             Answer::Accepted(recording) => Ok(*recording),
-            Answer::Refused { refusal, .. } => self.refused(command, refusal).await,
+            Answer::Refused(refusal) => self.refused::<K>(command, refusal).await,
             Answer::Moved => Err(RecordError::Conflict { stream: stream.clone() }),
         }
     }
@@ -143,35 +143,32 @@ impl Recorder {
         let read = |source| RecordError::Read { stream: stream.clone(), source };
         self.streams.follow().await.map_err(read)?;
         let loaded = self.streams.load::<K>(stream, fresh).await.map_err(read)?;
-        let refused = |refusal| Answer::Refused { cached: loaded.cached, refusal };
         let newest = loaded.head.map(|head| head.leaf_hash);
         let (act, disclosures) = match sealed_act(command, newest) {
             Ok(sealed) => sealed,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let context = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
         let erase = context::erased_digests(&act);
-        let (state, cached) = (Arc::clone(&loaded.state), loaded.cached);
+        let state = Arc::clone(&loaded.state);
         match Session::new(&self.ledger, loaded, disclosures, erase).run::<K>(stream, act, context).await {
             Ok((accepted, act)) => {
                 let state = self.streams.recorded(&accepted, act, state).await;
                 let irregularities = irregularities_of(&state, accepted.position.sequence);
                 Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
             }
-            Err(session::NotRecorded::Refused(refusal)) => Ok(Answer::Refused { cached, refusal }),
+            Err(session::NotRecorded::Refused(refusal))
+            | Err(session::NotRecorded::Submit(SubmitError::Claim(refusal))) => Ok(Answer::Refused(refusal)),
             Err(session::NotRecorded::Submit(SubmitError::Conflict { .. })) => {
                 self.streams.forget(stream);
                 Ok(Answer::Moved)
-            }
-            Err(session::NotRecorded::Submit(SubmitError::Claim(refusal))) => {
-                Ok(Answer::Refused { cached: false, refusal })
             }
             Err(session::NotRecorded::Submit(error)) => Err(RecordError::Ledger(error)),
         }
     }
 
     /// Answers a refused command: with its first receipt where the id already recorded the same.
-    async fn refused(&self, command: &Command, refusal: Refusal) -> Result<Recording, RecordError> {
+    async fn refused<K: Kind>(&self, command: &Command, refusal: Refusal) -> Result<Recording, RecordError> {
         let read = |source| RecordError::Read { stream: command.stream.clone(), source };
         let rows = self
             .ledger
@@ -193,7 +190,9 @@ impl Recorder {
             sequence: entry.sequence,
         };
         let accepted = Accepted { receipt, position, repeated: true };
-        Ok(Recording { accepted, irregularities: Vec::new() })
+        let loaded = self.streams.load::<K>(&command.stream, false).await.map_err(read)?;
+        let irregularities = irregularities_of(&loaded.state, accepted.position.sequence);
+        Ok(Recording { accepted, irregularities })
     }
 
     async fn says_the_same(&self, command: &Command, row: &EntryRow) -> Result<bool, ReadError> {

@@ -20,13 +20,8 @@ use crate::ledger::{Accepted, Ledger, Proposal, SubmitError};
 pub(super) enum Answer {
     /// Recorded.
     Accepted(Box<Recording>),
-    /// Refused, on a cached state or a fresh one.
-    Refused {
-        /// Whether the state came from the cache.
-        cached: bool,
-        /// Why.
-        refusal: Refusal,
-    },
+    /// Refused.
+    Refused(Refusal),
     /// The stream moved in between.
     Moved,
 }

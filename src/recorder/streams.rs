@@ -27,19 +27,31 @@ const TURNS: usize = 256;
 /// Entries of other processes read at a time.
 const PAGE: u32 = 256;
 
-/// A stream's state, the head it was folded to, and whether it was at hand.
+/// A stream's state and the head it was folded to.
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) state: Arc<StreamState>,
     pub(super) head: Option<StreamHead>,
-    pub(super) cached: bool,
+}
+
+impl Loaded {
+    fn sequence(&self) -> u64 {
+        self.head.map_or(0, |head| head.sequence)
+    }
+}
+
+/// States at hand, and how often one was forgotten: what was read before a forgetting may be old and is not kept.
+#[derive(Debug, Default)]
+struct Kept {
+    states: HashMap<StreamName, Loaded>,
+    forgotten: u64,
 }
 
 /// The states of this process.
 #[derive(Debug)]
 pub(super) struct Streams {
     pub(super) ledger: Ledger,
-    kept: Mutex<HashMap<StreamName, Loaded>>,
+    kept: Mutex<Kept>,
     rulebooks: RwLock<Arc<Rulebooks>>,
     roots: Vec<OrganisationId>,
     followed: Turn<Followed>,
@@ -84,16 +96,19 @@ impl Streams {
 
     /// Returns the stream's state, from the cache unless it is stale or `fresh` is asked for.
     pub(super) async fn load<K: Kind>(&self, stream: &StreamName, fresh: bool) -> Result<Loaded, ReadError> {
-        if !fresh && let Some(kept) = self.kept(stream) {
+        if !fresh && let Some(kept) = self.kept().states.get(stream).cloned() {
             return Ok(kept);
         }
+        let forgotten = self.kept().forgotten;
         let loaded = self.read::<K>(stream).await?;
-        self.keep(stream.clone(), loaded.clone());
+        if self.kept().forgotten == forgotten {
+            self.keep(stream.clone(), loaded.clone());
+        }
         Ok(loaded)
     }
 
-    fn kept(&self, stream: &StreamName) -> Option<Loaded> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets every stream that other processes have written to since the last call.
@@ -109,7 +124,11 @@ impl Streams {
                 continue;
             }
             let from = i64::try_from(next_leaf).map_err(|_| ReadError::Place)?;
-            for scanned in self.ledger.store().scan(from, PAGE).await? {
+            let page = self.ledger.store().scan(from, PAGE).await?;
+            if page.is_empty() {
+                return Err(ReadError::Place);
+            }
+            for scanned in page {
                 let row = scanned.into_row()?;
                 followed.next_leaf = row.leaf_index + 1;
                 if !followed.own.remove(&row.leaf_index) {
@@ -146,17 +165,22 @@ impl Streams {
         Arc::clone(&self.rulebooks.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Keeps a state, unless a newer one of its stream is kept.
     fn keep(&self, stream: StreamName, loaded: Loaded) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
+        let mut kept = self.kept();
+        if kept.states.len() >= KEPT {
+            kept.states.clear();
         }
-        kept.insert(stream, Loaded { cached: true, ..loaded });
+        if kept.states.get(&stream).is_none_or(|one| one.sequence() <= loaded.sequence()) {
+            kept.states.insert(stream, loaded);
+        }
     }
 
     /// Forgets a stream's state.
     pub(super) fn forget(&self, stream: &StreamName) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(stream);
+        let mut kept = self.kept();
+        kept.states.remove(stream);
+        kept.forgotten += 1;
     }
 
     /// Reads and folds a stream.
@@ -176,7 +200,7 @@ impl Streams {
             state.apply(&recorded, &rulebooks);
             head = Some(StreamHead { sequence: recorded.sequence, leaf_hash });
         }
-        Ok(Loaded { state: Arc::new(state), head, cached: false })
+        Ok(Loaded { state: Arc::new(state), head })
     }
 
     /// Folds what was just recorded into the state that it was decided on, keeps the result and returns it.
@@ -188,7 +212,8 @@ impl Streams {
     ) -> Arc<StreamState> {
         let stream = act.stream.clone();
         let leaf_index = accepted.receipt.leaf_index;
-        self.forget(&stream);
+        // Out of the cache first, so that this state is the only copy and folding does not clone it.
+        self.kept().states.remove(&stream);
         if accepted.repeated {
             return state;
         }
@@ -209,7 +234,7 @@ impl Streams {
         }
         Arc::make_mut(&mut state).apply(&recorded, &self.rulebooks());
         let head = Some(accepted.head());
-        self.keep(stream, Loaded { state: Arc::clone(&state), head, cached: true });
+        self.keep(stream, Loaded { state: Arc::clone(&state), head });
         state
     }
 }

@@ -116,8 +116,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// first is active at once.
     async fn start_generation(&self, name: &str, fold_version: i64) -> Result<i64>;
 
-    /// Makes a generation the one that readers see and deletes the others with their rows, in one transaction.
-    async fn activate_generation(&self, name: &str, generation: i64) -> Result<()>;
+    /// Makes generations the ones that readers see and deletes the others of their projections with their rows, all in
+    /// one transaction.
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()>;
 
     /// Writes rows and cursors of several projections in one transaction, or nothing where a cursor has moved.
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome>;

@@ -127,6 +127,27 @@ on_both_stores! {
         recorder.ledger().stop().await.unwrap();
     }
 
+    async fn followers_side_by_side_build_the_projections_together(place: Place) {
+        let recorder = new_recorder(&place).await;
+        for (_, lines) in CYCLES {
+            record_lines(&recorder, lines).await;
+        }
+        let store = Arc::clone(recorder.ledger().store());
+        let building: Vec<_> = (0..6)
+            .map(|_| {
+                let follower = Follower::new(Arc::clone(&store));
+                tokio::spawn(async move { follower.catch_up(|_| ()).await })
+            })
+            .collect();
+        for one in building {
+            one.await.unwrap().unwrap_or_else(|error| panic!("{}", told(&error)));
+        }
+        let together = projected(&*store).await;
+        Follower::new(Arc::clone(&store)).rebuild(None, |_| ()).await.unwrap();
+        assert_eq!(projected(&*store).await, together);
+        recorder.ledger().stop().await.unwrap();
+    }
+
     async fn readers_see_whole_projections_while_they_are_rebuilt(place: Place) {
         let recorder = new_recorder(&place).await;
         for (_, lines) in CYCLES {

@@ -237,11 +237,11 @@ on_both_stores! {
         store.apply_projections(&[change(new, 0, 5, vec![put("k", "2"), put("l", "2")], &[])]).await.unwrap();
         assert_eq!(keys(&*store, Which::Active, "", "", 10).await, ["k"]);
         assert_eq!(keys(&*store, Which::Generation(new), "", "", 10).await, ["k", "l"]);
-        store.activate_generation("cycle", new).await.unwrap();
+        store.activate_generations(&[("cycle".to_owned(), new)]).await.unwrap();
         assert_eq!(keys(&*store, Which::Active, "", "", 10).await, ["k", "l"]);
         assert!(keys(&*store, Which::Generation(old), "", "", 10).await.is_empty());
         assert_eq!(store.generations("cycle").await.unwrap().len(), 1);
-        assert!(store.activate_generation("cycle", 99).await.is_err());
+        assert!(store.activate_generations(&[("cycle".to_owned(), 99)]).await.is_err());
         assert_eq!(store.generations("cycle").await.unwrap().len(), 1);
     }
 

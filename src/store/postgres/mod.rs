@@ -220,8 +220,8 @@ impl Store for PostgresStore {
         projection::start(&self.pool, name, fold_version).await.map_err(fault(WRITING_PROJECTION))
     }
 
-    async fn activate_generation(&self, name: &str, generation: i64) -> Result<()> {
-        projection::activate(&self.pool, name, generation).await.map_err(fault(WRITING_PROJECTION))
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()> {
+        projection::activate(&self.pool, generations).await.map_err(fault(WRITING_PROJECTION))
     }
 
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {

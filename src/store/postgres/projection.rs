@@ -56,21 +56,23 @@ pub(super) async fn start(pool: &PgPool, name: &str, fold_version: i64) -> sqlx:
     Ok(generation)
 }
 
-pub(super) async fn activate(pool: &PgPool, name: &str, generation: i64) -> sqlx::Result<()> {
+pub(super) async fn activate(pool: &PgPool, generations: &[(String, i64)]) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
-    for sql in [
-        "DELETE FROM projection_row WHERE projection = $1 AND generation <> $2",
-        "DELETE FROM projection WHERE name = $1 AND generation <> $2",
-    ] {
-        sqlx::query(sql).bind(name).bind(generation).execute(&mut *tx).await?;
-    }
-    let updated = sqlx::query("UPDATE projection SET active = true WHERE name = $1 AND generation = $2")
-        .bind(name)
-        .bind(generation)
-        .execute(&mut *tx)
-        .await?;
-    if updated.rows_affected() != 1 {
-        return Err(sqlx::Error::RowNotFound);
+    for (name, generation) in generations {
+        for sql in [
+            "DELETE FROM projection_row WHERE projection = $1 AND generation <> $2",
+            "DELETE FROM projection WHERE name = $1 AND generation <> $2",
+        ] {
+            sqlx::query(sql).bind(name).bind(generation).execute(&mut *tx).await?;
+        }
+        let updated = sqlx::query("UPDATE projection SET active = true WHERE name = $1 AND generation = $2")
+            .bind(name)
+            .bind(generation)
+            .execute(&mut *tx)
+            .await?;
+        if updated.rows_affected() != 1 {
+            return Err(sqlx::Error::RowNotFound);
+        }
     }
     tx.commit().await
 }

@@ -229,9 +229,9 @@ impl Store for SqliteStore {
         self.projections.call(move |connection| projection::start(connection, &name, fold_version)).await
     }
 
-    async fn activate_generation(&self, name: &str, generation: i64) -> Result<()> {
-        let name = name.to_owned();
-        self.projections.call(move |connection| projection::activate(connection, &name, generation)).await
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()> {
+        let generations = generations.to_vec();
+        self.projections.call(move |connection| projection::activate(connection, &generations)).await
     }
 
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {

@@ -49,22 +49,25 @@ pub(super) fn start(connection: &mut Connection, name: &str, fold_version: i64) 
     .ok_or_else(|| StoreError::corrupt("projection: no generation started"))
 }
 
-pub(super) fn activate(connection: &mut Connection, name: &str, generation: i64) -> Result<()> {
+pub(super) fn activate(connection: &mut Connection, generations: &[(String, i64)]) -> Result<()> {
     in_transaction(connection, |tx| {
-        tx.execute(
-            "DELETE FROM projection_row WHERE projection = ?1 AND generation <> ?2",
-            params![name, generation],
-        )?;
-        tx.execute("DELETE FROM projection WHERE name = ?1 AND generation <> ?2", params![name, generation])?;
-        let found = tx.execute(
-            "UPDATE projection SET active = 1 WHERE name = ?1 AND generation = ?2",
-            params![name, generation],
-        )?;
-        Ok((found == 1).then_some(()))
+        for (name, generation) in generations {
+            for sql in [
+                "DELETE FROM projection_row WHERE projection = ?1 AND generation <> ?2",
+                "DELETE FROM projection WHERE name = ?1 AND generation <> ?2",
+            ] {
+                tx.execute(sql, params![name, generation])?;
+            }
+            let sql = "UPDATE projection SET active = 1 WHERE name = ?1 AND generation = ?2";
+            if tx.execute(sql, params![name, generation])? != 1 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     })?
     .ok_or_else(|| StoreError::Fault {
         doing: WRITING,
-        source: format!("projection {name} has no generation {generation}").into(),
+        source: format!("a generation of {generations:?} is gone: another process rebuilds too").into(),
     })
 }
 

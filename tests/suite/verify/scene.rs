@@ -160,7 +160,7 @@ pub async fn project(store: &dyn Store) {
         states.iter().flat_map(|(stream, state)| projected(stream, state, &rulebooks)).collect();
     for (name, version) in PROJECTIONS {
         let generation = store.start_generation(name, i64::from(*version)).await.unwrap();
-        store.activate_generation(name, generation).await.unwrap();
+        store.activate_generations(&[((*name).to_owned(), generation)]).await.unwrap();
         let rows = all.iter().filter(|row| row.projection == *name);
         let change = ProjectionChange {
             name: (*name).to_owned(),

@@ -1,0 +1,89 @@
+//! Reading entries for folds: rows as recorded acts, the rulebooks adopted, and what can go wrong.
+
+use weituo_events::{EventError, Recorded};
+use weituo_projections::Rulebooks;
+use weituo_proof::{Entry, EntryError, LeafIndex};
+
+use super::{BATCH, names};
+use crate::store::{EntryRow, Store, StoreError};
+
+/// Why the projections could not follow the log.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The store did not answer, or holds what cannot be read.
+    #[error("the projections could not be read or written")]
+    Store(#[from] StoreError),
+    /// An entry is not what a writer of ours stored.
+    #[error("leaf {leaf_index} is not an entry: run `weituo verify`")]
+    Entry {
+        /// Where.
+        leaf_index: u64,
+        /// Why.
+        #[source]
+        source: EntryError,
+    },
+    /// An entry's event is not in this program's vocabulary.
+    #[error("leaf {leaf_index} holds an event this program does not know: use a newer `weituo`")]
+    Event {
+        /// Where.
+        leaf_index: u64,
+        /// Why.
+        #[source]
+        source: EventError,
+    },
+    /// A projection's row cannot be read back.
+    #[error("row {key:?} of projection {projection} cannot be read back: run `weituo rebuild`")]
+    Row {
+        /// Projection.
+        projection: &'static str,
+        /// Key.
+        key: String,
+    },
+    /// Another process is faster, or rebuilds too.
+    #[error("another process is rebuilding the projections: try again in a moment")]
+    Overtaken,
+    /// No projection has that name.
+    #[error("there is no projection {0:?}; there are: {list}", list = names().join(", "))]
+    UnknownProjection(String),
+}
+
+/// Reads an entry row as a recorded act.
+///
+/// # Errors
+/// When the bytes are not an entry, or the event is unknown.
+pub fn recorded(row: &EntryRow) -> Result<Recorded, FollowError> {
+    let leaf_index = row.leaf_index;
+    let entry =
+        Entry::parse(row.body.as_bytes()).map_err(|source| FollowError::Entry { leaf_index, source })?;
+    Recorded::from_entry(&entry, LeafIndex::new(leaf_index), row.leaf_hash)
+        .map_err(|source| FollowError::Event { leaf_index, source })
+}
+
+/// Returns the rulebooks that the log adopted before a leaf index, and the ledger's zone.
+///
+/// # Errors
+/// [`FollowError`].
+pub async fn read_rulebooks(store: &dyn Store, before: u64) -> Result<Rulebooks, FollowError> {
+    let mut rulebooks = Rulebooks::default();
+    if let Some(row) = store.entry(0).await?.filter(|_| before > 0) {
+        rulebooks.apply(&recorded(&row)?);
+    }
+    let mut after = ("rulebook/".to_owned(), 0);
+    loop {
+        let page = store.scan_by_stream((&after.0, after.1), BATCH).await?;
+        let full = page.len() == BATCH as usize;
+        for scanned in page {
+            let row = scanned.into_row()?;
+            if !row.stream.starts_with("rulebook/") {
+                return Ok(rulebooks);
+            }
+            if row.leaf_index < before {
+                rulebooks.apply(&recorded(&row)?);
+            }
+            after = (row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX));
+        }
+        if !full {
+            return Ok(rulebooks);
+        }
+    }
+}
