@@ -6,7 +6,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const ROOMS: [&str; 5] = ["src", "proof/src", "events/src", "projections/src", "tests/suite"];
 
 /// Files that may be longer than 400 lines, each with its reason.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[
+    ("projections/src/cycle/facts.rs", "one fold, with an arm for every kind of act"),
+    ("projections/src/rulebook.rs", "a rulebook's words: mostly the documentation of its fields"),
+];
 
 /// Returns every Rust file of the rooms, its path from the root and its text.
 fn files() -> Vec<(String, String)> {
