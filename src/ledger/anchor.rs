@@ -5,20 +5,22 @@
 //! forks, whoever calls, in whatever order.
 //!
 //! Invariants: the file has two slots, each with a counter and a checksum; the older one is overwritten in place and
-//! synced, so a crash in the middle leaves the newer. Several processes on one machine share the file under its lock.
+//! synced, so a crash in the middle leaves the newer. Several processes on one machine share the file under its lock,
+//! which is waited for `LOCK_TIMEOUT` and no longer.
 //! Absent: several machines (a witness of our own takes this place).
 //! Source: format.md "Append protocol" step 4; C2SP tlog-witness (the same rule).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use weituo_proof::tree::verify_consistency;
 use weituo_proof::{Checkpoint, Hash, VerifierKey, sha256};
 
-use super::key::sync_folder;
+use super::key::create_whole;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::failpoint;
 
@@ -26,6 +28,9 @@ const MAGIC: &[u8; 16] = b"weituo anchor 1\n";
 const SLOT_BYTES: usize = 4096;
 const HEADER_BYTES: usize = 16 + 8 + 4;
 const CHECKSUM_BYTES: usize = 32;
+/// How long another process's lock is waited for: it is held for one write, so whoever holds it longer is stopped.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_STEP: Duration = Duration::from_millis(1);
 
 /// The anchor file of one log.
 #[derive(Debug)]
@@ -67,18 +72,17 @@ impl FileAnchor {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.error("read", error)),
         };
-        file.lock_shared().map_err(|error| self.error("read", error))?;
+        locked(|| file.try_lock_shared()).map_err(|error| self.error("read", error))?;
         Ok(Some(self.newest(&file)?.checkpoint))
     }
 
     /// Creates the file with a first checkpoint; refuses to replace another.
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+        // Both slots from the start: later writes go into place and need no more room.
         let create = || {
-            let file = OpenOptions::new().write(true).create_new(true).open(&self.path)?;
-            file.write_all_at(&[0; 2 * SLOT_BYTES], 0)?;
-            file.write_all_at(&encode(1, &checkpoint.text)?, 0)?;
-            file.sync_all()?;
-            sync_folder(&self.path)
+            let mut slots = encode(1, &checkpoint.text)?.to_vec();
+            slots.resize(2 * SLOT_BYTES, 0);
+            create_whole(&self.path, &slots, 0o644)
         };
         create().map_err(|error| self.error("written", error))
     }
@@ -102,7 +106,7 @@ impl FileAnchor {
     ) -> Result<Advanced, LedgerError> {
         let unwritable = |error| self.error("written", error);
         let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(unwritable)?;
-        file.lock().map_err(unwritable)?;
+        locked(|| file.try_lock()).map_err(unwritable)?;
         let slot = self.newest(&file)?;
         let current = &slot.checkpoint;
         if current.size == next.size && current.root != next.root {
@@ -157,6 +161,25 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || call(&anchor)).await.unwrap_or_else(|error| {
         Err(LedgerError::Anchor { path, doing: "reached", source: io::Error::other(error) })
     })
+}
+
+/// Takes a lock within `LOCK_TIMEOUT`.
+fn locked(take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match take() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => std::thread::sleep(LOCK_STEP),
+            Err(TryLockError::WouldBlock) => {
+                let what = format!(
+                    "another process has held its lock for {} s: see whether one is stopped (`fuser`)",
+                    LOCK_TIMEOUT.as_secs()
+                );
+                return Err(io::Error::new(ErrorKind::TimedOut, what));
+            }
+        }
+    }
 }
 
 fn read_slot(file: &File, at: usize) -> io::Result<Option<(u64, usize, String)>> {

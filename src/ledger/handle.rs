@@ -132,7 +132,14 @@ impl Ledger {
     ///
     /// `NotFound` where no checkpoint covers it.
     pub async fn receipt(&self, leaf_index: LeafIndex) -> Result<Receipt, LedgerError> {
-        self.shared.receipt(leaf_index.get()).await
+        match self.shared.receipt(leaf_index.get()).await {
+            // Another process may have recorded it since the last look at the database.
+            Err(LedgerError::NotFound { .. }) if self.read_only().is_none() => {
+                self.follow().await?;
+                self.shared.receipt(leaf_index.get()).await
+            }
+            receipt => receipt,
+        }
     }
 
     /// Returns the consistency proof between two tree sizes (RFC 6962 section 2.1.2).

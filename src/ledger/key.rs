@@ -17,14 +17,31 @@ use super::types::LedgerError;
 /// Makes a key from the system's randomness and writes its file, mode 0600.
 pub(super) fn create(path: &Path, origin: &Origin) -> Result<SigningKey, LedgerError> {
     let key = SigningKey::from_seed(origin.as_str(), random()?).map_err(|error| key_error(path, &error))?;
-    let written = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(format!("{key}\n").as_bytes())?;
-        file.sync_all()?;
-        sync_folder(path)
-    };
-    written().map_err(|error| key_error(path, &error))?;
+    create_whole(path, format!("{key}\n").as_bytes(), 0o600).map_err(|error| key_error(path, &error))?;
     Ok(key)
+}
+
+/// Creates a file whole and durable or not at all: a full disk or a crash leaves nothing under its name.
+/// Refuses to replace another.
+pub(super) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        // Unlike renaming, this fails where there is a file of that name.
+        std::fs::hard_link(&new, path)
+    };
+    let outcome = written();
+    if new.exists()
+        && let Err(error) = std::fs::remove_file(&new)
+    {
+        tracing::warn!(file = %new.display(), %error, "cannot be removed");
+    }
+    outcome?;
+    sync_folder(path)
 }
 
 /// Reads the key.

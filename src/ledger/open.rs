@@ -95,6 +95,10 @@ impl Opened {
             Err(LedgerError::ReadOnly(reason)) => Err(reason),
             anchored => Ok(anchored?),
         };
+        // The head as it is after the anchor was read: what other processes commit and anchor meanwhile is no rollback.
+        if let Some(head) = self.shared.store.head().await? {
+            self.head = head;
+        }
         let watched = anchored.as_ref().ok().and_then(Option::as_ref).map_or(0, |anchor| anchor.size.get());
         let passed = match follow::rows(&self.shared, &mut self.derived, self.head.size, watched).await {
             Ok(passed) => passed,

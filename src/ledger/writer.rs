@@ -132,8 +132,13 @@ impl Writer {
         if self.shared.read_only().is_some() {
             return;
         }
+        let was_unanchored = self.unanchored.is_some();
         if let Err(Halt::Store(error)) = self.catch_up().await {
             tracing::info!(%error, "the database cannot be followed now");
+            return;
+        }
+        if self.unanchored.is_some() && !was_unanchored {
+            // Tried just now: submitters do not wait for a second time-out.
             return;
         }
         if let Err(error) = self.ready().await {

@@ -5,7 +5,10 @@
 
 mod append;
 mod cli;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod faults;
+mod kill;
 mod recording;
 mod startup;
 mod store;

@@ -1,0 +1,238 @@
+//! Two processes on one ledger, one killed or stopped (SIGSTOP) at each step of the append protocol.
+//!
+//! Only with the cargo feature `failpoints`, which `tests/run` switches on: the hooks are in no released binary.
+
+use std::collections::HashMap;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use weituo::ledger::{Ledger, Options, SubmitError};
+use weituo::recorder::{RecordError, Recorder};
+use weituo::store::StoreOptions;
+use weituo_proof::{Hash, Receipt};
+
+use crate::support::commands::parse;
+use crate::support::ledger::{Kind, assert_one_history};
+use crate::support::process::{Bench, registration};
+
+/// Every step, and whether the batch is in the database when a process ends there.
+const STEPS: [(&str, bool); 8] = [
+    ("writer.before_commit", false),
+    ("store.before_commit", false),
+    ("store.after_commit", true),
+    ("writer.after_commit", true),
+    ("writer.before_anchor", true),
+    ("anchor.before_write", true),
+    ("anchor.after_write", true),
+    ("writer.before_answer", true),
+];
+/// How long the head row's lock is held at most (`StoreOptions::lock_timeout`).
+const LOCK_SECONDS: u64 = 5;
+
+/// The other process: this one, which goes on.
+struct Other {
+    recorder: Recorder,
+    roots: HashMap<u64, Hash>,
+    next: u32,
+}
+
+impl Other {
+    async fn open(bench: &Bench) -> Self {
+        let options = Options {
+            key_file: Some(bench.path("ledger.key")),
+            anchor_file: Some(bench.path("ledger.anchor")),
+            ..Options::default()
+        };
+        let ledger = Ledger::open(&bench.ledger.parse().unwrap(), options).await.unwrap();
+        assert_eq!(ledger.read_only(), None);
+        Self { recorder: Recorder::open(ledger).await.unwrap(), roots: HashMap::new(), next: 0 }
+    }
+
+    fn fresh(&mut self) -> Value {
+        self.next += 1;
+        registration(self.next)
+    }
+
+    /// Records a command; returns whether it was recorded before.
+    async fn record(&mut self, bench: &Bench, command: &Value) -> Result<bool, RecordError> {
+        let recording = self.recorder.record(&parse(command)).await?;
+        self.saw(bench, &recording.accepted.receipt.to_proof());
+        Ok(recording.accepted.repeated)
+    }
+
+    /// Checks a receipt that was given out: no two signed roots of one size.
+    fn saw(&mut self, bench: &Bench, receipt: &Receipt) {
+        let checkpoint = receipt.verify(&bench.verifier).unwrap();
+        let root = self.roots.entry(checkpoint.size.get()).or_insert(checkpoint.root);
+        assert_eq!(*root, checkpoint.root, "two signed roots of size {}", checkpoint.size);
+    }
+
+    fn saw_answers(&mut self, bench: &Bench, name: &str) {
+        for answer in bench.answers(name) {
+            let receipt = Receipt::parse_with_entry(answer["ok"]["receipt"].as_str().unwrap()).unwrap();
+            self.saw(bench, &receipt);
+        }
+    }
+
+    async fn end(self, bench: &Bench) {
+        self.recorder.ledger().stop().await.unwrap();
+        assert_one_history(&*bench.store().await).await;
+        bench.assert_verifies();
+    }
+}
+
+fn wait_for(path: &Path, process: &mut Child) {
+    let start = Instant::now();
+    while !path.exists() {
+        assert_eq!(process.try_wait().unwrap(), None, "it ended before it came to its step");
+        assert!(start.elapsed() < Duration::from_mins(1), "it never came to its step");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lets a process go through its step as often as it comes there, to its end.
+fn let_go(path: &Path, process: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        drop(std::fs::remove_file(path));
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < Duration::from_mins(1), "it does not end");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn signal(name: &str, process: &Child) {
+    let sent = Command::new("sh").args(["-c", "kill -$0 $1", name, &process.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+async fn killed_at_each_step(kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let mut other = Other::open(&bench).await;
+    for (step, committed) in STEPS {
+        let command = other.fresh();
+        let points = format!("{step}=kill");
+        let mut process =
+            bench.start_recording(step, std::slice::from_ref(&command), &[("WEITUO_FAILPOINTS", &points)]);
+        assert!(process.wait().unwrap().signal().is_some(), "{step}: {}", bench.errors(step));
+        assert!(bench.answers(step).is_empty(), "{step} is before the answer");
+        // The process that lives goes on at once, and the dead one's command is there once or not at all.
+        let fresh = other.fresh();
+        let start = Instant::now();
+        assert!(!other.record(&bench, &fresh).await.unwrap(), "{step}");
+        assert!(start.elapsed() < Duration::from_secs(LOCK_SECONDS), "{step}: {:?}", start.elapsed());
+        assert_eq!(other.record(&bench, &command).await.unwrap(), committed, "{step}");
+        bench.assert_verifies();
+    }
+    other.end(&bench).await;
+}
+
+async fn killed_with_the_heads_lock(kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let mut other = Other::open(&bench).await;
+    let (command, wait) = (other.fresh(), bench.path("wait"));
+    let points = format!("writer.before_commit=touch-wait:{},writer.locked=kill", wait.display());
+    let mut process =
+        bench.start_recording("locked", std::slice::from_ref(&command), &[("WEITUO_FAILPOINTS", &points)]);
+    wait_for(&wait, &mut process);
+    let fresh = other.fresh();
+    other.record(&bench, &fresh).await.unwrap();
+    std::fs::remove_file(&wait).unwrap();
+    assert!(process.wait().unwrap().signal().is_some());
+    let (fresh, start) = (other.fresh(), Instant::now());
+    assert!(!other.record(&bench, &fresh).await.unwrap());
+    assert!(start.elapsed() < Duration::from_secs(LOCK_SECONDS));
+    assert!(!other.record(&bench, &command).await.unwrap());
+    other.end(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_at_each_step_leaves_one_history_on_sqlite() {
+    killed_at_each_step(Kind::Sqlite).await;
+    killed_with_the_heads_lock(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_at_each_step_leaves_one_history_on_postgres() {
+    killed_at_each_step(Kind::Postgres).await;
+    killed_with_the_heads_lock(Kind::Postgres).await;
+}
+
+/// Asserts that a command was not recorded because of somebody's lock, and that the answer says it can be repeated.
+#[track_caller]
+fn assert_retryable(error: &RecordError) {
+    assert!(matches!(error, RecordError::Ledger(SubmitError::Unavailable(_))), "{error:?}");
+}
+
+/// Stops a process at a step, lets the other go on, continues the stopped one, and settles its command.
+async fn stopped_at(bench: &Bench, other: &mut Other, step: &str, before: Option<&str>) {
+    let (command, wait) = (other.fresh(), bench.path("wait"));
+    let first = before.unwrap_or(step);
+    let mut points = format!("{first}=touch-wait:{}", wait.display());
+    let second = bench.path("second");
+    if before.is_some() {
+        points = format!("{points},{step}=touch-wait:{}", second.display());
+    }
+    let environment = [("WEITUO_FAILPOINTS", points.as_str())];
+    let mut process = bench.start_recording(step, std::slice::from_ref(&command), &environment);
+    wait_for(&wait, &mut process);
+    let mut at = wait.clone();
+    if before.is_some() {
+        let fresh = other.fresh();
+        other.record(bench, &fresh).await.unwrap();
+        std::fs::remove_file(&wait).unwrap();
+        wait_for(&second, &mut process);
+        at = second;
+    }
+    signal("STOP", &process);
+    let holds_anchor = step.starts_with("anchor.");
+    for _ in 0..2 {
+        let (fresh, start) = (other.fresh(), Instant::now());
+        let answer = other.record(bench, &fresh).await;
+        let limit = StoreOptions::default().timeout;
+        assert!(start.elapsed() < limit, "{step}: {:?}", start.elapsed());
+        match answer {
+            Ok(repeated) => assert!(!repeated),
+            // Whoever is stopped while he writes the anchor holds its file: the others wait for it and say so in time.
+            Err(error) if holds_anchor => assert_retryable(&error),
+            Err(error) => panic!("{step}: {error:?}"),
+        }
+    }
+    signal("CONT", &process);
+    let remover = at.clone();
+    let waiting = std::thread::spawn(move || {
+        let status = let_go(&remover, &mut process);
+        (status, process)
+    });
+    let both = [wait.clone(), at];
+    while !waiting.is_finished() {
+        for path in &both {
+            drop(std::fs::remove_file(path));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (status, _) = waiting.join().unwrap();
+    println!("{step}: the stopped process ended with {status}, {}", bench.errors(step));
+    other.saw_answers(bench, step);
+    let answered = bench.answers(step).len() == 1;
+    let repeated = other.record(bench, &command).await.unwrap();
+    assert!(repeated || !answered, "{step}: what was acknowledged is there");
+    bench.assert_verifies();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_stopped_at_each_step_holds_nobody_up_on_postgres() {
+    let bench = Bench::new(Kind::Postgres).await;
+    let mut other = Other::open(&bench).await;
+    for (step, _) in STEPS {
+        stopped_at(&bench, &mut other, step, None).await;
+    }
+    // With the head row's lock, which the server takes from it after the configured seconds.
+    stopped_at(&bench, &mut other, "writer.locked", Some("writer.before_commit")).await;
+    other.end(&bench).await;
+}
