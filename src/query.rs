@@ -85,19 +85,14 @@ impl Query {
     ///
     /// # Errors
     /// [`FollowError`].
-    pub async fn organisation(
-        &self,
-        id: &str,
-        size: Option<u64>,
-    ) -> Result<Option<Organisation>, FollowError> {
-        let state = match size {
-            None => self.home(Category::Organisation, id).await?,
-            Some(size) => self.folded(Category::Organisation, id, size).await?,
+    pub async fn organisation(&self, id: &str, as_of: AsOf) -> Result<Option<Organisation>, FollowError> {
+        let state = match as_of {
+            AsOf::Day(_) => self.home(Category::Organisation, id).await?,
+            AsOf::Size(size, _) => self.folded(Category::Organisation, id, size).await?,
         };
-        Ok(match state {
-            Some(StreamState::Organisation(organisation)) if organisation.sequence > 0 => Some(*organisation),
-            _ => None,
-        })
+        let Some(StreamState::Organisation(mut organisation)) = state else { return Ok(None) };
+        keep_until(&mut organisation, as_of.day());
+        Ok((!organisation.names.is_empty()).then_some(*organisation))
     }
 
     /// Reads a stream's state from its projection.
@@ -200,7 +195,9 @@ impl Query {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Ok(rows
             .into_iter()
-            .filter_map(|row| Some((row.digest, text(Disclosure::decode(&row.disclosure).ok()?.value()))))
+            // By the digest that it really has: a forged disclosure opens nothing.
+            .filter_map(|row| Disclosure::decode(&row.disclosure).ok())
+            .map(|disclosure| (disclosure.digest(), text(disclosure.value())))
             .collect())
     }
 }
@@ -210,6 +207,28 @@ fn read<T: serde::de::DeserializeOwned>(
     row: &ProjectionRow,
 ) -> Result<T, FollowError> {
     serde_json::from_str(&row.body).map_err(|_| FollowError::Row { projection, key: row.key.clone() })
+}
+
+/// Drops what an organisation was given after a day.
+fn keep_until(organisation: &mut Organisation, day: NaiveDate) {
+    let by_then = |from: &weituo_proof::Effective| weituo_projections::dates::earliest(from) <= day;
+    organisation.names.retain(|one| by_then(&one.from));
+    organisation.kinds.retain(|one| by_then(&one.from));
+    organisation.superiors.retain(|one| by_then(&one.from));
+    organisation.credit_codes.retain(|one| by_then(&one.from));
+    organisation.school_codes.retain(|one| by_then(&one.from));
+    organisation.regions.retain(|one| by_then(&one.from));
+    organisation.closed = organisation.closed.take().filter(|closed| by_then(&closed.on));
+}
+
+/// Returns whether a JSON value holds a string, at any depth.
+fn holds(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text == wanted,
+        Value::Array(elements) => elements.iter().any(|element| holds(element, wanted)),
+        Value::Object(members) => members.values().any(|member| holds(member, wanted)),
+        _ => false,
+    }
 }
 
 /// Returns the entries that name a document by its SHA-256: in clear, or in a disclosure that is still there.
@@ -235,7 +254,7 @@ pub async fn find_hash(store: &dyn Store, hash: Hash) -> Result<Vec<EntryRow>, S
             .disclosures(first..next)
             .await?
             .into_iter()
-            .filter(|row| Disclosure::decode(&row.disclosure).is_ok_and(|one| one.value() == &*wanted))
+            .filter(|row| Disclosure::decode(&row.disclosure).is_ok_and(|one| holds(one.value(), &wanted)))
             .map(|row| row.leaf_index)
             .collect();
         let quoted = format!("\"sha256\":\"{wanted}\"");

@@ -157,8 +157,10 @@ impl Recorder {
                 let irregularities = irregularities_of(&state, accepted.position.sequence);
                 Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
             }
-            Err(session::NotRecorded::Refused(refusal))
-            | Err(session::NotRecorded::Submit(SubmitError::Claim(refusal))) => Ok(Answer::Refused(refusal)),
+            Err(
+                session::NotRecorded::Refused(refusal)
+                | session::NotRecorded::Submit(SubmitError::Claim(refusal)),
+            ) => Ok(Answer::Refused(refusal)),
             Err(session::NotRecorded::Submit(SubmitError::Conflict { .. })) => {
                 self.streams.forget(stream);
                 Ok(Answer::Moved)

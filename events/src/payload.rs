@@ -37,12 +37,32 @@ macro_rules! codes {
             pub fn zh(self) -> &'static str {
                 match self { $(Self::$variant => $zh,)* }
             }
+
+            /// Returns the word shown on a page: in English the code's own words.
+            pub fn label(self, language: weituo_proof::Language) -> String {
+                match language {
+                    weituo_proof::Language::Zh => self.zh().to_owned(),
+                    weituo_proof::Language::En => crate::payload::spaced(&format!("{self:?}")),
+                }
+            }
         }
 
         impl $crate::Seal for $name {
             fn each_sealed(&mut self, _: &mut dyn FnMut(&mut $crate::Sealed)) {}
         }
     };
+}
+
+/// Returns `PublicSchool` as `public school`.
+fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 mod common;

@@ -133,6 +133,7 @@ async fn record_file(
         if result.get("refused").is_some() {
             refusals.push(result);
         }
+        Ok(())
     };
     let counts =
         record_lines(desk, recorder, &mut BufReader::new(lines.as_bytes()), &mut keep_refusal).await?;

@@ -31,10 +31,11 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
     let stream: Option<StreamName> =
         stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
     let store = store(desk).await?;
-    let mut table = tables::log_heading(desk.voice);
     let mut next = 0_u64;
     let mut count = 0_u64;
     loop {
+        // One table a page: a log has no end.
+        let mut table = tables::log_heading(desk.voice);
         let page = page(&*store, stream.as_ref(), next).await.map_err(|error| read_failed(&error))?;
         for row in &page {
             count += 1;
@@ -45,6 +46,9 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
                 table.add_row(tables::log_row(desk.voice, row));
             }
         }
+        if !desk.voice.json && !page.is_empty() {
+            line(table.to_string());
+        }
         if page.len() < PAGE as usize {
             break;
         }
@@ -54,9 +58,6 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
             format!("没有流 {stream};`weituo log` 列出全部记录"),
             format!("there is no stream {stream}; `weituo log` lists every entry"),
         ));
-    }
-    if !desk.voice.json {
-        line(table.to_string());
     }
     Ok(0)
 }
@@ -90,8 +91,9 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
     let opened: serde_json::Map<String, Value> = disclosures
         .iter()
         .filter_map(|row| {
+            // By the digest that it really has: a forged disclosure opens nothing.
             let disclosure = weituo_proof::Disclosure::decode(&row.disclosure).ok()?;
-            Some((row.digest.clone(), disclosure.value().clone()))
+            Some((disclosure.digest(), disclosure.value().clone()))
         })
         .collect();
     if desk.voice.json {
@@ -110,6 +112,16 @@ fn no_leaf(leaf_index: u64) -> Failure {
     Failure::not_found(
         format!("没有序号为 {leaf_index} 的记录;`weituo log` 列出全部记录"),
         format!("there is no leaf {leaf_index}; `weituo log` lists every entry"),
+    )
+}
+
+fn not_covered(leaf_index: u64) -> Failure {
+    Failure::could_not_run(
+        "no-checkpoint",
+        format!("序号 {leaf_index} 的记录尚无检查点覆盖:锚点丢失或落后;请运行 `weituo verify`"),
+        format!(
+            "no checkpoint covers leaf {leaf_index} yet: the anchor is lost or behind; run `weituo verify`"
+        ),
     )
 }
 
@@ -178,10 +190,14 @@ pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
 /// Prints the receipt of an entry.
 pub(super) async fn receipt(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failure> {
     let ledger = desk.reader().await?;
-    let receipt = ledger.receipt(LeafIndex::new(leaf_index)).await.map_err(|error| match error {
-        crate::ledger::LedgerError::NotFound { .. } => no_leaf(leaf_index),
-        error => Failure::from_error("receipt", &error),
-    })?;
+    let receipt = match ledger.receipt(LeafIndex::new(leaf_index)).await {
+        Ok(receipt) => receipt,
+        Err(crate::ledger::LedgerError::NotFound { .. }) => {
+            let there = ledger.store().entry(leaf_index).await.map_err(|error| read_failed(&error))?;
+            return Err(if there.is_none() { no_leaf(leaf_index) } else { not_covered(leaf_index) });
+        }
+        Err(error) => return Err(Failure::from_error("receipt", &error)),
+    };
     if desk.voice.json {
         document(&json!({
             "leaf_index": receipt.leaf_index,

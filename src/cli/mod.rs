@@ -1,7 +1,7 @@
 //! The command line: maps arguments to the application and prints what comes back. It decides nothing.
 //!
-//! Exit codes: 0 done; 1 findings (`verify`) or no such thing (`show`, `entry`, `receipt`, `find`); 2 could not run or
-//! could not check; 3 at least one command was refused (`record`, `adopt`, `erase`).
+//! Exit codes: 0 done; 1 findings (`verify`) or no such thing (whatever is asked for by a name or number); 2 could not
+//! run or could not check; 3 at least one command was refused (`record`, `adopt`, `erase`).
 
 mod args;
 mod demo;
@@ -31,8 +31,9 @@ use output::{Failure, Voice};
 
 /// Runs the command line on the process's arguments.
 pub fn main() -> ExitCode {
-    let asked = std::env::args().skip_while(|arg| arg != "--lang").nth(1);
-    let inline = std::env::args().find_map(|arg| arg.strip_prefix("--lang=").map(str::to_owned));
+    let arguments: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let asked = arguments.iter().skip_while(|arg| *arg != "--lang").nth(1).cloned();
+    let inline = arguments.iter().find_map(|arg| arg.strip_prefix("--lang=").map(str::to_owned));
     let language = words::language(asked.or(inline).as_deref());
     let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
     {
@@ -47,6 +48,11 @@ pub fn main() -> ExitCode {
         Err(error) => return ExitCode::from(voice.fail(&Failure::from_error("runtime", &error))),
     };
     match runtime.block_on(run(voice, &cli)) {
+        Ok(_) if output::output_failed() => ExitCode::from(voice.fail(&Failure::could_not_run(
+            "output",
+            "标准输出无法写入(磁盘已满?):上面的结果不完整",
+            "standard output cannot be written (is the disk full?): what was printed is not complete",
+        ))),
         Ok(code) => ExitCode::from(code),
         Err(failure) => ExitCode::from(voice.fail(&failure)),
     }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
@@ -114,12 +115,31 @@ pub(crate) fn document(value: &impl Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
 }
 
-/// Writes a line to standard output; a reader that has gone away ends the process quietly.
+/// Set once standard output cannot be written any more for another reason than that its reader went away.
+static OUTPUT_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether something that should have been printed was lost, so that the process must not report success.
+pub(crate) fn output_failed() -> bool {
+    OUTPUT_FAILED.load(Ordering::Relaxed)
+}
+
+/// Writes a line to standard output. A reader that has gone away misses it, and the exit code stays what it is.
 pub(crate) fn line(text: impl AsRef<str>) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{}", text.as_ref()).is_err() {
-        std::process::exit(0);
+    if let Err(error) = try_line(text)
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        OUTPUT_FAILED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Writes a line to standard output.
+///
+/// # Errors
+/// When it cannot be written, be it that its reader has gone away.
+pub(crate) fn try_line(text: impl AsRef<str>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.as_ref())?;
+    out.flush()
 }
 
 /// Returns an amount of fen as 万元 with up to 6 decimals.

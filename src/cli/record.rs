@@ -10,7 +10,7 @@ use weituo_projections::Rulebook;
 use weituo_proof::{CommandId, Effective, StreamName};
 
 use super::Desk;
-use super::output::{Failure, chain, line};
+use super::output::{Failure, chain, line, try_line};
 use super::words::words;
 use crate::ledger::SubmitError;
 use crate::recorder::{RecordError, Recorder, Recording};
@@ -25,7 +25,7 @@ const REFUSED: u8 = 3;
 pub(super) async fn record(desk: &Desk<'_>, file: &str) -> Result<u8, Failure> {
     let mut input = open(file)?;
     let recorder = desk.recorder().await?;
-    let outcome = record_lines(desk, &recorder, &mut input, &mut |result| println!("{result}")).await;
+    let outcome = record_lines(desk, &recorder, &mut input, &mut |result| try_line(result.to_string())).await;
     stop(&recorder).await?;
     let counts = outcome?;
     if std::io::stderr().is_terminal() {
@@ -62,7 +62,7 @@ pub(super) async fn record_lines(
     desk: &Desk<'_>,
     recorder: &Recorder,
     input: &mut dyn BufRead,
-    out: &mut dyn FnMut(Value),
+    out: &mut dyn FnMut(Value) -> std::io::Result<()>,
 ) -> Result<Counts, Failure> {
     let bar = desk.voice.progress(0, "progress-record");
     let mut counts = Counts::default();
@@ -78,22 +78,19 @@ pub(super) async fn record_lines(
             Ok(command) => recorder.record(&command).await.map(|recording| (command, recording)),
             Err(refusal) => Err(RecordError::Refused(refusal)),
         };
-        match result {
+        let answer = match result {
             Ok((command, recording)) => {
                 counts.accepted += 1;
-                out(accepted(&command, &recording));
+                accepted(&command, &recording)
             }
-            Err(error) => match refusal_of(&error) {
-                Some(refusal) => {
-                    counts.refused += 1;
-                    out(
-                        json!({ "refused": { "line": line_number, "code": refusal.code, "kind": refusal.kind,
-                        "reason": refusal.reason } }),
-                    );
-                }
-                None => return Err(could_not_record(line_number, &error)),
-            },
-        }
+            Err(error) => {
+                let refusal = refusal_of(&error).ok_or_else(|| could_not_record(line_number, &error))?;
+                counts.refused += 1;
+                json!({ "refused": { "line": line_number, "code": refusal.code, "kind": refusal.kind,
+                    "reason": refusal.reason } })
+            }
+        };
+        out(answer).map_err(|error| nobody_reads(line_number, &error))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -164,6 +161,17 @@ fn refusal_of(error: &RecordError) -> Option<Refusal> {
         )),
         _ => None,
     }
+}
+
+/// A result that cannot be given away ends the recording: nobody would know what became of the lines that follow.
+fn nobody_reads(line: u64, error: &std::io::Error) -> Failure {
+    Failure::could_not_run(
+        "output",
+        format!("第 {line} 行的结果无法写出,其后各行未处理:{error};可用同一编号重新记录"),
+        format!(
+            "the result of line {line} cannot be written, and what follows it was not tried: {error}; recording again with the same ids is safe"
+        ),
+    )
 }
 
 fn could_not_record(line: u64, error: &RecordError) -> Failure {
@@ -307,15 +315,13 @@ fn compose(
 /// Records one command that the command line made itself.
 async fn one(recorder: &Recorder, command: &Command) -> Result<u8, Failure> {
     let result = recorder.record(command).await;
-    stop(recorder).await?;
-    match result {
-        Ok(recording) => {
-            line(accepted(command, &recording).to_string());
-            Ok(0)
-        }
-        Err(error) => match refusal_of(&error) {
-            Some(refusal) => Err(Failure { code: refusal.code, text: refusal.reason, exit: REFUSED }),
-            None => Err(could_not_record(1, &error)),
-        },
+    if let Ok(recording) = &result {
+        line(accepted(command, recording).to_string());
     }
+    stop(recorder).await?;
+    let Err(error) = result else { return Ok(0) };
+    Err(match refusal_of(&error) {
+        Some(refusal) => Failure { code: refusal.code, text: refusal.reason, exit: REFUSED },
+        None => could_not_record(1, &error),
+    })
 }

@@ -47,7 +47,7 @@ pub(super) async fn show(
             }
         }
         Shown::Organisation => {
-            let organisation = query.organisation(id, at).await.map_err(|error| unreadable(&error))?;
+            let organisation = query.organisation(id, as_of).await.map_err(|error| unreadable(&error))?;
             let organisation = organisation.ok_or_else(missing)?;
             if desk.voice.json {
                 document(&organisation);
@@ -60,7 +60,7 @@ pub(super) async fn show(
             let organisation: OrganisationId =
                 id.parse().map_err(|error| Failure::from_error("organisation", &error))?;
             let view = query.history(projection, &organisation, as_of).await.map_err(|e| unreadable(&e))?;
-            let registered = query.organisation(id, at).await.map_err(|error| unreadable(&error))?;
+            let registered = query.organisation(id, as_of).await.map_err(|error| unreadable(&error))?;
             if view.cycles.is_empty() && registered.is_none() {
                 return Err(missing());
             }
@@ -81,6 +81,15 @@ pub(super) async fn docket(
     on: Option<NaiveDate>,
 ) -> Result<u8, Failure> {
     let query = desk.query().await?;
+    if let Some(bureau) = bureau {
+        let known = query.organisation(bureau.as_str(), AsOf::Day(crate::today())).await;
+        if known.map_err(|error| unreadable(&error))?.is_none() {
+            return Err(Failure::not_found(
+                format!("没有登记编号为 {bureau} 的机构"),
+                format!("no organisation {bureau} is registered"),
+            ));
+        }
+    }
     let view =
         query.docket(bureau, on.unwrap_or_else(crate::today)).await.map_err(|error| unreadable(&error))?;
     if desk.voice.json {
@@ -122,10 +131,7 @@ pub(super) fn print_docket(voice: Voice, view: &DocketView, passes: impl Fn(Obli
 }
 
 fn grade(language: Language, grade: Option<Grade>) -> String {
-    grade.map_or_else(String::new, |grade| match language {
-        Language::Zh => grade.zh().to_owned(),
-        Language::En => format!("{grade:?}").to_lowercase(),
-    })
+    grade.map_or_else(String::new, |grade| grade.label(language))
 }
 
 fn score(score_centi: Option<i64>) -> String {
@@ -245,18 +251,20 @@ fn years(voice: Voice, view: &CycleView) {
 fn money(voice: Voice, view: &CycleView) {
     let money = &view.facts.money;
     let amounts = [
-        ("money-budgeted", money.budgeted_fen),
-        ("money-accepted", money.accepted_fen),
-        ("money-paid", money.paid_fen),
-        ("money-settled", money.settled_fen.unwrap_or(0)),
-        ("money-recovered", money.recovered_fen),
+        ("money-budgeted", Some(money.budgeted_fen)),
+        ("money-accepted", Some(money.accepted_fen)),
+        ("money-paid", Some(money.paid_fen)),
+        ("money-settled", money.settled_fen),
+        ("money-recovered", Some(money.recovered_fen)),
     ];
-    if amounts.iter().all(|(_, fen)| *fen == 0) {
+    if amounts.iter().all(|(_, fen)| fen.unwrap_or(0) == 0) {
         return;
     }
     section(voice, "section-money");
-    let shown: Vec<String> =
-        amounts.iter().map(|(key, fen)| format!("{} {}", voice.word(key), wan_yuan(*fen))).collect();
+    let shown: Vec<String> = amounts
+        .iter()
+        .filter_map(|(key, fen)| Some(format!("{} {}", voice.word(key), wan_yuan((*fen)?))))
+        .collect();
     line(format!("  {}", shown.join(" · ")));
 }
 
@@ -292,10 +300,15 @@ pub(super) fn irregularities(voice: Voice, view: &CycleView) {
             place,
             effective(voice, one.effective.as_str(), one.as_found),
             one.rule.clone(),
-            visible(one.text.get(voice.language)),
+            format!("{}{}", visible(one.text.get(voice.language)), remedied(voice, one.remedied_by)),
         ]);
     }
     line(table.to_string());
+}
+
+/// Returns the words that say what set an irregularity right.
+fn remedied(voice: Voice, by: Option<u64>) -> String {
+    by.map_or_else(String::new, |by| words(voice.language, "word-remedied", &[("sequence", &by)]))
 }
 
 fn course(voice: Voice, view: &CycleView) {
@@ -362,11 +375,7 @@ fn print_organisation(voice: Voice, organisation: &Organisation) {
         add(&name.from, "column-name", name.value.clone());
     }
     for kind in &organisation.kinds {
-        let shown = match voice.language {
-            Language::Zh => kind.value.zh().to_owned(),
-            Language::En => format!("{:?}", kind.value),
-        };
-        add(&kind.from, "column-kind", shown);
+        add(&kind.from, "column-kind", kind.value.label(voice.language));
     }
     for superior in &organisation.superiors {
         add(&superior.from, "word-superior", superior.value.to_string());

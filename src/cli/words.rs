@@ -71,6 +71,28 @@ mod tests {
             .collect()
     }
 
+    /// Keys that are put together at run time begin with one of these.
+    const COMPOSED: [&str; 4] = ["help-", "arg-", "heading-", "verify-"];
+
+    #[test]
+    fn every_word_is_used_and_every_used_word_stands() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+        let code: String = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        let words = keys(include_str!("../../locales/en/weituo.ftl"));
+        for key in &words {
+            let used =
+                code.contains(&format!("\"{key}\"")) || COMPOSED.iter().any(|start| key.starts_with(start));
+            assert!(used, "{key} is used nowhere");
+        }
+        let column_or_section = |text: &&str| text.starts_with("column-") || text.starts_with("section-");
+        for used in code.split('"').filter(column_or_section) {
+            assert!(words.contains(&used), "{used} has no words");
+        }
+    }
+
     #[test]
     fn every_word_stands_in_both_languages_in_the_same_order() {
         let zh = include_str!("../../locales/zh-CN/weituo.ftl");

@@ -469,3 +469,107 @@ fn the_demo_records_verifies_and_names_the_altered_value_in_both_languages() {
         shell.run(&["demo", "--dir", "demo"]).expect_code(2);
     }
 }
+
+#[test]
+fn findings_and_lost_output_are_never_reported_as_success() {
+    let shell = Shell::sqlite().filled(0);
+    let into = |path: &str, arguments: &[&str]| {
+        let out = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        let output = shell.command(arguments).stdout(out).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(into("/dev/null", &["verify"]).0, Some(0));
+    let (code, told) = into("/dev/full", &["checkpoint"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("standard output cannot be written"), "{told}");
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 4", [])
+        .unwrap();
+    assert_eq!(into("/dev/null", &["verify"]).0, Some(1));
+    assert_eq!(into("/dev/full", &["verify"]).0, Some(2));
+}
+
+#[test]
+fn a_reader_that_goes_away_loses_no_recorded_line_and_stops_the_recording_cleanly() {
+    let shell = Shell::sqlite().filled(0);
+    let path = shell.path("lines.jsonl");
+    let lines: Vec<String> = (1..40).map(|number| registration(number, "一")).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let mut child = shell
+        .command(&["record", path.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    shell.run(&["verify"]).expect_code(0);
+    let ran = shell.run(&["record", path.to_str().unwrap()]).expect_code(0);
+    assert_eq!(ran.lines().len(), 39);
+}
+
+#[test]
+fn a_forged_disclosure_is_not_shown_as_what_was_sealed() {
+    let shell = Shell::sqlite().filled(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    let entry = shell.run(&["--json", "log", "organisation/extra-1"]).expect_code(0).lines().remove(0);
+    let leaf = entry["leaf_index"].to_string();
+    let (_, forged) = weituo_proof::sealed::seal([7; 16], "text", Value::String("伪造".to_owned())).unwrap();
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("UPDATE disclosure SET disclosure = ?1 WHERE leaf_index = ?2", (forged, &leaf)).unwrap();
+    let shown = shell.run(&["entry", &leaf]).expect_code(0).out;
+    assert!(!shown.contains("伪造"), "{shown}");
+    shell.run(&["verify"]).expect_code(1);
+}
+
+#[test]
+fn a_document_in_a_confidential_payload_is_found() {
+    let shell = Shell::sqlite().filled(1);
+    let hash = "ab".repeat(32);
+    let command = json!({
+        "command": "40000000-0000-4000-8000-000000000001", "do": "AttachEvidence",
+        "stream": "agreement/WZ-2026-001", "confidential": true, "effective": "2026-11-01",
+        "actor": { "organisation": "bureau-county", "role": "bureau" },
+        "payload": { "paper": { "evidence": [
+            { "media_type": "application/pdf", "sha256": hash, "size_bytes": 18 }
+        ] } },
+    });
+    let recorded = shell.record(&command.to_string()).expect_code(0).lines().remove(0);
+    let found = shell.run(&["--json", "find", &hash]).expect_code(0).json();
+    assert_eq!(found["entries"][0]["leaf_index"], recorded["ok"]["leaf_index"]);
+    assert!(!found["entries"][0]["entry"]["payload"].to_string().contains(&hash));
+}
+
+#[test]
+fn an_organisation_is_shown_as_of_a_day_and_an_unknown_bureau_is_told() {
+    let shell = Shell::sqlite().filled(0);
+    shell.run(&["show", "organisation", "school-jia"]).expect_code(0);
+    shell.run(&["show", "organisation", "school-jia", "--on", "1990-01-01"]).expect_code(1);
+    shell.run(&["docket", "--bureau", "bureau-typo"]).expect_code(1);
+    shell.run(&["docket", "--bureau", "bureau-county"]).expect_code(0);
+}
+
+#[test]
+fn a_command_repeated_tells_the_same_irregularities_again() {
+    let shell = Shell::sqlite().filled(3);
+    let again = shell.record(CYCLES[2].1).expect_code(0).lines();
+    assert!(again.iter().all(|line| line["ok"]["repeated"] == true));
+    let told = again
+        .iter()
+        .filter(|line| line["ok"]["irregularities"].as_array().is_some_and(|all| !all.is_empty()));
+    assert!(told.count() >= 3);
+}
+
+#[test]
+fn readers_that_come_first_together_are_all_answered() {
+    let shell = Shell::sqlite().filled(2);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(|| shell.run(&["docket"]))).collect();
+        for reader in readers {
+            reader.join().unwrap().expect_code(0);
+        }
+    });
+    shell.run(&["verify"]).expect_code(0);
+}

@@ -23,7 +23,7 @@ fn full_draft() -> Draft {
     draft.actor.person = Some(SealedRef::new(leaf_hash(b"person")));
     draft.parties = ["organisation/a", "organisation/b"].map(|p| StreamName::new(p).unwrap()).to_vec();
     draft.seen = Some(leaf_hash(b"seen"));
-    draft.ledger = Origin::new("quote\"back\\slash").unwrap();
+    draft.ledger = Origin::new("it.is/#1!$%&()*,-;<=>?@[]^_{|}~").unwrap();
     sign(&mut draft, &[3; 32]);
     draft
 }
