@@ -22,7 +22,7 @@ use weituo_proof::{Effective, Hash};
 
 use crate::dates;
 use crate::rulebook::{Rulebook, Rulebooks, Severity};
-use crate::rules::{self, Breach};
+use crate::rules::{self, Breach, Replaced};
 
 pub use facts::Facts;
 pub use parts::*;
@@ -101,6 +101,10 @@ impl Cycle {
         let record = Record::of(recorded);
         match &recorded.act.event {
             Event::RecordCorrected(correction) => {
+                if let Some(replaced) = rulebook.and_then(|rules| rules::replaced(self, &recorded.act, rules))
+                {
+                    self.judge_again(recorded, replaced);
+                }
                 self.correct(recorded, correction.corrects.sequence);
                 self.records.push(record);
                 self.facts = Facts::of(&self.records);
@@ -121,6 +125,17 @@ impl Cycle {
     fn take(&mut self, record: Record) {
         self.facts.take(&record);
         self.records.push(record);
+    }
+
+    /// Keeps what a correction adds to the irregularities, and marks those that it ends.
+    fn judge_again(&mut self, recorded: &Recorded, replaced: Replaced) {
+        for found in self.irregularities.iter_mut().filter(|found| replaced.remedies(found)) {
+            found.remedied_by.get_or_insert(recorded.sequence);
+        }
+        for breach in replaced.added {
+            let effective = replaced.effective.clone();
+            self.irregularities.push(Irregularity { effective, ..breach.into_irregularity(recorded) });
+        }
     }
 
     fn correct(&mut self, recorded: &Recorded, sequence: u64) {

@@ -9,6 +9,7 @@
 mod content;
 mod contradictions;
 mod procedure;
+mod replaced;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use weituo_proof::Language;
 
 use crate::cycle::Cycle;
 use crate::rulebook::{Check, Rule, Rulebook, Severity, SourceKind};
+
+pub use replaced::{Replaced, replaced};
 
 /// Code of the breach that an act is not used by the arrangement.
 pub const ACT_NOT_IN_USE: &str = "act-not-in-use";
@@ -85,7 +88,7 @@ pub fn about_expert(expert: &str) -> String {
     format!("expert:{expert}")
 }
 
-/// Returns the rules that an act breaks.
+/// Returns the rules that an act breaks itself; what a correction makes its record break is [`replaced`].
 pub fn breaches(cycle: &Cycle, act: &Act, recorded_on: NaiveDate, rulebook: &Rulebook) -> Vec<Breach> {
     let mut breaches = contradictions::contradictions(cycle, act, recorded_on);
     breaches.extend(outside_the_rulebook(act, rulebook));

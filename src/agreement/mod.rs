@@ -34,7 +34,11 @@ pub fn decide(cycle: &Cycle, mut act: Act, context: &Context) -> Result<Act, Ref
     completion::pin(&mut act.event, context)?;
     let rulebook = cycle.rulebook_for(&act.event, &context.rulebooks);
     let breaches = match rulebook {
-        Some(rulebook) => rules::breaches(cycle, &act, context.recorded_on, rulebook),
+        Some(rulebook) => {
+            let mut breaches = rules::breaches(cycle, &act, context.recorded_on, rulebook);
+            breaches.extend(rules::replaced(cycle, &act, rulebook).into_iter().flat_map(|by| by.added));
+            breaches
+        }
         None => rules::without_rulebook(cycle, &act, context.recorded_on),
     };
     refuse(&breaches, Severity::Impossible)?;

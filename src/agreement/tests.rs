@@ -1,5 +1,6 @@
 //! The samples, recorded in memory, and what is refused.
 
+mod corrections;
 mod group;
 pub(crate) mod harness;
 mod refusals;

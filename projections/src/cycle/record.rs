@@ -67,7 +67,7 @@ impl Record {
     }
 
     /// Takes a correction in. One that would change the record's type is left out: it was refused, or is forged.
-    pub(super) fn correct(&mut self, sequence: u64, correction: &RecordCorrected) {
+    pub(crate) fn correct(&mut self, sequence: u64, correction: &RecordCorrected) {
         let replacement = correction
             .replacement
             .as_ref()
