@@ -143,6 +143,21 @@ pub(crate) enum Action {
         #[arg(long, value_name = "BACKUP")]
         from: String,
     },
+    /// help-backup
+    Backup {
+        /// A new file
+        #[arg(id = "to", value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// help-restore
+    Restore {
+        /// A file that `backup` wrote
+        #[arg(id = "backup", value_name = "FILE")]
+        backup: PathBuf,
+        /// Although the anchor vouches for more entries
+        #[arg(long)]
+        behind_anchor: bool,
+    },
     /// help-verify
     Verify {
         /// A checkpoint that somebody else kept

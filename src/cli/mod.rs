@@ -4,7 +4,9 @@
 //! run or could not check; 3 at least one command was refused (`record`, `adopt`, `erase`).
 
 mod args;
+mod backup;
 mod demo;
+mod errors;
 mod inspect;
 mod output;
 mod record;
@@ -111,6 +113,8 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }
         Action::Recover { from } => setup::recover(&desk, from).await,
+        Action::Backup { to } => backup::backup(&desk, to).await,
+        Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
         Action::Verify { checkpoints, stream, verifier_key } => {
             verify::verify(&desk, checkpoints, stream.as_deref(), verifier_key.as_deref()).await
         }

@@ -48,8 +48,7 @@ impl Failure {
 
     /// Returns a failure from an error and its chain of sources.
     pub(crate) fn from_error(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain = chain(error);
-        Self::could_not_run(code, format!("无法完成:{chain}"), chain)
+        Self::could_not_run(code, format!("无法完成:{}", super::errors::chain_zh(error)), chain(error))
     }
 }
 

@@ -175,11 +175,10 @@ fn nobody_reads(line: u64, error: &std::io::Error) -> Failure {
 }
 
 fn could_not_record(line: u64, error: &RecordError) -> Failure {
-    let chain = chain(error);
     Failure::could_not_run(
         "not-recorded",
-        format!("第 {line} 行未能记录,其后各行未处理:{chain}"),
-        format!("line {line} could not be recorded, and what follows it was not tried: {chain}"),
+        format!("第 {line} 行未能记录,其后各行未处理:{}", super::errors::chain_zh(error)),
+        format!("line {line} could not be recorded, and what follows it was not tried: {}", chain(error)),
     )
 }
 

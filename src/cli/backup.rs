@@ -1,0 +1,172 @@
+//! `backup`, `restore`: copies of a ledger, each verified before it counts.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::output::{Failure, document, line};
+use super::words::words;
+use super::{Desk, verify};
+use crate::ledger::{Beside, Copied, Ledger};
+use crate::store::{Head, LedgerUrl, StoreOptions};
+use crate::verify::{Report, VerifyOptions};
+
+/// Files that SQLite keeps beside a database while it is open.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+/// How long SQLite takes at most to fold them into the database after the last connection was closed.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// Copies the ledger into a new file, verifies the copy, and only then gives it its name.
+pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
+    if to.exists() {
+        let to = to.display();
+        return Err(Failure::could_not_run(
+            "backup-exists",
+            format!("{to} 已存在;备份不会覆盖任何文件"),
+            format!("{to} is there already; a backup is written over nothing"),
+        ));
+    }
+    let url = desk.url()?;
+    // The anchor first: what is recorded meanwhile makes the copy longer than it, never shorter.
+    let beside = read_beside(desk, &url)?;
+    let new = with_ending(to, ".unverified");
+    remove(&new)?;
+    let copied = Ledger::backup(&url, &desk.options(true), &new).await;
+    let copied = match copied {
+        Ok(copied) => copied,
+        Err(error) => {
+            remove(&new)?;
+            return Err(Failure::from_error("backup", &error));
+        }
+    };
+    let report = checked(desk, &LedgerUrl::Sqlite(new.clone()), &beside, true).await?;
+    if report.exit_code() != 0 {
+        remove(&new)?;
+        verify::print(desk.voice, &report);
+        return Ok(report.exit_code());
+    }
+    closed(&new).and_then(|()| named(&new, to)).map_err(|error| unusable(to, &error))?;
+    done(desk, "backup-done", copied, &to.display().to_string(), &report);
+    Ok(0)
+}
+
+/// Verifies a backup, copies it into the ledger's place, and verifies what stands there then.
+pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -> Result<u8, Failure> {
+    let (url, backup) = (desk.url()?, LedgerUrl::Sqlite(from.to_owned()));
+    let beside = read_beside(desk, &url)?;
+    let report = checked(desk, &backup, &beside, !behind_anchor).await?;
+    if report.exit_code() != 0 {
+        verify::print(desk.voice, &report);
+        let from = from.display();
+        return Err(Failure {
+            exit: report.exit_code(),
+            ..Failure::could_not_run(
+                "backup-not-verified",
+                format!("{from} 未通过核验,什么都没有写入"),
+                format!("{from} does not verify; nothing was written"),
+            )
+        });
+    }
+    if let Some(folder) = url.folder() {
+        std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+    }
+    let copied = Ledger::restore(&url, &desk.options(false), &backup, behind_anchor)
+        .await
+        .map_err(|error| Failure::from_error("restore", &error))?;
+    let report = checked(desk, &url, &beside, !behind_anchor).await?;
+    if report.exit_code() != 0 {
+        verify::print(desk.voice, &report);
+        return Ok(report.exit_code());
+    }
+    done(desk, "restore-done", copied, &url.to_string(), &report);
+    Ok(0)
+}
+
+fn done(desk: &Desk<'_>, key: &str, copied: Copied, place: &str, report: &Report) {
+    if desk.voice.json {
+        document(
+            &json!({ "place": place, "entries": copied.entries, "size": copied.size, "root": report.root }),
+        );
+        return;
+    }
+    let told: [(&str, &dyn ToString); 3] =
+        [("entries", &copied.entries), ("size", &copied.size), ("place", &place)];
+    line(words(desk.voice.language, key, &told));
+}
+
+fn read_beside(desk: &Desk<'_>, url: &LedgerUrl) -> Result<Beside, Failure> {
+    Beside::read(url, &desk.options(true)).map_err(|error| Failure::from_error("key-or-anchor", &error))
+}
+
+/// Verifies a ledger with the key and, where it has to extend it, the anchor of this one.
+async fn checked(
+    desk: &Desk<'_>,
+    url: &LedgerUrl,
+    beside: &Beside,
+    anchored: bool,
+) -> Result<Report, Failure> {
+    let store = crate::store::open(url, StoreOptions::default(), false)
+        .await
+        .map_err(|error| Failure::from_error("store-open", &error))?;
+    let seal_of = |head: &Head| beside.seal_of(head);
+    let options = VerifyOptions {
+        verifier: beside.verifier().cloned(),
+        seal: beside.has_key().then_some(&seal_of as _),
+        anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
+        outside: Vec::new(),
+        stream: None,
+    };
+    let bar = desk.voice.progress(0, "progress-verify");
+    let report = crate::verify::verify(&*store, &options, |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })
+    .await;
+    bar.finish_and_clear();
+    store.close().await;
+    Ok(report)
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Removes a file that an earlier backup left, and what SQLite keeps beside it.
+fn remove(file: &Path) -> Result<(), Failure> {
+    for ending in ["", BESIDE[0], BESIDE[1]] {
+        let file = with_ending(file, ending);
+        if file.exists() {
+            std::fs::remove_file(&file).map_err(|error| unusable(&file, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a closed database is one file.
+fn closed(file: &Path) -> std::io::Result<()> {
+    let start = Instant::now();
+    while BESIDE.iter().any(|ending| with_ending(file, ending).exists()) {
+        if start.elapsed() > CLOSING {
+            return Err(std::io::Error::other("the database is still open"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Gives a finished file its name, unless there is another of that name, and makes both durable.
+fn named(new: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::File::open(new)?.sync_all()?;
+    std::fs::hard_link(new, to)?;
+    std::fs::remove_file(new)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    let path = path.display();
+    Failure::could_not_run("file", format!("无法使用 {path}:{error}"), format!("cannot use {path}: {error}"))
+}

@@ -1,0 +1,158 @@
+//! Errors in Chinese: what happened and what to do next, for the errors a user meets.
+//!
+//! Each error's English is its own `Display`. Absent: the drivers' and the operating system's texts, which stay as they
+//! are, and errors that only a defect can cause.
+
+use std::error::Error;
+
+use crate::follower::FollowError;
+use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
+use crate::recorder::{ReadError, RecordError};
+use crate::store::{LedgerUrlError, StoreError};
+
+/// Returns an error and its sources in Chinese, separated by colons.
+pub(super) fn chain_zh(error: &(dyn Error + 'static)) -> String {
+    let mut parts = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        parts.push(zh(error));
+        next = error.source();
+    }
+    parts.join(":")
+}
+
+fn zh(error: &(dyn Error + 'static)) -> String {
+    let url: Option<&LedgerUrlError> = error.downcast_ref();
+    let translated = error
+        .downcast_ref()
+        .and_then(ledger)
+        .or_else(|| error.downcast_ref().and_then(read_only))
+        .or_else(|| error.downcast_ref().and_then(submit))
+        .or_else(|| error.downcast_ref().map(clock))
+        .or_else(|| error.downcast_ref().map(store))
+        .or_else(|| error.downcast_ref().map(follow))
+        .or_else(|| error.downcast_ref().map(record))
+        .or_else(|| error.downcast_ref().map(read))
+        .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
+    translated.unwrap_or_else(|| error.to_string())
+}
+
+fn ledger(error: &LedgerError) -> Option<String> {
+    Some(match error {
+        LedgerError::Store(_) => "数据库出错".to_owned(),
+        LedgerError::Anchor { path, .. } => format!("锚点文件 {path} 无法读写"),
+        LedgerError::Key { path, what } => format!("密钥文件 {path}:{what}"),
+        LedgerError::ReadOnly(_) => "台账只读".to_owned(),
+        LedgerError::Recover { what } => format!("无法补回:{what}"),
+        LedgerError::Stopped => "台账已停止".to_owned(),
+        _ => return None,
+    })
+}
+
+fn read_only(error: &ReadOnly) -> Option<String> {
+    Some(match error {
+        ReadOnly::Requested => "以只读方式打开".to_owned(),
+        ReadOnly::Behind { database_size, anchor_size } => format!(
+            "数据库有 {database_size} 条记录,锚点为 {anchor_size} 条作证:请运行 `weituo recover --from 备份`"
+        ),
+        ReadOnly::RootDiffers { size, found, anchored } => format!(
+            "前 {size} 条记录的根哈希为 {found},锚点为 {anchored}:记录被改动;请运行 `weituo verify`,再恢复备份"
+        ),
+        ReadOnly::SealWrong { size } => {
+            format!("头行(共 {size} 条)的封印不是本台账密钥所作:请运行 `weituo verify`")
+        }
+        ReadOnly::HeadDiffers { head_size, found_size, .. } => {
+            format!("头行记为 {head_size} 条,实有 {found_size} 条,或根哈希不符:请运行 `weituo verify`")
+        }
+        ReadOnly::KeyNotInLog { key } => format!("密钥 {key} 不是 log/main 所列的密钥"),
+        ReadOnly::AnchorLost { path } => {
+            format!("锚点 {path} 丢失:请用见证方保存的检查点,或以明确的命令接受现有数据库")
+        }
+        ReadOnly::AnchorDamaged { path, what } => format!("锚点 {path} 损坏:{what}"),
+        ReadOnly::Frozen { leaf_index } => format!("台账已在序号 {leaf_index} 封存,其后不再记录"),
+        ReadOnly::Corrupt { .. } => return None,
+    })
+}
+
+fn clock(error: &ClockError) -> String {
+    match error {
+        ClockError::Behind { now, last } => {
+            format!("时钟为 {now},最新记录存证于 {last}:请校正时钟,之后自动恢复记录")
+        }
+        ClockError::Apart { seconds } => {
+            format!("启动以来系统时钟与单调时钟相差 {seconds} 秒:请校正时钟并重新启动")
+        }
+        ClockError::NoDate { unix_millis } => format!("时钟为 1970 年后 {unix_millis} 毫秒,不是有效日期"),
+    }
+}
+
+fn submit(error: &SubmitError) -> Option<String> {
+    Some(match error {
+        SubmitError::ReadOnly(_) => "台账只读".to_owned(),
+        SubmitError::Unavailable(_) => "台账暂时无法记录;请用同一编号重试".to_owned(),
+        SubmitError::Stopped => "台账已停止".to_owned(),
+        _ => return None,
+    })
+}
+
+fn store(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable { .. } => "数据库暂时不可用".to_owned(),
+        StoreError::CommitUnknown { .. } => "数据库没有说明是否已提交".to_owned(),
+        StoreError::Full { .. } => "数据库空间已满".to_owned(),
+        StoreError::Corrupt { what } => format!("数据库中有非本程序写入的内容:{what};请运行 `weituo verify`"),
+        StoreError::Schema { what } => format!("此处没有台账,或版本不同:{what}"),
+        StoreError::Fault { .. } => "数据库拒绝了操作".to_owned(),
+    }
+}
+
+fn follow(error: &FollowError) -> String {
+    match error {
+        FollowError::Store(_) => "投影无法读写".to_owned(),
+        FollowError::Entry { leaf_index, .. } => {
+            format!("序号 {leaf_index} 不是存证记录:请运行 `weituo verify`")
+        }
+        FollowError::Event { leaf_index, .. } => {
+            format!("序号 {leaf_index} 的事项本程序不认识:请使用更新的 `weituo`")
+        }
+        FollowError::Row { projection, key } => {
+            format!("投影 {projection} 的行 {key} 无法读回:请运行 `weituo rebuild`")
+        }
+        FollowError::Overtaken => "另一进程正在重建投影:请稍后再试".to_owned(),
+        FollowError::UnknownProjection(name) => format!("没有投影 {name}"),
+    }
+}
+
+fn record(error: &RecordError) -> String {
+    match error {
+        RecordError::Refused(_) => "被拒绝".to_owned(),
+        RecordError::Conflict { stream } => format!("{stream} 正被他人连续修改;请用同一编号重试"),
+        RecordError::Ledger(_) => "命令未被记录".to_owned(),
+        RecordError::Read { stream, .. } => format!("流 {stream} 无法读取"),
+    }
+}
+
+fn read(error: &ReadError) -> String {
+    match error {
+        ReadError::Store(_) | ReadError::Events(_) => "数据库出错".to_owned(),
+        ReadError::Entry(_) | ReadError::Place => "存证记录损坏:请运行 `weituo verify`".to_owned(),
+        ReadError::Event(_) => "存证记录不被本程序理解:请使用更新的 `weituo`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_of_an_errors_chain_is_told_in_chinese() {
+        let behind = ReadOnly::Behind { database_size: 3, anchor_size: 5 };
+        let told = chain_zh(&RecordError::Ledger(SubmitError::ReadOnly(behind)));
+        assert_eq!(
+            told,
+            "命令未被记录:台账只读:数据库有 3 条记录,锚点为 5 条作证:请运行 `weituo recover --from 备份`"
+        );
+        let full = StoreError::Full { doing: "appending", source: "disk full".into() };
+        assert_eq!(chain_zh(&LedgerError::Store(full)), "数据库出错:数据库空间已满:disk full");
+    }
+}
