@@ -1,8 +1,13 @@
 //! What is due in a cycle, in which window, and what fulfilled it.
 //!
 //! Invariants: the list does not depend on the day it is looked at; only [`Obligation::status`] does. Duties lie in the
-//! order of their due dates.
+//! order of their due dates. What fulfils a duty is the earliest act that can, so that a later one never changes how an
+//! earlier day looked; [`over_time`] says on which days each obligation stands as it does.
 //! Absent: a clock; holidays other than those handed in.
+
+mod days;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +19,8 @@ use weituo_proof::{Effective, Language, RecordedAt};
 use crate::cycle::{Cycle, Record, Term, year_of};
 use crate::dates::{self, Calendar};
 use crate::rulebook::{Anchor, Duty, Each, Point, Rulebook};
+
+pub use days::{Spell, over_time};
 
 /// What fulfilled an obligation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +60,8 @@ pub struct Obligation {
     pub source: Option<String>,
     /// The duty in words.
     pub title: Text,
-    /// True when it fell away: the entrustment was ended, or another round was decided.
-    pub void: bool,
+    /// Day from which it has fallen away: the entrustment was ended, or another round was decided.
+    pub void_from: Option<NaiveDate>,
 }
 
 /// How an obligation stands on a day.
@@ -100,7 +107,7 @@ impl Obligation {
             // An imprecise date counts in favour of whoever acted.
             Some(done) if dates::earliest(&done.effective) > self.due_until => ObligationStatus::Late,
             Some(_) => ObligationStatus::Done,
-            None if self.void => ObligationStatus::Void,
+            None if self.void_from.is_some_and(|day| day <= on) => ObligationStatus::Void,
             None if on < self.due_from => ObligationStatus::Upcoming,
             None if on <= self.due_until => ObligationStatus::Due,
             None => ObligationStatus::Overdue,
@@ -118,17 +125,23 @@ struct Period {
 
 /// Returns what is due in a cycle, in the order of due dates. Empty before the signing.
 pub fn obligations(cycle: &Cycle, rulebook: &Rulebook, calendar: &Calendar) -> Vec<Obligation> {
+    laid_out(cycle, &cycle.records, rulebook, calendar)
+}
+
+/// What is due as `cycle` lays it out, fulfilled by any of `acts`.
+fn laid_out(cycle: &Cycle, acts: &[Record], rulebook: &Rulebook, calendar: &Calendar) -> Vec<Obligation> {
     let Some(term) = cycle.facts.term else { return Vec::new() };
     let mut due: Vec<Obligation> = rulebook
         .duties
         .iter()
-        .flat_map(|duty| Layout { calendar, cycle, duty, rulebook, term }.obligations())
+        .flat_map(|duty| Layout { acts, calendar, cycle, duty, rulebook, term }.obligations())
         .collect();
     due.sort_by(|a, b| (a.due_until, &a.code).cmp(&(b.due_until, &b.code)));
     due
 }
 
 struct Layout<'a> {
+    acts: &'a [Record],
     calendar: &'a Calendar,
     cycle: &'a Cycle,
     duty: &'a Duty,
@@ -172,12 +185,13 @@ impl Layout<'_> {
             let on = dates::latest(&ordered.effective);
             let period = Period { number: None, start: on, end: None };
             let Some((from, until)) = self.window(period, Some(on), matter.due_on) else { continue };
-            let answered = match self.duty.act {
-                EventType::RectificationReported => &matter.reported,
-                EventType::RectificationAccepted => &matter.accepted,
-                _ => &None,
-            };
-            let done = answered.as_ref().and_then(|at| self.cycle.record(at.sequence));
+            let answers = self.acts.iter().filter(|record| match &record.event {
+                Event::RectificationReported(payload) | Event::RectificationAccepted(payload) => {
+                    record.event_type() == self.duty.act && payload.matter == *id
+                }
+                _ => false,
+            });
+            let done = answers.min_by_key(|record| place(record));
             obligations.push(self.obligation(None, Some(id), from, until, done));
         }
         obligations
@@ -281,9 +295,8 @@ impl Layout<'_> {
             (Event::ActivityRecorded(payload), Some(kind)) => payload.kind == kind,
             _ => true,
         };
-        let mut candidates = self
-            .cycle
-            .records
+        let candidates = self
+            .acts
             .iter()
             .filter(|record| record.event_type() == self.duty.act && self.is_by(record))
             .filter(kind)
@@ -294,14 +307,15 @@ impl Layout<'_> {
             let upper = if self.duty.strict { until } else { period.end.map_or(until, |end| end.max(until)) };
             last >= lower && first <= upper
         };
-        match self.duty.each {
-            Each::Year => candidates.find(|record| match year_of(&record.event) {
+        let fulfils = |record: &&Record| match self.duty.each {
+            Each::Year => match year_of(&record.event) {
                 Some(year) => Some(year) == period.number,
                 None => in_period(record),
-            }),
-            Each::Semester | Each::Month => candidates.find(in_period),
-            Each::Cycle | Each::Order => candidates.find(|record| !self.duty.strict || in_period(record)),
-        }
+            },
+            Each::Semester | Each::Month => in_period(record),
+            Each::Cycle | Each::Order => !self.duty.strict || in_period(record),
+        };
+        candidates.filter(fulfils).min_by_key(|record| place(record))
     }
 
     fn is_by(&self, record: &Record) -> bool {
@@ -335,19 +349,29 @@ impl Layout<'_> {
             number,
             source: duty.source.clone(),
             title: duty.title.clone(),
-            void: done.is_none() && self.is_void(due_until),
+            void_from: self.void_from(due_until),
         }
     }
 
     /// What was not yet overdue when the entrustment was ended falls away; so does a handover when a round follows.
-    fn is_void(&self, due_until: NaiveDate) -> bool {
+    fn void_from(&self, due_until: NaiveDate) -> Option<NaiveDate> {
         let facts = &self.cycle.facts;
         let renewed = self.duty.unless_renewed && facts.renewal == Some(true);
-        let ended = facts.termination.as_ref().is_some_and(|ended| {
-            !self.duty.survives_termination && due_until >= dates::earliest(&ended.at.effective)
-        });
-        renewed || ended
+        let decided = self.cycle.records.iter().rev().find(|r| r.event_type() == EventType::RenewalDecided);
+        let ended = facts.termination.as_ref().map(|ended| dates::earliest(&ended.at.effective));
+        let ended = ended.filter(|day| !self.duty.survives_termination && due_until >= *day);
+        decided
+            .filter(|_| renewed)
+            .map(|record| dates::earliest(&record.effective))
+            .into_iter()
+            .chain(ended)
+            .min()
     }
+}
+
+/// Where an act stands in time: of two acts of one day, the one recorded first.
+fn place(record: &Record) -> (NaiveDate, u64) {
+    (dates::earliest(&record.effective), record.sequence)
 }
 
 /// The day that a window is measured from when an act brings it about: for a publication, its last day.
@@ -357,6 +381,3 @@ fn anchor_of(record: &Record) -> NaiveDate {
         _ => dates::latest(&record.effective),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -121,21 +121,29 @@ fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
         rows.push(Row::new("school", format!("{school}/{id}"), &summary));
     }
     let rulebook = cycle.rulebook(rulebooks);
+    let mut keys = Keys::default();
     if let Some(rulebook) = rulebook {
-        for due in obligations::obligations(cycle, rulebook, &rulebook.working_calendar()) {
-            if !due.void {
-                let key = format!("{}/{}/{id}/{}", due.bureau, due.due_until, due.code);
-                rows.push(Row::new("docket", key, &DocketItem::of(cycle, due)));
-            }
+        for spell in obligations::over_time(cycle, rulebook, &rulebook.working_calendar()) {
+            let due = &spell.obligation;
+            let key = keys.next(format!("{}/{}/{id}/{}", due.bureau, due.due_until, due.code));
+            rows.push(Row::new("docket", key, &DocketItem::of(cycle, spell)));
         }
     }
-    let mut seen = BTreeMap::new();
     for found in irregularities::lasting(cycle, rulebook) {
-        let key = format!("{id}/{:08}/{}", found.sequence.unwrap_or(0), found.rule);
-        let times = seen.entry(key.clone()).and_modify(|times| *times += 1).or_insert(1);
-        // One entry can break one rule twice, such as two experts employed by parties.
-        let key = if *times == 1 { key } else { format!("{key}/{times}") };
+        let key = keys.next(format!("{id}/{:08}/{}", found.sequence.unwrap_or(0), found.rule));
         rows.push(Row::new("irregularities", key, &found));
     }
     rows
+}
+
+/// Keys, each once: one entry can break one rule twice, such as two experts employed by parties; a duty can stand
+/// otherwise after an amendment.
+#[derive(Default)]
+struct Keys(BTreeMap<String, u32>);
+
+impl Keys {
+    fn next(&mut self, key: String) -> String {
+        let times = self.0.entry(key.clone()).and_modify(|times| *times += 1).or_insert(1);
+        if *times == 1 { key } else { format!("{key}/{times}") }
+    }
 }

@@ -270,10 +270,11 @@ pub struct DocketView {
 }
 
 impl DocketView {
-    /// Returns the docket that these items make on a day.
+    /// Returns the docket that these items make on a day: what stood then, and done what was done by then.
     pub fn of(items: Vec<DocketItem>, on: NaiveDate) -> Self {
         let mut lines: Vec<DocketLine> = items
             .into_iter()
+            .filter_map(|item| item.as_of(on))
             .map(|item| {
                 let status = item.obligation.status(on);
                 let label = Text::new(status.label(Language::Zh), status.label(Language::En));

@@ -122,6 +122,63 @@ fn the_status_depends_on_the_day_and_an_imprecise_date_counts_in_favour() {
     due.done = Some(done("SY2022"));
     assert_eq!(at(&due, "2022-12-01"), ObligationStatus::Done);
     due.done = None;
-    due.void = true;
+    due.void_from = Some(day("2022-12-01"));
+    assert_eq!(at(&due, "2022-11-30"), ObligationStatus::Overdue);
     assert_eq!(at(&due, "2022-12-01"), ObligationStatus::Void);
+}
+
+/// The docket's rows of a cycle.
+fn docket(cycle: &Cycle, rulebooks: &crate::Rulebooks) -> Vec<crate::DocketItem> {
+    let stream = weituo_proof::StreamName::of("agreement", &cycle.id).unwrap();
+    let state = crate::StreamState::Agreement(Box::new(cycle.clone()));
+    let rows = crate::project::rows(&stream, &state, rulebooks).into_iter();
+    rows.filter(|row| row.projection == "docket")
+        .map(|row| serde_json::from_str(&row.body).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_docket_of_any_day_says_what_the_cycles_of_that_day_say() {
+    let rulebooks = rulebooks();
+    let amendment = |on: &str, end: &str| {
+        let command = serde_json::json!({
+            "command": "00000000-0000-4000-8000-000000000005",
+            "do": "AmendAgreement",
+            "stream": "agreement/WZ-2022-002",
+            "actor": { "organisation": "bureau-county", "role": "bureau" },
+            "effective": on,
+            "payload": { "term_end": end }
+        });
+        crate::testing::act(&command.to_string())
+    };
+    let mut acts = sample_acts();
+    // Recorded after the termination, dated before it: windows move twice and one is void meanwhile.
+    acts.push(amendment("2023-10-10", "2026-02-28"));
+    acts.push(amendment("2023-04-10", "2025-12-31"));
+    let mut cycles = std::collections::BTreeMap::<String, Cycle>::new();
+    for recorded in record(acts).iter().filter(|recorded| recorded.act.stream.category() == "agreement") {
+        cycles.entry(recorded.act.stream.id().to_owned()).or_default().apply(recorded, &rulebooks);
+    }
+    assert_eq!(cycles.len(), 5);
+    for (id, cycle) in &cycles {
+        let rulebook = cycle.rulebook(&rulebooks).unwrap();
+        let items = docket(cycle, &rulebooks);
+        let mut on = day("2018-06-01");
+        while on < day("2027-06-01") {
+            let view = crate::CycleView::of(cycle, Some(rulebook), &rulebook.working_calendar(), 480, on);
+            let mut expected: Vec<_> = view
+                .obligations
+                .into_iter()
+                .filter(|due| due.status != ObligationStatus::Void)
+                .map(|due| (due.obligation, due.status))
+                .collect();
+            expected.sort_by(|(a, _), (b, _)| {
+                (&a.bureau, a.due_until, &a.code).cmp(&(&b.bureau, b.due_until, &b.code))
+            });
+            let lines = crate::DocketView::of(items.clone(), on).lines.into_iter();
+            let lines: Vec<_> = lines.map(|line| (line.item.obligation, line.status)).collect();
+            assert_eq!(lines, expected, "{id} on {on}");
+            on = dates::add_days(on, 5);
+        }
+    }
 }

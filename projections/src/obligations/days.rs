@@ -1,0 +1,61 @@
+//! On which days each obligation of a cycle stands: a signing brings it about, an amendment moves it, an end voids it.
+//!
+//! Invariant: the spells that hold a day, with what was done by then, are the obligations of the cycle as of that day
+//! that have not fallen away.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use weituo_events::EventType;
+
+use super::{Obligation, laid_out};
+use crate::cycle::Cycle;
+use crate::dates::{self, Calendar};
+use crate::rulebook::Rulebook;
+
+/// Acts that bring about, move or void what is due, besides those that duties name themselves.
+const MOVING: [EventType; 7] = [
+    EventType::AgreementAmended,
+    EventType::AgreementSigned,
+    EventType::AgreementTerminated,
+    EventType::GroupApproved,
+    EventType::PartiesDesignated,
+    EventType::RectificationOrdered,
+    EventType::RenewalDecided,
+];
+
+/// One obligation and the days on which it stands as it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spell {
+    /// What is due.
+    pub obligation: Obligation,
+    /// The first day: the effective date of what brought it about.
+    pub since: NaiveDate,
+    /// The day from which it has fallen away or stands otherwise.
+    pub void_from: Option<NaiveDate>,
+}
+
+/// Returns every obligation that the cycle had on some day, fulfilled by whatever was recorded.
+pub fn over_time(cycle: &Cycle, rulebook: &Rulebook, calendar: &Calendar) -> Vec<Spell> {
+    let named: BTreeSet<EventType> =
+        rulebook.duties.iter().flat_map(|duty| &duty.after).copied().chain(MOVING).collect();
+    let moving = cycle.records.iter().filter(|record| named.contains(&record.event_type()));
+    let days: BTreeSet<NaiveDate> = moving.map(|record| dates::earliest(&record.effective)).collect();
+    let (mut past, mut standing) = (Vec::new(), Vec::<Spell>::new());
+    for day in days {
+        let mut due = laid_out(&cycle.as_of(day), &cycle.records, rulebook, calendar);
+        due.retain(|one| one.void_from.is_none() || one.done.is_some());
+        let (kept, gone) = standing.into_iter().partition(|spell| due.contains(&spell.obligation));
+        standing = kept;
+        past.extend(gone.into_iter().map(|spell: Spell| Spell { void_from: Some(day), ..spell }));
+        due.retain(|one| !standing.iter().any(|spell| spell.obligation == *one));
+        standing.extend(due.into_iter().map(|obligation| Spell { obligation, since: day, void_from: None }));
+    }
+    past.extend(standing);
+    past.sort_by(|a, b| {
+        let order = |one: &Spell| (one.obligation.due_until, one.obligation.code.clone(), one.since);
+        order(a).cmp(&order(b))
+    });
+    past
+}
