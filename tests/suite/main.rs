@@ -5,6 +5,7 @@
 
 mod append;
 mod cli;
+mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod faults;

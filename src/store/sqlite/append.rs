@@ -52,7 +52,13 @@ pub(super) fn commit(connection: &Connection, batch: &Batch) -> Result<CommitOut
     let fenced = head(connection)?.map(|head| head.fence()) == batch.before;
     let written = if fenced { write(connection, batch) } else { Ok(()) };
     match written {
-        Ok(()) if fenced => finish(connection),
+        Ok(()) if fenced => {
+            let outcome = finish(connection)?;
+            if !batch.erase.is_empty() {
+                empty_wal(connection);
+            }
+            Ok(outcome)
+        }
         Ok(()) => {
             roll_back(connection);
             Ok(CommitOutcome::FenceLost)
@@ -86,6 +92,21 @@ fn finish(connection: &Connection) -> Result<CommitOutcome> {
     }
     failpoint::hit("store.after_commit");
     Ok(CommitOutcome::Committed)
+}
+
+/// Moves the WAL into the file and empties it, because it still holds the pages from before an erasure.
+fn empty_wal(connection: &Connection) {
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    match busy {
+        Ok(false) => {}
+        // The batch is committed: whatever stands in the way here is no failure of it.
+        Ok(true) => {
+            tracing::warn!("a reader keeps the WAL: what was erased leaves it when the last process closes")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the WAL cannot be emptied: what was erased leaves it when the last process closes");
+        }
+    }
 }
 
 fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {

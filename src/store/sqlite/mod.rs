@@ -1,7 +1,7 @@
 //! SQLite: one file, one writer thread a process, any number of processes.
 //!
 //! Invariants: WAL with `synchronous = FULL` for the log, so a commit that returned is on the disk; "database is locked"
-//! reaches nobody before `TIMEOUT`.
+//! reaches nobody before `TIMEOUT`; what is deleted is overwritten with zeros.
 //! Absent: SQL (append, read, projection), network file systems (WAL needs shared memory).
 //! Source: format.md "Append protocol"; stack.md (rusqlite writes and scans, sqlx only under sqlite-es).
 
@@ -102,6 +102,7 @@ fn connect(path: &PathBuf, create: bool, synchronous: &str) -> Result<Connection
         connection.busy_handler(Some(wait_while_busy))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };

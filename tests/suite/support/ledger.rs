@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use weituo::ledger::{Accepted, Clock, InitOptions, Ledger, Options, Proposal};
 use weituo::store::{self, EntryRow, LedgerUrl, Scanned, Store, StoreOptions};
-use weituo_events::payload::{Paper, PlainAct};
+use weituo_events::payload::{DisclosureErased, Paper, PlainAct};
 use weituo_events::{Act, Event, Sealed};
 use weituo_proof::{Actor, CommandId, Effective, Frontier, Origin, StreamHead, StreamName};
 
@@ -192,6 +192,23 @@ pub(crate) fn sealed_proposal(stream: &str, note: &str, expected: Option<StreamH
     let salt: [u8; 16] = new_id().as_str().as_bytes()[20..36].try_into().unwrap();
     proposal.disclosures = proposal.act.seal(|| salt).unwrap();
     proposal
+}
+
+/// Returns a proposal that erases the one disclosure of `sealed`, and the disclosure's digest.
+pub(crate) async fn erasure(ledger: &Ledger, sealed: &Accepted) -> (Proposal, String) {
+    let leaf_index = sealed.receipt.leaf_index.get();
+    let digest = ledger.store().disclosures(leaf_index..leaf_index + 1).await.unwrap().remove(0).digest;
+    let newest = ledger.store().stream_rows("log/main", 1, 1_000).await.unwrap().pop().unwrap();
+    let head = StreamHead { sequence: newest.sequence, leaf_hash: newest.leaf_hash };
+    let mut proposal = proposal("log/main", "n", Some(head));
+    proposal.act.parties.clear();
+    proposal.act.event = Event::DisclosureErased(DisclosureErased {
+        digest: digest.clone(),
+        grounds: "个人信息保护法第四十七条".to_owned(),
+        leaf_index,
+    });
+    proposal.erase = vec![digest.clone()];
+    (proposal, digest)
 }
 
 /// Records `count` entries in a stream, one after another.
