@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use weituo_events::{Act, Category, Command, Refusal, same_content};
 use weituo_projections::{Irregularity, StreamState};
-use weituo_proof::{CommandId, Entry, EntryError, Hash, StreamName};
+use weituo_proof::{Entry, EntryError, Hash, StreamName};
 
 use crate::follower::FollowError;
 use crate::ledger::{Accepted, Ledger, LedgerError, SubmitError};
@@ -175,7 +175,7 @@ impl Recorder {
         let rows = self
             .ledger
             .store()
-            .by_command(&[id_bytes(&command.command)])
+            .by_command(&[command.command.to_bytes()])
             .await
             .map_err(|error| read(error.into()))?;
         let Some(row) = rows.first() else { return Err(RecordError::Refused(refusal)) };
@@ -218,11 +218,6 @@ fn fresh_salt() -> [u8; 16] {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).expect("the operating system gives random bytes, or nothing here is safe");
     salt
-}
-
-/// Returns the 16 bytes of a command id.
-fn id_bytes(command: &CommandId) -> [u8; 16] {
-    *uuid::Uuid::parse_str(command.as_str()).expect("a command id is a UUID").as_bytes()
 }
 
 fn unavailable(error: LedgerError) -> SubmitError {

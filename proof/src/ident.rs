@@ -209,6 +209,16 @@ impl CommandId {
                 _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
             })
     }
+
+    /// Returns the UUID's 16 bytes.
+    pub fn to_bytes(&self) -> [u8; 16] {
+        let digits = self.0.chars().filter_map(|digit| digit.to_digit(16));
+        let mut bytes = [0_u8; 16];
+        for (at, digit) in digits.enumerate() {
+            bytes[at / 2] = bytes[at / 2] << 4 | digit.to_le_bytes()[0];
+        }
+        bytes
+    }
 }
 
 /// Gives a `u64` newtype its constructor and conversions.
@@ -304,6 +314,12 @@ mod tests {
         ] {
             assert!(CommandId::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_command_id_gives_the_bytes_of_its_uuid() {
+        let bytes = CommandId::new("0190a3b2-7c1d-7def-8123-456789abcdef").unwrap().to_bytes();
+        assert_eq!(u128::from_be_bytes(bytes), 0x0190_a3b2_7c1d_7def_8123_4567_89ab_cdef);
     }
 
     #[test]

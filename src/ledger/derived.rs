@@ -176,7 +176,7 @@ impl Derived {
             leaf_hash,
             stream: &header.stream,
             sequence: header.sequence,
-            command: command_bytes(&header.command),
+            command: header.command.to_bytes(),
             recorded_at: header.recorded_at,
             parties: &header.parties,
         });
@@ -241,11 +241,6 @@ impl std::fmt::Debug for Derived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Derived of {} streams, {:?}", self.heads.len(), self.claims)
     }
-}
-
-/// Returns a command id's 16 bytes.
-pub(super) fn command_bytes(id: &CommandId) -> [u8; 16] {
-    uuid::Uuid::try_parse(id.as_str()).map(uuid::Uuid::into_bytes).unwrap_or_default()
 }
 
 /// Returns the minutes east of UTC of an offset such as `+08:00`.

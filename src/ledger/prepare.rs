@@ -13,7 +13,7 @@ use weituo_events::Event;
 use weituo_projections::Claims;
 use weituo_proof::{Draft, Frontier, Origin, Position, RecordedAt, StreamHead, leaf_hash};
 
-use super::derived::{Derived, command_bytes};
+use super::derived::Derived;
 use super::seal::SealKey;
 use super::tree::Node;
 use super::types::{Accepted, Proposal, SubmitError};
@@ -235,7 +235,7 @@ impl Pending {
             }
             digests.push(digest);
         }
-        let command = command_bytes(&draft.command);
+        let command = draft.command.to_bytes();
         Ok(Self { proposal, draft, command, digests, answer })
     }
 

@@ -15,7 +15,6 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Entry, Frontier, SigningKey, leaf_hash};
 
 use super::anchor::{FileAnchor, blocking};
-use super::derived::command_bytes;
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
@@ -171,7 +170,7 @@ fn row_of(leaf_index: u64, body: Arc<str>) -> Result<EntryRow, LedgerError> {
         leaf_index,
         stream: entry.stream.to_string(),
         sequence: entry.sequence,
-        command: command_bytes(&entry.command),
+        command: entry.command.to_bytes(),
         leaf_hash: leaf_hash(body.as_bytes()),
         body,
     })
