@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Entry, Frontier, SigningKey, leaf_hash};
+use weituo_proof::{Disclosure, Entry, Frontier, SigningKey, leaf_hash};
 
 use super::anchor::{FileAnchor, blocking};
 use super::key;
@@ -90,13 +90,15 @@ async fn restore(
     let seal = SealKey::new(key.seed()).seal(key.name(), size, &root, &merged.recorded_at);
     let after =
         Head { origin: key.name().to_owned(), size, root, seal, recorded_at: merged.recorded_at.clone() };
-    if merged.missing.is_empty() && head.as_ref() == Some(&after) {
+    let erase: Vec<String> = merged.erased.iter().cloned().collect();
+    let whole = merged.missing.is_empty() && head.as_ref() == Some(&after);
+    if whole && store.disclosures_by_digest(&erase).await?.is_empty() {
         return Ok(Recovered { restored: 0, size });
     }
-    let disclosures = source.disclosures(&merged).await?;
+    let disclosures = source.disclosures(store, &merged).await?;
     let restored = merged.missing.len() as u64;
     let before = head.as_ref().map(Head::fence);
-    let batch = Arc::new(Batch { before, after, rows: merged.missing, disclosures, erase: Vec::new() });
+    let batch = Arc::new(Batch { before, after, rows: merged.missing, disclosures, erase });
     // From here a crash recovers forward: the batch is committed whole, or recovery starts again.
     match store.commit(&batch).await? {
         CommitOutcome::Committed => Ok(Recovered { restored, size }),
@@ -176,6 +178,13 @@ fn row_of(leaf_index: u64, body: Arc<str>) -> Result<EntryRow, LedgerError> {
     })
 }
 
+/// Returns whether a disclosure opens a value that its entry seals, and says so by its right digest.
+fn opens(row: &EntryRow, kept: &DisclosureRow) -> bool {
+    let digest = Disclosure::decode(&kept.disclosure).map(|disclosure| disclosure.digest());
+    let sealed = Entry::parse(row.body.as_bytes()).map(|entry| entry.sealed_digests()).unwrap_or_default();
+    digest.is_ok_and(|digest| digest == kept.digest && sealed.contains(&digest))
+}
+
 /// A backup, opened.
 enum Source {
     Ledger(Arc<dyn Store>),
@@ -221,14 +230,22 @@ impl Source {
         }
     }
 
-    /// Returns the disclosures of the missing entries that were not erased.
-    async fn disclosures(&self, merged: &Merged) -> Result<Vec<DisclosureRow>, LedgerError> {
-        let Self::Ledger(store) = self else { return Ok(Vec::new()) };
+    /// Returns the disclosures of the missing entries that were not erased and are not stored.
+    async fn disclosures(
+        &self,
+        stored: &dyn Store,
+        merged: &Merged,
+    ) -> Result<Vec<DisclosureRow>, LedgerError> {
+        let Self::Ledger(backup) = self else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for row in &merged.missing {
-            found.extend(store.disclosures(row.leaf_index..row.leaf_index + 1).await?);
+            let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
+            found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
         }
         found.retain(|row| !merged.erased.contains(&row.digest));
+        let digests: Vec<String> = found.iter().map(|row| row.digest.clone()).collect();
+        let stored = stored.disclosures_by_digest(&digests).await?;
+        found.retain(|row| stored.iter().all(|stored| stored.digest != row.digest));
         Ok(found)
     }
 

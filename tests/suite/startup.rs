@@ -231,7 +231,7 @@ fn seal_of(seed: &[u8; 32], origin: &str, size: u64, root: &str, recorded_at: &s
 }
 
 /// Copies the ledger's database.
-async fn copy(place: &Place) -> LedgerUrl {
+pub(crate) async fn copy(place: &Place) -> LedgerUrl {
     let to = place.sibling_url().await;
     match (&place.url, &to) {
         (LedgerUrl::Sqlite(_), LedgerUrl::Sqlite(path)) => {
