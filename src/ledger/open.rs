@@ -109,7 +109,7 @@ impl Opened {
             && passed == Some(anchor.root)
         {
             // What is anchored and in the database may leave, even where nothing may be written.
-            self.shared.published.send_replace(Some(Arc::new(anchor.clone())));
+            self.shared.publish(Arc::new(anchor.clone()));
         }
         let anchored = match self.check(anchored, passed) {
             Ok(anchored) => anchored,
@@ -205,7 +205,7 @@ impl Opened {
             Err(LedgerError::ReadOnly(reason)) => return Ok(Err(reason)),
             anchored => anchored?,
         }
-        self.shared.published.send_replace(Some(checkpoint));
+        self.shared.publish(checkpoint);
         Ok(Ok(()))
     }
 }

@@ -50,6 +50,17 @@ impl Shared {
         self.published.borrow().clone()
     }
 
+    /// Lets a checkpoint leave, unless a larger one has left before it.
+    pub(super) fn publish(&self, checkpoint: Arc<SignedCheckpoint>) {
+        self.published.send_if_modified(|newest| {
+            let grows = newest.as_ref().is_none_or(|newest| newest.size < checkpoint.size);
+            if grows {
+                *newest = Some(checkpoint);
+            }
+            grows
+        });
+    }
+
     /// Returns what the tree says.
     pub(super) fn with_tree<T>(&self, read: impl FnOnce(&Tree) -> T) -> T {
         read(&self.tree.read().unwrap_or_else(PoisonError::into_inner))
@@ -117,6 +128,9 @@ impl Shared {
     }
 
     /// Moves the anchor to a checkpoint, or finds that another process has moved it at least as far. Durable on return.
+    ///
+    /// That a larger anchor extends ours cannot be proved before its entries are read; it is compared with them when the
+    /// writer follows to it, which it must before it records anything, and the next advance is proved from it.
     pub(super) async fn anchor_to(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
         for _ in 0..ANCHOR_ATTEMPTS {
             let known = self.anchored();

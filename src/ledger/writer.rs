@@ -284,7 +284,9 @@ impl Writer {
             self.unanchored = Some(checkpoint);
             return Err(SubmitError::from(error));
         }
-        self.shared.published.send_replace(Some(checkpoint));
+        // Whatever could not be anchored before is smaller, and within what the anchor vouches for now.
+        self.unanchored = None;
+        self.shared.publish(checkpoint);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The start-up table of format.md, acted out on both stores, and recovery.
 
+use std::time::Duration;
+
 use weituo::ledger::{Backup, Ledger, LedgerError, Options, ReadOnly, SubmitError};
 use weituo::store::{LedgerUrl, StoreError};
 use weituo_proof::{Entry, LeafIndex};
@@ -151,6 +153,28 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), None);
         ledger.stop().await.unwrap();
         assert_eq!(place.open().await.read_only(), None);
+    }
+
+    async fn the_published_checkpoint_never_goes_back_after_a_failed_anchoring(place: Place) {
+        place.init().await.stop().await.unwrap();
+        let options = Options { follow_every: Duration::from_hours(1), ..place.options() };
+        let ledger = Ledger::open(&place.url, options.clone()).await.unwrap();
+        let other = Ledger::open(&place.url, options).await.unwrap();
+        record(&ledger, "agreement/a", 1, None).await;
+        let aside = place.folder.path().join("aside");
+        std::fs::rename(place.anchor_file(), &aside).unwrap();
+        let unanchored = ledger.submit(proposal("agreement/b", "n", None)).await;
+        assert!(matches!(unanchored, Err(SubmitError::Unavailable(_))), "{unanchored:?}");
+        std::fs::rename(&aside, place.anchor_file()).unwrap();
+        record(&other, "agreement/c", 1, None).await;
+        ledger.follow().await.unwrap();
+        let newest = ledger.checkpoint().unwrap();
+        assert_eq!(newest, other.checkpoint().unwrap());
+        let refused = ledger.submit(proposal("agreement/c", "n", None)).await;
+        assert!(matches!(refused, Err(SubmitError::Conflict { .. })), "{refused:?}");
+        assert_eq!(ledger.checkpoint().unwrap(), newest);
+        ledger.stop().await.unwrap();
+        other.stop().await.unwrap();
     }
 
     async fn a_ledger_opened_for_reading_serves_what_is_anchored(place: Place) {
