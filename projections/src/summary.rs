@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use weituo_events::OrganisationId;
 use weituo_events::payload::{Grade, Renews, RulebookPin, TerminationGrounds};
 
 use crate::cycle::{Cycle, Honour, Milestones, Money};
-use crate::obligations::Obligation;
+use crate::dates;
+use crate::obligations::{Obligation, ObligationStatus, Spell};
 
 /// One year of a cycle in a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ pub struct CycleSummary {
     pub activities: u32,
     /// Id of the agreement.
     pub agreement: String,
-    /// The bureau that opened the cycle.
+    /// The bureau that bound the parties; until then the one that opened the cycle.
     pub bureau: Option<String>,
     /// Corrections made.
     pub corrections: u32,
@@ -138,7 +140,7 @@ impl CycleSummary {
     }
 }
 
-/// One thing due, with the cycle that it belongs to.
+/// One thing due, with the cycle that it belongs to and the days on which it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocketItem {
     /// Id of the agreement.
@@ -147,19 +149,33 @@ pub struct DocketItem {
     pub obligation: Obligation,
     /// The entrusted school.
     pub school: Option<OrganisationId>,
+    /// The first day on which it is due at all.
+    pub since: NaiveDate,
     /// The trustee, or the lead school.
     pub trustee: Option<OrganisationId>,
+    /// The day from which it has fallen away or stands otherwise.
+    pub void_from: Option<NaiveDate>,
 }
 
 impl DocketItem {
     /// Returns the docket's item for an obligation of a cycle.
-    pub fn of(cycle: &Cycle, obligation: Obligation) -> Self {
+    pub fn of(cycle: &Cycle, spell: Spell) -> Self {
         let facts = &cycle.facts;
         Self {
             agreement: cycle.id.clone(),
-            obligation,
+            obligation: spell.obligation,
             school: facts.school.clone(),
+            since: spell.since,
             trustee: facts.trustee.clone().or_else(|| facts.lead.clone()),
+            void_from: spell.void_from,
         }
+    }
+
+    /// Returns the item as it stood on a day; `None` where it did not yet, or not any more.
+    #[must_use]
+    pub fn as_of(mut self, on: NaiveDate) -> Option<Self> {
+        self.obligation.done = self.obligation.done.filter(|done| dates::earliest(&done.effective) <= on);
+        let stands = self.since <= on && self.void_from.is_none_or(|day| on < day);
+        (stands && self.obligation.status(on) != ObligationStatus::Void).then_some(self)
     }
 }
