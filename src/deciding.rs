@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use weituo_events::payload::RulebookPin;
+use weituo_events::payload::{OrganisationKind, RulebookPin};
 use weituo_events::{Act, Event, OrganisationId, Refusal};
 use weituo_projections::cycle::pinned_by;
 use weituo_projections::{Cycle, Organisation, Rulebooks, StreamState};
@@ -49,6 +49,17 @@ impl Context {
     pub fn organisation(&self, id: &str) -> Option<&Organisation> {
         let id = OrganisationId::new(id).ok()?;
         self.organisations.get(&id).map(AsRef::as_ref).filter(|organisation| organisation.is_registered())
+    }
+
+    /// Returns true for a registered bureau that was not closed.
+    pub fn is_bureau(&self, id: &str) -> bool {
+        self.organisation(id).is_some_and(|organisation| {
+            organisation.closed.is_none()
+                && matches!(
+                    organisation.kind(),
+                    Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority)
+                )
+        })
     }
 
     /// Returns true for a root bureau.
@@ -172,7 +183,11 @@ pub fn mentions_of(state: &StreamState) -> Mentions {
         StreamState::Organisation(organisation) => {
             found.organisations.extend(organisation.superior().cloned());
         }
-        StreamState::Rulebook(_) | StreamState::Log => {}
+        StreamState::Rulebook(stream) => {
+            let adopter = stream.adopter.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok());
+            found.organisations.extend(adopter);
+        }
+        StreamState::Log => {}
     }
     found
 }

@@ -97,14 +97,17 @@ fn not_held(id: &str, role: Role, who: &[OrganisationId]) -> Refusal {
     )
 }
 
-/// The bureau of this cycle, those above it, and those above the school and the lead school.
+/// Those above the school and the lead school, and the bureau of this cycle with those above it: once school or lead
+/// school is known, only where it stands above them or is a root.
 fn authorities(cycle: &Cycle, context: &Context) -> Vec<OrganisationId> {
     let facts = &cycle.facts;
+    let managed: Vec<_> = facts.school.iter().chain(&facts.lead).collect();
+    let over: Vec<_> = managed.iter().flat_map(|id| context.above(id.as_str())).collect();
     let bureau = facts.bureau.as_ref().and_then(|id| OrganisationId::new(id.clone()).ok());
+    let bureau = bureau.filter(|id| managed.is_empty() || over.contains(id) || context.is_root(id.as_str()));
     let mut found: Vec<OrganisationId> = bureau.iter().cloned().collect();
-    for id in bureau.iter().chain(&facts.school).chain(&facts.lead) {
-        found.extend(context.above(id.as_str()));
-    }
+    found.extend(bureau.iter().flat_map(|id| context.above(id.as_str())));
+    found.extend(over);
     authorities_among(found, context)
 }
 

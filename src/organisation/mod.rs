@@ -7,7 +7,6 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use weituo_events::payload::OrganisationKind;
 use weituo_events::{Act, Event, OrganisationId, Refusal};
 use weituo_projections::Organisation;
 use weituo_projections::dates::earliest;
@@ -110,10 +109,10 @@ fn unknown(id: &str) -> Refusal {
 /// A root bureau, or a registered bureau that stands above the organisation.
 fn by_registrar(act: &Act, superior: Option<&OrganisationId>, context: &Context) -> Result<(), Refusal> {
     let by = act.actor.organisation.as_str();
-    if context.is_root(by) && (by == act.stream.id() || is_bureau(by, context)) {
+    if context.is_root(by) && (by == act.stream.id() || context.is_bureau(by)) {
         return Ok(());
     }
-    if !is_bureau(by, context) {
+    if !context.is_bureau(by) {
         return Err(Refusal::forbidden(
             "registrar",
             format!("{by} 不是已登记的主管教育行政部门;可由根主管部门 {} 或上级主管部门登记", roots(context)),
@@ -131,11 +130,11 @@ fn by_registrar(act: &Act, superior: Option<&OrganisationId>, context: &Context)
 
 fn by_authority(state: &Organisation, act: &Act, context: &Context) -> Result<(), Refusal> {
     let by = act.actor.organisation.as_str();
-    if context.is_root(by) && is_bureau(by, context) {
+    if context.is_root(by) && context.is_bureau(by) {
         return Ok(());
     }
     let above: Vec<OrganisationId> =
-        context.above(&state.id).into_iter().filter(|id| is_bureau(id.as_str(), context)).collect();
+        context.above(&state.id).into_iter().filter(|id| context.is_bureau(id.as_str())).collect();
     by_one_of(by, &above, context)
 }
 
@@ -157,16 +156,6 @@ fn by_one_of(by: &str, allowed: &[OrganisationId], context: &Context) -> Result<
             roots(context)
         ),
     ))
-}
-
-fn is_bureau(id: &str, context: &Context) -> bool {
-    context.organisation(id).is_some_and(|organisation| {
-        organisation.closed.is_none()
-            && matches!(
-                organisation.kind(),
-                Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority)
-            )
-    })
 }
 
 fn roots(context: &Context) -> String {

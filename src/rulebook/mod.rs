@@ -6,8 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use weituo_events::payload::{OrganisationKind, RulebookAdopted};
-use weituo_events::{Act, Event, Refusal};
+use weituo_events::payload::RulebookAdopted;
+use weituo_events::{Act, Event, OrganisationId, Refusal};
 use weituo_projections::dates::earliest;
 use weituo_projections::{Rulebook, RulebookStream};
 use weituo_proof::sha256;
@@ -22,20 +22,14 @@ use crate::deciding::Context;
 pub fn decide(stream: &RulebookStream, mut act: Act, context: &Context) -> Result<Act, Refusal> {
     allowed_role(&act)?;
     let by = act.actor.organisation.as_str();
-    let bureau = context.organisation(by).is_some_and(|organisation| {
-        organisation.closed.is_none()
-            && matches!(
-                organisation.kind(),
-                Some(OrganisationKind::Bureau | OrganisationKind::SuperiorAuthority)
-            )
-    });
-    if !bureau {
+    if !context.is_bureau(by) {
         return Err(Refusal::forbidden(
             "adopter",
             format!("{by} 不是已登记的主管教育行政部门;规则依据由其启用或废止"),
             format!("{by} is no registered bureau; a bureau adopts and repeals rulebooks"),
         ));
     }
+    by_its_adopter(stream, by, context)?;
     if earliest(&act.effective) > context.recorded_on {
         return Err(Refusal::invalid(
             "effective-after-recorded",
@@ -59,6 +53,27 @@ pub fn decide(stream: &RulebookStream, mut act: Act, context: &Context) -> Resul
         }
     }
     Ok(act)
+}
+
+/// What a bureau adopted is carried on or repealed by itself, by one above it, or by a root.
+fn by_its_adopter(stream: &RulebookStream, by: &str, context: &Context) -> Result<(), Refusal> {
+    let Some(adopter) = &stream.adopter else { return Ok(()) };
+    let above = context.above(adopter);
+    if by == adopter || context.is_root(by) || above.iter().any(|above| above.as_str() == by) {
+        return Ok(());
+    }
+    let allowed: Vec<_> = std::iter::once(adopter.as_str())
+        .chain(above.iter().chain(&context.roots).map(OrganisationId::as_str))
+        .collect();
+    let allowed = allowed.join(", ");
+    Err(Refusal::forbidden(
+        "adopter",
+        format!("{} 由 {adopter} 启用;新版本和废止可由:{allowed}", stream.id),
+        format!(
+            "{} was adopted by {adopter}; further versions and repeals are accepted from: {allowed}",
+            stream.id
+        ),
+    ))
 }
 
 fn adopt(stream: &RulebookStream, id: &str, payload: &mut RulebookAdopted) -> Result<(), Refusal> {

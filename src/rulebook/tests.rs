@@ -52,3 +52,28 @@ fn a_repealed_version_is_pinned_by_nothing_new_and_still_judges_what_pinned_it()
     assert_eq!(refusal.code, "rulebook-repealed");
     assert!(ledger.cycle("WZ-2022-001").rulebook(&ledger.rulebooks).is_some());
 }
+
+#[test]
+fn a_rulebook_is_carried_on_and_repealed_by_its_adopter_one_above_it_or_a_root() {
+    let mut ledger = Ledger::open();
+    // The county did not adopt the city's rulebook.
+    let repeal = |by: &str| command("RepealRulebook", by, json!({"version": 1}));
+    let next = |by: &str| command("AdoptRulebook", by, json!({"text": second(), "version": 2}));
+    for foreign in [repeal("bureau-county"), next("bureau-county")] {
+        let refusal = ledger.record(&foreign).unwrap_err();
+        assert_eq!(refusal.code, "adopter");
+        assert!(refusal.reason.en.contains("accepted from: bureau-wz"), "{refusal}");
+    }
+    let own = |make: &str, by: &str, payload: Value| {
+        command(make, by, payload).replace("rulebook/wenzhou-entrustment-2018", "rulebook/county")
+    };
+    let text = |version: u32| {
+        let named = RULEBOOK.replacen("id = \"wenzhou-entrustment-2018\"", "id = \"county\"", 1);
+        named.replacen("version = 1", &format!("version = {version}"), 1)
+    };
+    for (version, by) in [(1, "bureau-county"), (2, "bureau-county"), (3, "bureau-wz")] {
+        let adopt = own("AdoptRulebook", by, json!({"text": text(version), "version": version}));
+        ledger.record(&adopt).unwrap();
+    }
+    ledger.record(&own("RepealRulebook", "bureau-county", json!({"version": 3}))).unwrap();
+}

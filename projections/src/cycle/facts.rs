@@ -27,7 +27,7 @@ pub struct Facts {
     pub assessments: BTreeMap<u32, Judgement>,
     /// Auditors' findings.
     pub audit_findings: Vec<AuditFinding>,
-    /// The bureau that opened the cycle.
+    /// The bureau that bound the parties; until then the one that opened the cycle.
     pub bureau: Option<String>,
     /// Its closing.
     pub closed: Option<At>,
@@ -180,13 +180,22 @@ impl Facts {
 
     /// Takes in the stream's next record.
     pub fn take(&mut self, record: &Record) {
-        if self.bureau.is_none() && record.role == Role::Bureau.code() {
+        // Whoever opens a cycle is its bureau until the parties are bound, then whoever bound them.
+        if record.role == Role::Bureau.code() && (self.bureau.is_none() || self.is_bound_by(&record.event)) {
             self.bureau = Some(record.by.clone());
         }
         self.take_opening(record);
         self.take_course(record);
         self.take_money(record);
         self.take_ending(record);
+    }
+
+    fn is_bound_by(&self, event: &Event) -> bool {
+        let binds = matches!(
+            event,
+            Event::PartiesDesignated(_) | Event::AgreementSigned(_) | Event::GroupApproved(_)
+        );
+        binds && !self.is_signed()
     }
 
     fn take_opening(&mut self, record: &Record) {

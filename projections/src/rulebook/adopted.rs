@@ -131,6 +131,8 @@ pub struct VersionState {
 /// State of one rulebook's stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulebookStream {
+    /// The bureau that adopted its first version.
+    pub adopter: Option<String>,
     /// Id, once something was recorded.
     pub id: String,
     /// Sequence of the last entry.
@@ -146,6 +148,7 @@ impl RulebookStream {
         self.sequence = recorded.sequence;
         match &recorded.act.event {
             Event::RulebookAdopted(adopted) => {
+                self.adopter.get_or_insert_with(|| recorded.act.actor.organisation.clone());
                 self.versions.entry(adopted.version).or_insert_with(|| VersionState {
                     adopted: recorded.sequence,
                     digest: sha256(&[adopted.text.as_bytes()]),

@@ -125,15 +125,41 @@ fn wrong_roles_are_refused_with_those_that_are_accepted() {
     row(11, &with(transfer, "/actor/role", json!("board")), "role-not-allowed", "superior");
 }
 
-#[test]
-fn a_bureau_binds_only_schools_below_it_whoever_opened_the_cycle() {
+fn by_next(command: Value) -> Value {
+    with(command, "/actor/organisation", json!("bureau-next"))
+}
+
+/// A cycle of the county's school whose scheme the next county's bureau issued.
+fn opened_by_another() -> Ledger {
     let mut ledger = part(0);
     let foreign = json!({"kind": "bureau", "name": "邻县教育局", "superior": "bureau-wz"});
     let mut register = command("RegisterOrganisation", ("bureau-wz", "bureau"), "2018-09-01", foreign);
     register["stream"] = json!("organisation/bureau-next");
     ledger.record(&register.to_string()).unwrap();
-    let by_next = |command: Value| with(command, "/actor/organisation", json!("bureau-next"));
     ledger.record(&by_next(line("IssueScheme")).to_string()).unwrap();
+    ledger
+}
+
+#[test]
+fn a_bureau_that_opened_anothers_cycle_has_no_part_in_it_once_the_school_is_known() {
+    let mut ledger = opened_by_another();
+    for line in FULL_CYCLE.lines().skip(1).take(4) {
+        ledger.record(line).unwrap();
+    }
+    assert_eq!(ledger.cycle("WZ-2022-001").facts.bureau.as_deref(), Some("bureau-county"));
+    let goals = by_next(line("SetAnnualGoals"));
+    let refusal = refused(&mut ledger, &goals);
+    assert_eq!(refusal.code, "role-not-held");
+    assert!(!refusal.reason.en.contains("accepted from: bureau-next"), "{refusal}");
+    let stream = weituo_proof::StreamName::new("agreement/WZ-2022-001").unwrap();
+    let rows = weituo_projections::rows(&stream, &ledger.states[&stream], &ledger.rulebooks);
+    let docket: Vec<_> = rows.iter().filter(|row| row.projection == "docket").collect();
+    assert!(!docket.is_empty() && docket.iter().all(|row| row.key.starts_with("bureau-county/")));
+}
+
+#[test]
+fn a_bureau_binds_only_schools_below_it_whoever_opened_the_cycle() {
+    let mut ledger = opened_by_another();
     let refusal = refused(&mut ledger, &by_next(line("DesignateParties")));
     assert_eq!(refusal.code, "role-not-held");
     assert!(refusal.reason.en.contains("bureau-county, bureau-wz"), "{refusal}");
