@@ -55,7 +55,7 @@ pub struct Irregularity {
 }
 
 /// How late entries were recorded, summed up: one irregularity for the cycle, details in its timeline.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingDelay {
     /// How many entries were recorded later than the rulebook allows.
     pub count: u32,
@@ -76,8 +76,6 @@ pub struct Cycle {
     pub irregularities: Vec<Irregularity>,
     /// Every entry, in the order of the stream.
     pub records: Vec<Record>,
-    /// How late entries were recorded.
-    pub recording_delay: RecordingDelay,
 }
 
 impl Cycle {
@@ -95,10 +93,8 @@ impl Cycle {
         for breach in breaches {
             self.irregularities.push(breach.into_irregularity(recorded));
         }
-        if let Some(rulebook) = rulebook {
-            self.note_delay(recorded, recorded_on, rulebook);
-        }
-        let record = Record::of(recorded);
+        let late = rulebook.and_then(|rulebook| recorded_late(recorded, recorded_on, rulebook));
+        let record = Record::of(recorded, late);
         match &recorded.act.event {
             Event::RecordCorrected(correction) => {
                 if let Some(replaced) = rulebook.and_then(|rules| rules::replaced(self, &recorded.act, rules))
@@ -142,20 +138,6 @@ impl Cycle {
         let Event::RecordCorrected(correction) = &recorded.act.event else { return };
         if let Some(record) = self.records.iter_mut().find(|record| record.sequence == sequence) {
             record.correct(recorded.sequence, correction);
-        }
-    }
-
-    fn note_delay(&mut self, recorded: &Recorded, recorded_on: NaiveDate, rulebook: &Rulebook) {
-        let Some((allowed, _)) = rulebook.recording_days().filter(|_| !recorded.act.as_found) else { return };
-        let acted_on = dates::latest(&recorded.act.effective);
-        let days = rulebook.working_calendar().working_days_between(acted_on, recorded_on);
-        if days > allowed {
-            let delay = &mut self.recording_delay;
-            delay.count = delay.count.saturating_add(1);
-            if days > delay.worst_working_days {
-                delay.worst_working_days = days;
-                delay.worst_sequence = recorded.sequence;
-            }
         }
     }
 
@@ -214,7 +196,6 @@ impl Cycle {
             id: self.id.clone(),
             irregularities: irregularities.collect(),
             records,
-            recording_delay: self.recording_delay.clone(),
         }
     }
 
@@ -228,6 +209,20 @@ impl Cycle {
         self.standing(on).state
     }
 
+    /// Returns how late entries were recorded.
+    pub fn recording_delay(&self) -> RecordingDelay {
+        let mut delay = RecordingDelay::default();
+        for (record, days) in self.records.iter().filter_map(|record| Some((record, record.recorded_after?)))
+        {
+            delay.count = delay.count.saturating_add(1);
+            if days > delay.worst_working_days {
+                delay.worst_working_days = days;
+                delay.worst_sequence = record.sequence;
+            }
+        }
+        delay
+    }
+
     /// Returns how many irregularities each rule has led to, in the order of the codes.
     pub fn irregularity_counts(&self) -> BTreeMap<&str, u32> {
         let mut counts = BTreeMap::new();
@@ -236,6 +231,15 @@ impl Cycle {
         }
         counts
     }
+}
+
+/// The working days from an act to its recording, where they are more than the rulebook allows; not told of what was
+/// recorded from paper.
+fn recorded_late(recorded: &Recorded, recorded_on: NaiveDate, rulebook: &Rulebook) -> Option<u32> {
+    let (allowed, _) = rulebook.recording_days().filter(|_| !recorded.act.as_found)?;
+    let acted_on = dates::latest(&recorded.act.effective);
+    let days = rulebook.working_calendar().working_days_between(acted_on, recorded_on);
+    (days > allowed).then_some(days)
 }
 
 impl Breach {

@@ -80,7 +80,7 @@ fn missed(due: &Obligation) -> Irregularity {
 
 fn recorded_late(cycle: &Cycle, rulebook: &Rulebook) -> Option<Irregularity> {
     let (allowed, rule) = rulebook.recording_days()?;
-    let delay = &cycle.recording_delay;
+    let delay = cycle.recording_delay();
     let worst = cycle.record(delay.worst_sequence).filter(|_| delay.count > 0)?;
     let (count, days, sequence) = (delay.count, delay.worst_working_days, delay.worst_sequence);
     Some(Irregularity {

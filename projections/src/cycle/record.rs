@@ -27,6 +27,9 @@ pub struct Record {
     pub leaf_index: LeafIndex,
     /// When the log took it in.
     pub recorded_at: RecordedAt,
+    /// Working days from the act to its recording, where the rulebook allows fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_after: Option<u32>,
     /// In what capacity it was recorded.
     pub role: String,
     /// Its 1-based place in the stream.
@@ -46,7 +49,7 @@ pub struct Correction {
 
 impl Record {
     /// Returns what a cycle keeps of an entry.
-    pub(super) fn of(recorded: &Recorded) -> Self {
+    pub(super) fn of(recorded: &Recorded, recorded_after: Option<u32>) -> Self {
         Self {
             as_found: recorded.act.as_found,
             by: recorded.act.actor.organisation.clone(),
@@ -56,6 +59,7 @@ impl Record {
             leaf_hash: recorded.leaf_hash,
             leaf_index: recorded.leaf_index,
             recorded_at: recorded.recorded_at,
+            recorded_after,
             role: recorded.act.actor.role.clone(),
             sequence: recorded.sequence,
         }

@@ -95,3 +95,15 @@ fn a_record_keeps_neither_evidence_nor_notes() {
         paper(&record.event).is_none_or(|paper| paper.evidence.is_empty() && paper.note.is_none())
     }));
 }
+
+#[test]
+fn an_earlier_day_knows_only_the_delays_of_what_had_happened_by_then() {
+    let cycle = folded(of("WZ-2022-001"));
+    let all = cycle.recording_delay();
+    let early = cycle.as_of("2022-06-10".parse().unwrap());
+    let delay = early.recording_delay();
+    assert_eq!((delay.count as usize, all.count as usize), (early.records.len(), cycle.records.len()));
+    assert!(early.records.len() < cycle.records.len());
+    let worst = cycle.as_of("2022-04-01".parse().unwrap()).recording_delay();
+    assert_eq!((worst.count, worst.worst_sequence), (0, 0));
+}
