@@ -4,12 +4,14 @@
 //! Absent: everything that a task behind it does.
 //! Source: format.md "Append protocol" step 5.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
 
+use super::backup::{self, Copied};
 use super::clock::Watched;
 use super::guard;
 use super::init;
@@ -99,6 +101,30 @@ impl Ledger {
         backup: &Backup,
     ) -> Result<Recovered, LedgerError> {
         recover::recover(url, options, backup).await
+    }
+
+    /// Copies a ledger, which may be in use, into a new SQLite file: entries, disclosures and head.
+    ///
+    /// # Errors
+    ///
+    /// `Store` from either database; what was written so far is left.
+    pub async fn backup(url: &LedgerUrl, options: &Options, to: &Path) -> Result<Copied, LedgerError> {
+        backup::backup(url, options, to).await
+    }
+
+    /// Copies a backup into a database that holds no ledger, or the first entries of the same one.
+    ///
+    /// # Errors
+    ///
+    /// `Copy` where a newer or another history is there, or where the anchor vouches for more than the backup holds and
+    /// `behind_anchor` does not say that this is known; nothing was written then.
+    pub async fn restore(
+        url: &LedgerUrl,
+        options: &Options,
+        from: &LedgerUrl,
+        behind_anchor: bool,
+    ) -> Result<Copied, LedgerError> {
+        backup::restore(url, options, from, behind_anchor).await
     }
 
     /// Records an event and returns its receipt, once it is durable.

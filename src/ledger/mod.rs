@@ -10,6 +10,7 @@
 
 mod anchor;
 mod answer;
+mod backup;
 mod beside;
 mod clock;
 mod commit;
@@ -30,6 +31,7 @@ mod tree;
 mod types;
 mod writer;
 
+pub use backup::Copied;
 pub use beside::Beside;
 pub use clock::{Clock, SystemClock};
 pub use handle::Ledger;

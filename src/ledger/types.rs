@@ -282,6 +282,12 @@ pub enum LedgerError {
         /// Why.
         what: String,
     },
+    /// A backup cannot be made or restored.
+    #[error("cannot copy: {what}")]
+    Copy {
+        /// Why.
+        what: String,
+    },
     /// Something the caller gave cannot be used.
     #[error("{what}")]
     Invalid {

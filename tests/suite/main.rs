@@ -4,12 +4,15 @@
 #![expect(unreachable_pub, reason = "nothing here is reached from outside")]
 
 mod append;
+mod backup;
 mod cli;
+mod disk;
 mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod faults;
 mod kill;
+mod outage;
 mod recording;
 mod startup;
 mod store;

@@ -7,7 +7,7 @@
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -90,4 +90,108 @@ fn newest_bin() -> PathBuf {
             .find(|path| path.join("initdb").exists())
             .expect("PostgreSQL is installed")
     })
+}
+
+/// A server of one test's own, to be stopped, killed and started.
+#[derive(Debug)]
+pub(crate) struct PrivateServer {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl PrivateServer {
+    /// Starts a server and returns it with the URL of its database `postgres`.
+    pub(crate) async fn start() -> (Self, String) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let data = folder.path().join("server");
+        std::fs::create_dir(&data).unwrap();
+        give_to_postgres(&data);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Self { folder, port, process: None };
+        let mut initdb = server.program("initdb");
+        let made = initdb
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(server.data());
+        let made = made.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let mut server = server;
+        server.restart().await;
+        (server, url)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("server/data")
+    }
+
+    /// A program of PostgreSQL, as its own user where we are root, that ends when this test's thread does.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command.current_dir(self.folder.path()).args(["--pdeathsig", "INT"]);
+        if is_root() {
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        }
+        command.arg(newest_bin().join(name));
+        command
+    }
+
+    /// Starts the server again, and waits until it answers.
+    pub(crate) async fn restart(&mut self) {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+        let deadline = std::time::Instant::now() + Duration::from_mins(1);
+        loop {
+            assert!(std::time::Instant::now() < deadline, "the private server does not start");
+            // After a kill the old backends may still hold the shared memory: it ends at once and is tried again.
+            let running = self.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_none());
+            if !running {
+                let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+                let mut postgres = self.program("postgres");
+                postgres.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path().join("server"));
+                postgres.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+                postgres.args(["-c", "max_connections=30", "-c", "shared_buffers=16MB"]);
+                self.process = Some(
+                    postgres
+                        .stdin(Stdio::null())
+                        .stdout(log.try_clone().unwrap())
+                        .stderr(log)
+                        .spawn()
+                        .unwrap(),
+                );
+            }
+            if PgConnection::connect(&url).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends the server by a signal (INT stops it, QUIT and KILL let it crash) and waits for its end.
+    pub(crate) fn end(&mut self, signal: &str) {
+        if let Some(mut process) = self.process.take() {
+            let pid = process.id().to_string();
+            drop(Command::new("sh").args(["-c", "kill -$0 $1", signal, &pid]).status());
+            drop(process.wait());
+        }
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        self.end("QUIT");
+    }
+}
+
+/// Returns whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n")
+}
+
+/// Lets PostgreSQL's user write in a folder, where that is not ours.
+pub(crate) fn give_to_postgres(folder: &std::path::Path) {
+    if is_root() {
+        assert!(Command::new("chown").arg("postgres:postgres").arg(folder).status().unwrap().success());
+    }
 }

@@ -1,0 +1,234 @@
+//! Copying a ledger: into a backup, which is a SQLite ledger without projections, and back from one.
+//!
+//! Invariants: entries are copied in order of leaf index, and a copy that breaks off is a shorter prefix of the same log;
+//! a history that is newer than the backup, or another one, is never written over; an erased disclosure stays erased.
+//! Absent: verifying what was written (`verify`, which both commands run), the signing key and the anchor, which are
+//! kept apart from every backup.
+//! Source: format.md "What the operator's database adds".
+
+use std::path::Path;
+use std::sync::Arc;
+
+use weituo_events::{Act, Event};
+use weituo_proof::{Entry, Frontier};
+
+use super::anchor::{FileAnchor, blocking};
+use super::key;
+use super::options::{Files, Options};
+use super::seal::SealKey;
+use super::types::LedgerError;
+use crate::store::{self, Batch, CommitOutcome, EntryRow, Head, LedgerUrl, Store, StoreError};
+
+const PAGE: u32 = 4_096;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Number of entries written.
+    pub entries: u64,
+    /// Tree size of the copy.
+    pub size: u64,
+}
+
+/// Copies a ledger, while it is in use, into a new SQLite file. Entries recorded after the start may be left out.
+pub(super) async fn backup(url: &LedgerUrl, options: &Options, to: &Path) -> Result<Copied, LedgerError> {
+    let source = store::open(url, options.store, false).await?;
+    let target = store::open(&LedgerUrl::Sqlite(to.to_owned()), options.store, true).await?;
+    let copied = async {
+        source.require_current().await?;
+        target.migrate().await?;
+        let mut copying = Copying::new(&*source, &*target, None);
+        copying.run().await
+    };
+    let copied = copied.await;
+    source.close().await;
+    target.close().await;
+    copied
+}
+
+/// Copies a backup into a database that holds no ledger, or the first entries of this one.
+pub(super) async fn restore(
+    url: &LedgerUrl,
+    options: &Options,
+    from: &LedgerUrl,
+    behind_anchor: bool,
+) -> Result<Copied, LedgerError> {
+    let files = Files::of(url, options)?;
+    let key = key::read(&files.key)?;
+    let anchor = Arc::new(FileAnchor::new(files.anchor, key.verifier().clone()));
+    let anchored = blocking(&anchor, FileAnchor::load).await?.map_or(0, |anchored| anchored.size.get());
+    let source = store::open(from, options.store, false).await?;
+    let seal = SealKey::new(key.seed());
+    let copied = async {
+        source.require_current().await?;
+        let size = head_of(&*source).await?.size;
+        if size < anchored && !behind_anchor {
+            return Err(cannot(&format!(
+                "the backup has {size} entries, the anchor vouches for {anchored}: a newer backup is wanted; with \
+                 --behind-anchor the ledger only reads until `weituo recover` has put back the rest"
+            )));
+        }
+        let target = store::open(url, options.store, true).await?;
+        let copied = async {
+            target.migrate().await?;
+            Copying::new(&*source, &*target, Some(&seal)).run().await
+        };
+        let copied = copied.await;
+        target.close().await;
+        copied
+    };
+    let copied = copied.await;
+    source.close().await;
+    copied
+}
+
+async fn head_of(store: &dyn Store) -> Result<Head, LedgerError> {
+    let head = store.head().await?;
+    head.ok_or_else(|| cannot("there is no log in what is to be copied"))
+}
+
+/// A copy under way.
+struct Copying<'a> {
+    source: &'a dyn Store,
+    target: &'a dyn Store,
+    /// Seals the heads in between, so that a copy that breaks off is whole; without it they are the last one.
+    seal: Option<&'a SealKey>,
+    frontier: Frontier,
+    /// The target's head.
+    written: Option<Head>,
+    /// Entries written.
+    entries: u64,
+}
+
+impl<'a> Copying<'a> {
+    fn new(source: &'a dyn Store, target: &'a dyn Store, seal: Option<&'a SealKey>) -> Self {
+        Self { source, target, seal, frontier: Frontier::new(), written: None, entries: 0 }
+    }
+
+    async fn run(&mut self) -> Result<Copied, LedgerError> {
+        let mut head = head_of(self.source).await?;
+        self.written = self.target.head().await?;
+        if let Some(written) = self.written.clone() {
+            self.pass_over(&written, &head).await?;
+        }
+        loop {
+            self.append(&head).await?;
+            // What was erased while the disclosures were read is told by entries that have to be copied too.
+            let newer = head_of(self.source).await?;
+            if !self.erases(head.size, newer.size).await? {
+                return Ok(Copied { entries: self.entries, size: head.size });
+            }
+            head = newer;
+        }
+    }
+
+    /// Goes over the entries that the target has already; they must be the source's.
+    async fn pass_over(&mut self, written: &Head, head: &Head) -> Result<(), LedgerError> {
+        if written.size > head.size {
+            return Err(cannot(&format!(
+                "there is a ledger of {} entries, which is newer than the backup with {}: nothing was changed",
+                written.size, head.size
+            )));
+        }
+        while self.frontier.size().get() < written.size {
+            for row in self.page(written.size).await? {
+                self.frontier.append(row.leaf_hash);
+            }
+        }
+        if written.origin != head.origin || self.frontier.root() != written.root {
+            return Err(cannot(&format!(
+                "there is another history of {} entries ({}): nothing was changed; move that database away first",
+                written.size, written.origin
+            )));
+        }
+        Ok(())
+    }
+
+    /// Copies entries and disclosures up to a head, in pages.
+    async fn append(&mut self, head: &Head) -> Result<(), LedgerError> {
+        while self.frontier.size().get() < head.size {
+            let first = self.frontier.size().get();
+            let rows = self.page(head.size).await?;
+            let mut recorded_at = String::new();
+            let mut erase = Vec::new();
+            for row in &rows {
+                let entry = parse(row)?;
+                self.frontier.append(row.leaf_hash);
+                recorded_at = entry.recorded_at.to_string();
+                erase.extend(erased(&entry));
+            }
+            let next = self.frontier.size().get();
+            let after = match self.seal {
+                Some(seal) if next < head.size => {
+                    let root = self.frontier.root();
+                    let seal = seal.seal(&head.origin, next, &root, &recorded_at);
+                    Head { origin: head.origin.clone(), size: next, root, seal, recorded_at }
+                }
+                _ => head.clone(),
+            };
+            let disclosures = self.source.disclosures(first..next).await?;
+            let before = self.written.as_ref().map(Head::fence);
+            let batch = Arc::new(Batch { before, after, rows, disclosures, erase });
+            match self.target.commit(&batch).await? {
+                CommitOutcome::Committed => {}
+                CommitOutcome::FenceLost => {
+                    return Err(cannot("another process writes there: stop it first"));
+                }
+                CommitOutcome::Duplicate => return Err(cannot("an entry stands there twice")),
+            }
+            self.entries += next - first;
+            self.written = Some(batch.after.clone());
+        }
+        Ok(())
+    }
+
+    /// Returns the next entries of the source, at least one.
+    async fn page(&self, end: u64) -> Result<Vec<EntryRow>, LedgerError> {
+        let from = self.frontier.size().get();
+        let limit = u32::try_from((end - from).min(u64::from(PAGE))).unwrap_or(PAGE);
+        let page = self.source.scan(i64::try_from(from).unwrap_or(i64::MAX), limit).await?;
+        let rows = page.into_iter().map(store::Scanned::into_row).collect::<Result<Vec<_>, _>>()?;
+        match rows.iter().zip(from..).find(|(row, expected)| row.leaf_index != *expected) {
+            None if !rows.is_empty() => Ok(rows),
+            _ => Err(StoreError::corrupt(format!("an entry is missing from leaf index {from} on")).into()),
+        }
+    }
+
+    /// Returns whether one of these entries erases a disclosure.
+    async fn erases(&self, from: u64, to: u64) -> Result<bool, LedgerError> {
+        let mut next = from;
+        while next < to {
+            let page = self.source.scan(i64::try_from(next).unwrap_or(i64::MAX), PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            for scanned in page {
+                let row = scanned.into_row()?;
+                if erased(&parse(&row)?).is_some() {
+                    return Ok(true);
+                }
+                next = row.leaf_index + 1;
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn parse(row: &EntryRow) -> Result<Entry, LedgerError> {
+    let entry = Entry::parse(row.body.as_bytes());
+    entry.map_err(|error| {
+        StoreError::corrupt(format!("the entry at leaf index {}: {error}", row.leaf_index)).into()
+    })
+}
+
+/// Returns the digest of the disclosure that an entry erases.
+fn erased(entry: &Entry) -> Option<String> {
+    match Act::from_entry(entry).map(|act| act.event) {
+        Ok(Event::DisclosureErased(erased)) => Some(erased.digest),
+        _ => None,
+    }
+}
+
+fn cannot(what: &str) -> LedgerError {
+    LedgerError::Copy { what: what.to_owned() }
+}
