@@ -11,14 +11,15 @@ use weituo_proof::Language;
 
 use crate::payload::{
     AccountabilityImposed, ActivityRecorded, AgreementAmended, AgreementSigned, AgreementTerminated,
-    AnnualAssessmentRecorded, AnnualGoalsSet, AnnualSupervisionRecorded, AuditFindingRecorded, Confidential,
-    DisclosureErased, DocumentLodged, EndOfTermEvaluationRecorded, EvidenceAttached, FilingAccepted,
-    FundsBudgeted, FundsDisbursed, FundsRecovered, FundsSettled, GroupApproved, Honour, IndexCommitted,
-    LogFrozen, LogKeyAdded, LogKeyRevoked, LogOpened, MatterReferred, ObjectionFiled, ObjectionResolved,
-    OrganisationChanged, OrganisationClosed, OrganisationRegistered, PanelConvened, PartiesDesignated,
-    PartyChange, PlainAct, PrizeAwarded, QualityMonitored, RecordAcknowledged, RecordCorrected,
-    Rectification, RecusalDeclared, RenewalDecided, ResourceTransfer, ResultPublicised, Review,
-    RulebookAdopted, RulebookRepealed, SchemeIssued, ServiceAccepted, SigningKeyEnrolled, SigningKeyRevoked,
+    AnchorAccepted, AnnualAssessmentRecorded, AnnualGoalsSet, AnnualSupervisionRecorded,
+    AuditFindingRecorded, Confidential, DisclosureErased, DocumentLodged, EndOfTermEvaluationRecorded,
+    EvidenceAttached, FilingAccepted, FundsBudgeted, FundsDisbursed, FundsRecovered, FundsSettled,
+    GroupApproved, Honour, IndexCommitted, LogFrozen, LogKeyAdded, LogKeyRevoked, LogOpened, MatterReferred,
+    ObjectionFiled, ObjectionResolved, OrganisationChanged, OrganisationClosed, OrganisationRegistered,
+    PanelConvened, PartiesDesignated, PartyChange, PlainAct, PrizeAwarded, QualityMonitored,
+    RecordAcknowledged, RecordCorrected, Rectification, RecusalDeclared, RenewalDecided, ResourceTransfer,
+    ResultPublicised, Review, RulebookAdopted, RulebookRepealed, SchemeIssued, ServiceAccepted,
+    SigningKeyEnrolled, SigningKeyRevoked,
 };
 use crate::{Seal, Sealed};
 
@@ -312,6 +313,7 @@ vocabulary! {
     LogKeyAdded 1 AddLogKey Log LogKeyAdded, [Operator] "台账密钥新增" "log key added";
     LogKeyRevoked 1 RevokeLogKey Log LogKeyRevoked, [Operator] "台账密钥撤销" "log key revoked";
     LogFrozen 1 FreezeLog Log LogFrozen, [Operator] "台账封存" "log frozen";
+    AnchorAccepted 1 AcceptAnchor Log AnchorAccepted, [Operator] "锚点重设" "anchor accepted";
     DisclosureErased 1 EraseDisclosure Log DisclosureErased, [Operator Bureau] "擦除披露" "disclosure erased";
 }
 

@@ -90,6 +90,21 @@ impl Ledger {
         Ok(Self { shared, inbox, _guard: guard_task })
     }
 
+    /// Settles a lost or damaged anchor: by a checkpoint of this log that somebody kept, or without one by accepting the
+    /// database as it is, which is recorded in `log/main`.
+    ///
+    /// # Errors
+    ///
+    /// `Recover` where the anchor is not lost; `Invalid` where the checkpoint is not this log's; `ReadOnly` where the
+    /// database does not extend the checkpoint, which then stands as the anchor.
+    pub async fn accept_anchor(
+        url: &LedgerUrl,
+        options: &Options,
+        checkpoint: Option<String>,
+    ) -> Result<Recovered, LedgerError> {
+        super::accept::accept(url, options, checkpoint).await
+    }
+
     /// Puts back the entries that a database lacks below its anchor, byte for byte, from a backup.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! Absent: deciding (the aggregates), projections, HTTP, the terminal.
 //! Source: format.md "Append protocol", "Completeness index"; design.md "The append path".
 
+mod accept;
 mod anchor;
 mod answer;
 mod backup;

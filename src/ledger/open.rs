@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use weituo_events::{Act, Event};
 use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
 
+use super::accept;
 use super::anchor::{FileAnchor, blocking};
 use super::commit::sign;
 use super::derived::Derived;
@@ -115,6 +116,9 @@ impl Opened {
             Ok(anchored) => anchored,
             Err(reason) => return Ok(Err(reason)),
         };
+        if anchored.is_none() && options.accept_lost_anchor && !options.read_only {
+            accept::record(self, options).await?;
+        }
         self.advance(anchored, options).await
     }
 

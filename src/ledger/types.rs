@@ -176,7 +176,7 @@ pub enum ReadOnly {
     },
     /// There is no anchor.
     #[error(
-        "the anchor {path} is lost: open once with a checkpoint that a witness kept, or accept the database as it is by the explicit command"
+        "the anchor {path} is lost: run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept, or accept the database as it is by `weituo recover --accept-lost-anchor`, which is recorded"
     )]
     AnchorLost {
         /// Where it should be.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use weituo::ledger::{Backup, Ledger, LedgerError, Options, ReadOnly, SubmitError};
+use weituo::ledger::{Backup, Ledger, LedgerError, Options, ReadOnly, Recovered, SubmitError};
 use weituo::store::{LedgerUrl, StoreError};
+use weituo_events::{Act, Event};
 use weituo_proof::{Entry, LeafIndex};
 
 use crate::support::ledger::{
@@ -153,6 +154,49 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), None);
         ledger.stop().await.unwrap();
         assert_eq!(place.open().await.read_only(), None);
+    }
+
+    async fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_a_recorded_word(place: Place) {
+        let ledger = place.init().await;
+        let early = ledger.checkpoint().unwrap().text.clone();
+        record(&ledger, "agreement/a", 2, None).await;
+        ledger.stop().await.unwrap();
+        let found = ledger.checkpoint().unwrap();
+        let accept = async |kept: Option<&String>| {
+            Ledger::accept_anchor(&place.url, &place.options(), kept.cloned()).await
+        };
+        assert!(matches!(accept(None).await, Err(LedgerError::Recover { .. })), "the anchor is there");
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        let stranger = early.replace("log.example", "other.example");
+        assert!(matches!(accept(Some(&stranger)).await, Err(LedgerError::Invalid { .. })));
+        assert!(matches!(reason(&place).await, ReadOnly::AnchorLost { .. }));
+        let size = found.size.get();
+        assert_eq!(accept(Some(&early)).await.unwrap(), Recovered { restored: 0, size });
+        assert_eq!(rows(&*place.store().await).await.len() as u64, size, "a kept checkpoint needs no entry");
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        assert_eq!(accept(None).await.unwrap().size, size + 2, "its entry, and the index's");
+        let entry = place.store().await.entry(size).await.unwrap().unwrap();
+        let entry = Entry::parse(entry.body.as_bytes()).unwrap();
+        let Event::AnchorAccepted(accepted) = Act::from_entry(&entry).unwrap().event else { panic!() };
+        assert_eq!((entry.stream.as_str(), accepted.size, accepted.root), ("log/main", size, found.root));
+        let ledger = place.open().await;
+        assert_eq!(ledger.read_only(), None);
+        record(&ledger, "agreement/b", 1, None).await;
+        ledger.stop().await.unwrap();
+        assert_one_history(&*place.store().await).await;
+    }
+
+    async fn a_database_behind_the_kept_checkpoint_of_a_lost_anchor_only_reads(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 2, None).await;
+        ledger.stop().await.unwrap();
+        let kept = ledger.checkpoint().unwrap();
+        roll_back(&place, 2).await;
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        let refused = Ledger::accept_anchor(&place.url, &place.options(), Some(kept.text.clone())).await;
+        let behind = ReadOnly::Behind { database_size: 2, anchor_size: kept.size.get() };
+        assert!(matches!(refused, Err(LedgerError::ReadOnly(found)) if found == behind));
+        assert_eq!(reason(&place).await, behind);
     }
 
     async fn the_published_checkpoint_never_goes_back_after_a_failed_anchoring(place: Place) {

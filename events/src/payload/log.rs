@@ -78,3 +78,17 @@ payload! {
         successor: Option<String>,
     }
 }
+
+payload! {
+    /// The anchor was lost, and the log is accepted as it was found, on somebody's word.
+    AnchorAccepted {
+        /// The paper behind the act.
+        #[serde(default, skip_serializing_if = "Paper::is_empty")]
+        paper: Paper,
+        /// Root over the entries found.
+        #[schemars(with = "String")]
+        root: Hash,
+        /// How many entries were found: this entry's own leaf index.
+        size: u64,
+    }
+}

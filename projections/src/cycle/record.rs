@@ -129,7 +129,7 @@ papers! {
     HandoverCompleted CycleClosed GroupApproved CharterAdopted DocumentLodged FilingAccepted PartyAdmitted
     PartyExited QualityMonitored ObjectionFiled ObjectionResolved RecordCorrected AuditFindingRecorded
     OrganisationRegistered OrganisationChanged OrganisationClosed SigningKeyRevoked RulebookAdopted RulebookRepealed
-    LogKeyRevoked LogFrozen;
+    LogKeyRevoked LogFrozen AnchorAccepted;
     InterviewHeld AccountabilityImposed MatterReferred EvidenceAttached
 }
 

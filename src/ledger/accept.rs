@@ -1,0 +1,97 @@
+//! A lost anchor: what takes its place, and the entry that says so.
+//!
+//! Invariants: an acceptance on somebody's word is in the log before the anchor is made from it, so that a crash in
+//! between leaves the anchor lost and the word recorded; a checkpoint that was kept elsewhere needs no such entry. An
+//! anchor that is there is never replaced.
+//! Source: format.md "Append protocol", table "on start".
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use weituo_events::Event;
+use weituo_events::payload::{AnchorAccepted, Paper};
+
+use super::anchor::{FileAnchor, blocking};
+use super::clock::Watched;
+use super::follow::{self, Halt};
+use super::handle::Ledger;
+use super::index::{command_id, effective, log_act};
+use super::key;
+use super::open::Opened;
+use super::options::{Files, Options};
+use super::prepare::{Ground, Pending, prepare};
+use super::recover::Recovered;
+use super::seal::SealKey;
+use super::types::{LedgerError, Mode, Proposal, ReadOnly};
+use crate::store::{CommitOutcome, LedgerUrl};
+
+/// Settles a lost anchor: by a checkpoint that somebody kept, or on the caller's word.
+pub(super) async fn accept(
+    url: &LedgerUrl,
+    options: &Options,
+    kept: Option<String>,
+) -> Result<Recovered, LedgerError> {
+    let files = Files::of(url, options)?;
+    let verifier = key::read(&files.key)?.verifier().clone();
+    let anchor = Arc::new(FileAnchor::new(files.anchor, verifier));
+    match blocking(&anchor, FileAnchor::load).await {
+        Ok(None) | Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. })) => {}
+        Ok(Some(found)) => {
+            let what = format!("the anchor is not lost: it vouches for {} entries", found.size);
+            return Err(LedgerError::Recover { what });
+        }
+        Err(error) => return Err(error),
+    }
+    let options = Options {
+        mode: Mode::Strict,
+        read_only: false,
+        accept_lost_anchor: kept.is_none(),
+        witnessed: kept.into_iter().collect(),
+        ..options.clone()
+    };
+    let ledger = Ledger::open(url, options).await?;
+    let reason = ledger.read_only();
+    ledger.stop().await?;
+    let size = ledger.checkpoint().map_or(0, |newest| newest.size.get());
+    reason.map_or(Ok(Recovered { restored: 0, size }), |reason| Err(reason.into()))
+}
+
+/// Records that the database is accepted as it was found.
+pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(), LedgerError> {
+    let Some(key) = &opened.key else { return Ok(()) };
+    if opened.derived.frozen().is_some() {
+        tracing::warn!("the log is frozen: that its anchor is accepted cannot be recorded");
+        return Ok(());
+    }
+    let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::new(key.seed()));
+    let last = opened.derived.last_recorded_at().ok_or_else(|| unrecorded("the log is empty"))?;
+    let recorded_at = Watched::new(Arc::clone(&options.clock)).recorded_at(last)?;
+    let act = log_act(
+        "log/main",
+        Event::AnchorAccepted(AnchorAccepted { paper: Paper::default(), root: head.root, size: head.size }),
+        command_id(&shared.origin, head.size),
+        effective(recorded_at, opened.derived.zone_minutes()),
+    );
+    let expected = opened.derived.head("log/main");
+    let proposal = Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new() };
+    let (answer, _answered) = oneshot::channel();
+    let pending = Pending::new(proposal, &shared.origin, answer)?;
+    let prepared = shared.with_tree(|tree| {
+        let (derived, frontier) = (&opened.derived, tree.frontier());
+        let ground =
+            Ground { origin: &shared.origin, derived, frontier, head: Some(head), seal: &seal, recorded_at };
+        prepare(ground, vec![pending]).prepared
+    });
+    let batch = prepared.ok_or_else(|| unrecorded("its entry was set aside"))?.batch;
+    if shared.store.commit(&batch).await? != CommitOutcome::Committed {
+        return Err(unrecorded("another process writes to this database: stop it first"));
+    }
+    // From here a crash recovers forward: the anchor is still lost, and accepting it again says so again.
+    opened.head = batch.after.clone();
+    let followed = follow::rows(&opened.shared, &mut opened.derived, opened.head.size, 0).await;
+    followed.map(drop).map_err(|halt: Halt| LedgerError::from(halt))
+}
+
+fn unrecorded(what: &str) -> LedgerError {
+    LedgerError::Recover { what: format!("that the anchor is accepted was not recorded: {what}") }
+}
