@@ -1,14 +1,16 @@
 //! Recovery: the exact missing entries, from a backup, up to the anchored root.
 //!
-//! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root;
-//! no stored entry is changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased.
+//! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root,
+//! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
+//! it, so that an interrupted recovery is finished by repeating it. Memory does not grow with the log. No stored entry is
+//! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased.
 //! Absent: making backups; mending altered entries (restore the whole database for that).
 //! Source: format.md "Append protocol", table "on start".
 
-use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader};
-use std::ops::Range;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
@@ -21,7 +23,10 @@ use super::seal::SealKey;
 use super::types::{LedgerError, SignedCheckpoint};
 use crate::store::{self, Batch, CommitOutcome, DisclosureRow, EntryRow, Head, LedgerUrl, Store};
 
-const PAGE: u32 = 4_096;
+/// Entries walked at a time, which is the most that one batch puts back.
+const PAGE: u32 = 1_024;
+/// An entry has at most 65,535 bytes, and a line its end.
+const MAX_LINE_BYTES: u64 = 65_537;
 
 /// Where the missing entries come from.
 #[derive(Debug, Clone)]
@@ -41,15 +46,6 @@ pub struct Recovered {
     pub size: u64,
 }
 
-/// The entries of a log up to the anchor, as database and backup give them together.
-#[derive(Default)]
-struct Merged {
-    frontier: Frontier,
-    missing: Vec<EntryRow>,
-    erased: HashSet<String>,
-    recorded_at: String,
-}
-
 /// Puts back what the database lacks below its anchor.
 pub(super) async fn recover(
     url: &LedgerUrl,
@@ -63,8 +59,8 @@ pub(super) async fn recover(
     let anchored = anchored.ok_or_else(|| cannot("there is no anchor that says how far to recover"))?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
-    let source = Source::open(backup, options).await?;
-    let recovered = restore(&*store, &source, &anchored, &key).await;
+    let mut source = Source::open(backup, options).await?;
+    let recovered = restore(&*store, &mut source, &anchored, &key).await;
     store.close().await;
     source.close().await;
     recovered
@@ -72,14 +68,16 @@ pub(super) async fn recover(
 
 async fn restore(
     store: &dyn Store,
-    source: &Source,
+    source: &mut Source,
     anchored: &SignedCheckpoint,
     key: &SigningKey,
 ) -> Result<Recovered, LedgerError> {
-    let head = store.head().await?;
     let size = anchored.size.get();
-    let merged = merge(store, source, size).await?;
-    let root = merged.frontier.root();
+    let mut found = Merged::new(size);
+    while found.step(store, source).await? {
+        found.missing.clear();
+    }
+    let root = found.frontier.root();
     if root != anchored.root {
         return Err(cannot(&format!(
             "database and backup together lead to root {root} at size {size}, the anchor vouches for {}: an entry \
@@ -87,66 +85,103 @@ async fn restore(
             anchored.root
         )));
     }
-    let seal = SealKey::new(key.seed()).seal(key.name(), size, &root, &merged.recorded_at);
-    let after =
-        Head { origin: key.name().to_owned(), size, root, seal, recorded_at: merged.recorded_at.clone() };
-    let erase: Vec<String> = merged.erased.iter().cloned().collect();
-    let whole = merged.missing.is_empty() && head.as_ref() == Some(&after);
-    if whole && store.disclosures_by_digest(&erase).await?.is_empty() {
-        return Ok(Recovered { restored: 0, size });
+    let erased: Vec<String> = found.erased.into_iter().collect();
+    let seal = SealKey::new(key.seed());
+    let (mut merged, mut restored) = (Merged::new(size), 0);
+    loop {
+        let more = merged.step(store, source).await?;
+        if merged.missing.is_empty() && more {
+            continue;
+        }
+        let (size, root, recorded_at) =
+            (merged.frontier.size().get(), merged.frontier.root(), &merged.recorded_at);
+        if !more && root != anchored.root {
+            return Err(cannot("the backup has changed while it was read: run it again"));
+        }
+        let after = Head {
+            origin: key.name().to_owned(),
+            size,
+            root,
+            seal: seal.seal(key.name(), size, &root, recorded_at),
+            recorded_at: recorded_at.clone(),
+        };
+        let head = store.head().await?;
+        let whole = merged.missing.is_empty() && head.as_ref() == Some(&after);
+        if !whole || !store.disclosures_by_digest(&erased).await?.is_empty() {
+            let rows = std::mem::take(&mut merged.missing);
+            restored += rows.len() as u64;
+            let disclosures = source.disclosures(store, &rows, &erased).await?;
+            let before = head.as_ref().map(Head::fence);
+            commit(store, Batch { before, after, rows, disclosures, erase: erased.clone() }).await?;
+        }
+        if !more {
+            return Ok(Recovered { restored, size });
+        }
     }
-    let disclosures = source.disclosures(store, &merged).await?;
-    let restored = merged.missing.len() as u64;
-    let before = head.as_ref().map(Head::fence);
-    let batch = Arc::new(Batch { before, after, rows: merged.missing, disclosures, erase });
-    // From here a crash recovers forward: the batch is committed whole, or recovery starts again.
-    match store.commit(&batch).await? {
-        CommitOutcome::Committed => Ok(Recovered { restored, size }),
+}
+
+/// Commits a batch. From here a crash recovers forward: what is committed is right, and recovery goes on behind it.
+async fn commit(store: &dyn Store, batch: Batch) -> Result<(), LedgerError> {
+    match store.commit(&Arc::new(batch)).await? {
+        CommitOutcome::Committed => Ok(()),
         CommitOutcome::FenceLost => Err(cannot("another process writes to this database: stop it first")),
         CommitOutcome::Duplicate => Err(cannot("an entry of the backup stands elsewhere in the database")),
     }
 }
 
-/// Reads the stored entries in order and fills their gaps from the backup.
-async fn merge(store: &dyn Store, source: &Source, size: u64) -> Result<Merged, LedgerError> {
-    let mut merged = Merged::default();
-    let mut next = 0;
-    loop {
-        let page = store.scan(i64::try_from(next).unwrap_or(i64::MAX), PAGE).await?;
-        let last_page = page.len() < PAGE as usize;
-        for scanned in page {
-            let row = scanned.into_row()?;
-            if row.leaf_index >= size {
-                return Err(cannot(&format!(
-                    "the database has an entry at leaf index {}, the anchor vouches for {size} entries only",
-                    row.leaf_index
-                )));
-            }
-            merged.fill(source, next..row.leaf_index).await?;
-            next = row.leaf_index + 1;
-            merged.take(&row)?;
-        }
-        if last_page {
-            merged.fill(source, next..size).await?;
-            return Ok(merged);
-        }
-    }
+/// The entries of a log up to the anchor, as database and backup give them together, walked in steps.
+struct Merged {
+    /// How many entries the anchor vouches for.
+    size: u64,
+    frontier: Frontier,
+    recorded_at: String,
+    /// Digests that the entries walked say were erased: as many as there were erasures.
+    erased: BTreeSet<String>,
+    /// Rows of this step that the database lacks.
+    missing: Vec<EntryRow>,
 }
 
 impl Merged {
-    /// Takes the entries of a gap from the backup.
-    async fn fill(&mut self, source: &Source, gap: Range<u64>) -> Result<(), LedgerError> {
-        let mut next = gap.start;
-        while next < gap.end {
-            let page = source.page(next, gap.end).await?;
+    fn new(size: u64) -> Self {
+        let (frontier, recorded_at) = (Frontier::new(), String::new());
+        Self { size, frontier, recorded_at, erased: BTreeSet::new(), missing: Vec::new() }
+    }
+
+    /// Walks over at most `PAGE` entries, and returns whether there are more.
+    async fn step(&mut self, store: &dyn Store, source: &mut Source) -> Result<bool, LedgerError> {
+        let next = self.frontier.size().get();
+        let from = i64::try_from(next).unwrap_or(i64::MAX);
+        let mut page = Vec::new();
+        for scanned in store.scan(from, PAGE).await? {
+            page.push(scanned.into_row()?);
+        }
+        if let Some(row) = page.iter().find(|row| row.leaf_index >= self.size) {
+            return Err(cannot(&format!(
+                "the database has an entry at leaf index {}, the anchor vouches for {} entries only",
+                row.leaf_index, self.size
+            )));
+        }
+        let end = self.size.min(next + u64::from(PAGE));
+        for row in page.iter().filter(|row| row.leaf_index < end) {
+            self.fill(source, row.leaf_index).await?;
+            self.take(row)?;
+        }
+        self.fill(source, end).await?;
+        Ok(end < self.size)
+    }
+
+    /// Takes the entries below `end` from the backup.
+    async fn fill(&mut self, source: &mut Source, end: u64) -> Result<(), LedgerError> {
+        while self.frontier.size().get() < end {
+            let next = self.frontier.size().get();
+            let page = source.page(next, end).await?;
             if page.is_empty() {
                 return Err(cannot(&format!("the backup lacks the entry at leaf index {next}")));
             }
-            for body in page {
-                let row = row_of(next, body)?;
+            for (body, leaf_index) in page.into_iter().zip(next..) {
+                let row = row_of(leaf_index, body)?;
                 self.take(&row)?;
                 self.missing.push(row);
-                next += 1;
             }
         }
         Ok(())
@@ -188,7 +223,41 @@ fn opens(row: &EntryRow, kept: &DisclosureRow) -> bool {
 /// A backup, opened.
 enum Source {
     Ledger(Arc<dyn Store>),
-    Entries(Vec<Arc<str>>),
+    Entries(Lines),
+}
+
+/// A file of exported entries, read in order.
+struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    /// Leaf index of the next line.
+    next: u64,
+}
+
+impl Lines {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), reader: BufReader::new(File::open(path)?), next: 0 })
+    }
+
+    fn page(&mut self, from: u64, limit: u64) -> std::io::Result<Vec<Arc<str>>> {
+        if from < self.next {
+            *self = Self::open(&self.path)?;
+        }
+        let mut bodies = Vec::new();
+        let mut line = String::new();
+        while self.next < from + limit {
+            line.clear();
+            // A longer line is no entry; its rest is no entry either, so it is refused where it is parsed.
+            if (&mut self.reader).take(MAX_LINE_BYTES).read_line(&mut line)? == 0 {
+                break;
+            }
+            if self.next >= from {
+                bodies.push(Arc::from(line.trim_end_matches(['\n', '\r'])));
+            }
+            self.next += 1;
+        }
+        Ok(bodies)
+    }
 }
 
 impl Source {
@@ -196,17 +265,13 @@ impl Source {
         match backup {
             Backup::Ledger(url) => Ok(Self::Ledger(store::open(url, options.store, false).await?)),
             Backup::Entries(path) => {
-                let lines = std::fs::File::open(path)
-                    .and_then(|file| BufReader::new(file).lines().collect::<std::io::Result<Vec<_>>>());
-                let lines =
-                    lines.map_err(|error| cannot(&format!("{} cannot be read: {error}", path.display())))?;
-                Ok(Self::Entries(lines.into_iter().map(Arc::from).collect()))
+                Lines::open(path).map(Self::Entries).map_err(|error| unreadable(path, &error))
             }
         }
     }
 
     /// Returns entries from a leaf index on, at least one where the backup has it, none from `end` on.
-    async fn page(&self, from: u64, end: u64) -> Result<Vec<Arc<str>>, LedgerError> {
+    async fn page(&mut self, from: u64, end: u64) -> Result<Vec<Arc<str>>, LedgerError> {
         let limit = (end - from).min(u64::from(PAGE));
         match self {
             Self::Ledger(store) => {
@@ -222,27 +287,24 @@ impl Source {
                 }
                 Ok(bodies)
             }
-            Self::Entries(lines) => {
-                let (from, limit) =
-                    (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(0));
-                Ok(lines.iter().skip(from).take(limit).cloned().collect())
-            }
+            Self::Entries(lines) => lines.page(from, limit).map_err(|error| unreadable(&lines.path, &error)),
         }
     }
 
-    /// Returns the disclosures of the missing entries that were not erased and are not stored.
+    /// Returns the disclosures of missing entries that were not erased and are not stored.
     async fn disclosures(
         &self,
         stored: &dyn Store,
-        merged: &Merged,
+        missing: &[EntryRow],
+        erased: &[String],
     ) -> Result<Vec<DisclosureRow>, LedgerError> {
         let Self::Ledger(backup) = self else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for row in &merged.missing {
+        for row in missing {
             let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
             found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
         }
-        found.retain(|row| !merged.erased.contains(&row.digest));
+        found.retain(|row| erased.binary_search(&row.digest).is_err());
         let digests: Vec<String> = found.iter().map(|row| row.digest.clone()).collect();
         let stored = stored.disclosures_by_digest(&digests).await?;
         found.retain(|row| stored.iter().all(|stored| stored.digest != row.digest));
@@ -254,6 +316,10 @@ impl Source {
             store.close().await;
         }
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> LedgerError {
+    cannot(&format!("{} cannot be read: {error}", path.display()))
 }
 
 fn cannot(what: &str) -> LedgerError {

@@ -87,6 +87,48 @@ on_both_stores! {
         assert_eq!(place.open().await.read_only(), None);
     }
 
+    async fn a_long_recovery_goes_on_where_it_was_interrupted(place: Place) {
+        let ledger = std::sync::Arc::new(place.init().await);
+        let recording: Vec<_> = (0..2_500)
+            .map(|number| {
+                let ledger = std::sync::Arc::clone(&ledger);
+                let proposal = proposal(&format!("agreement/n{number}"), "n", None);
+                tokio::spawn(async move { ledger.submit(proposal).await.unwrap() })
+            })
+            .collect();
+        for one in recording {
+            one.await.unwrap();
+        }
+        ledger.stop().await.unwrap();
+        let whole = rows(&*place.store().await).await;
+        let backup = copy(&place).await;
+        roll_back(&place, 100).await;
+        let (stop, go_on) = match place.kind {
+            Kind::Sqlite => (
+                "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.leaf_index >= 2200
+                 BEGIN SELECT RAISE(ABORT, 'stopped'); END",
+                "DROP TRIGGER stop",
+            ),
+            Kind::Postgres => (
+                "ALTER TABLE entry ADD CONSTRAINT stop CHECK (leaf_index < 2200)",
+                "ALTER TABLE entry DROP CONSTRAINT stop",
+            ),
+        };
+        place.tamper(stop).await;
+        let backup = Backup::Ledger(backup);
+        let stopped = Ledger::recover(&place.url, &place.options(), &backup).await;
+        assert!(matches!(stopped, Err(LedgerError::Store(_))), "{stopped:?}");
+        let size = assert_one_history(&*place.store().await).await;
+        assert!((101..2_200).contains(&size), "{size}");
+        let behind = ReadOnly::Behind { database_size: size, anchor_size: whole.len() as u64 };
+        assert_eq!(reason(&place).await, behind);
+        place.tamper(go_on).await;
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
+        assert_eq!(done.restored, whole.len() as u64 - size);
+        assert_eq!(rows(&*place.store().await).await, whole);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
     async fn start_with_an_altered_entry_only_reads(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 3, None).await;
