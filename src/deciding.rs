@@ -141,6 +141,9 @@ pub fn organisations_of(event: &Event) -> Vec<&OrganisationId> {
             let signed = payload.countersigned.iter().map(|signature| &signature.organisation);
             [&payload.school, &payload.trustee].into_iter().chain(approved).chain(signed).collect()
         }
+        Event::AgreementAmended(payload) => {
+            payload.exception.iter().filter_map(|exception| exception.approved_by.as_ref()).collect()
+        }
         Event::FundsDisbursed(payload) => vec![&payload.to],
         Event::FundsRecovered(payload) => vec![&payload.from],
         Event::ActivityRecorded(payload) => payload.organisations.iter().collect(),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use weituo_events::payload::{AgreementSigned, RulebookPin};
+use weituo_events::payload::{AgreementAmended, AgreementSigned, RulebookPin};
 use weituo_events::{Act, Event, EventType, OrganisationId, Refusal};
 use weituo_proof::StreamName;
 
@@ -33,14 +33,29 @@ const CONCERNS: [EventType; 8] = [
     EventType::LogOpened,
 ];
 
+/// What an amendment says of a place.
+#[derive(Clone, Debug)]
+struct Amendment {
+    end: Option<NaiveDate>,
+    exception: bool,
+}
+
+impl Amendment {
+    fn of(payload: &AgreementAmended) -> Self {
+        Self { end: payload.term_end, exception: payload.exception.is_some() }
+    }
+}
+
 /// A trustee's place for one school.
 #[derive(Clone, Debug)]
 struct Place {
-    end: Option<NaiveDate>,
+    /// By sequence, as they say after corrections.
+    amendments: BTreeMap<u64, Amendment>,
     exception: bool,
     pin: RulebookPin,
     released: Option<NaiveDate>,
     school: OrganisationId,
+    signed_end: Option<NaiveDate>,
     start: NaiveDate,
     trustee: OrganisationId,
 }
@@ -49,19 +64,42 @@ impl Place {
     fn of(payload: &AgreementSigned, rulebooks: &Rulebooks) -> Self {
         let default = rulebooks.pinned(&payload.rulebook).and_then(|rules| rules.term.as_ref()?.months);
         Self {
-            end: payload.term_months.or(default).map(|months| dates::term_end(payload.term_start, months)),
+            amendments: BTreeMap::new(),
             exception: payload.exception.is_some(),
             pin: payload.rulebook.clone(),
             released: None,
             school: payload.school.clone(),
+            signed_end: payload
+                .term_months
+                .or(default)
+                .map(|months| dates::term_end(payload.term_start, months)),
             start: payload.term_start,
             trustee: payload.trustee.clone(),
         }
     }
 
-    /// The last day on which the place is held.
+    fn amended(&self, sequence: u64, amendment: Amendment) -> Self {
+        let mut place = self.clone();
+        place.amendments.insert(sequence, amendment);
+        place
+    }
+
+    /// Whether another reading of the same place takes nothing that this one does not hold already.
+    fn covers(&self, other: &Self) -> bool {
+        (&self.trustee, &self.school) == (&other.trustee, &other.school)
+            && self.start <= other.start
+            && other.last() <= self.last()
+            && (other.is_excepted() || !self.is_excepted())
+    }
+
+    fn is_excepted(&self) -> bool {
+        self.exception || self.amendments.values().any(|amendment| amendment.exception)
+    }
+
+    /// The last day on which the place is held: the last amendment of it counts, else the signing.
     fn last(&self) -> NaiveDate {
-        let end = self.end.unwrap_or(NaiveDate::MAX);
+        let end = self.amendments.values().rev().find_map(|amendment| amendment.end).or(self.signed_end);
+        let end = end.unwrap_or(NaiveDate::MAX);
         self.released.map_or(end, |released| released.min(end))
     }
 
@@ -104,10 +142,14 @@ impl Claims {
     /// # Errors
     /// A refusal that names the agreement in the way and what would be accepted.
     pub fn check(&self, act: &Act) -> Result<(), Refusal> {
-        let Some(place) = self.after(act) else { return Ok(()) };
+        // Where it will stand is not known yet: after everything else of its stream.
+        let Some(place) = self.after(act, u64::MAX) else { return Ok(()) };
+        if self.place(&act.stream).is_some_and(|held| held.covers(&place)) {
+            return Ok(());
+        }
         let Some(rulebook) = self.rulebooks.pinned(&place.pin) else { return Ok(()) };
         let Some((limit, in_principle, rule)) = rulebook.capacity() else { return Ok(()) };
-        if in_principle && place.exception {
+        if in_principle && place.is_excepted() {
             return Ok(());
         }
         let others: Vec<(&StreamName, &Place)> = self
@@ -142,12 +184,12 @@ impl Claims {
         ))
     }
 
-    /// Takes in one act of any stream, in the order of the log.
-    pub fn apply(&mut self, act: &Act) {
+    /// Takes in one act of any stream, at its place in the stream, in the order of the log.
+    pub fn apply(&mut self, act: &Act, sequence: u64) {
         if matches!(act.event, Event::RulebookAdopted(_) | Event::RulebookRepealed(_) | Event::LogOpened(_)) {
             Arc::make_mut(&mut self.rulebooks).apply_act(act);
         }
-        if let Some(place) = self.after(act) {
+        if let Some(place) = self.after(act, sequence) {
             self.put(act.stream.clone(), place);
         }
         if matches!(act.event, Event::AgreementTerminated(_) | Event::CycleClosed(_))
@@ -182,29 +224,22 @@ impl Claims {
             .collect()
     }
 
-    /// The place that a stream holds after an act that takes or moves one.
-    fn after(&self, act: &Act) -> Option<Place> {
+    /// The place that a stream holds after an act, at a place in the stream, that takes or moves one.
+    fn after(&self, act: &Act, sequence: u64) -> Option<Place> {
+        let place = self.place(&act.stream);
         match &act.event {
-            Event::AgreementSigned(payload) if self.place(&act.stream).is_none() => {
-                Some(Place::of(payload, &self.rulebooks))
-            }
-            Event::AgreementAmended(payload) => {
-                let place = self.place(&act.stream)?;
-                payload.term_end.map(|end| Place { end: Some(end), ..place.clone() })
-            }
-            Event::RecordCorrected(payload) => {
-                let place = self.place(&act.stream)?;
-                let replacement = payload.replacement.as_ref()?;
-                match &*replacement.0 {
-                    Event::AgreementSigned(signed) => {
-                        Some(Place { released: place.released, ..Place::of(signed, &self.rulebooks) })
-                    }
-                    Event::AgreementAmended(amended) => {
-                        amended.term_end.map(|end| Place { end: Some(end), ..place.clone() })
-                    }
-                    _ => None,
+            Event::AgreementSigned(payload) if place.is_none() => Some(Place::of(payload, &self.rulebooks)),
+            Event::AgreementAmended(payload) => Some(place?.amended(sequence, Amendment::of(payload))),
+            Event::RecordCorrected(payload) => match &*payload.replacement.as_ref()?.0 {
+                Event::AgreementSigned(signed) => {
+                    let (amendments, released) = (place?.amendments.clone(), place?.released);
+                    Some(Place { amendments, released, ..Place::of(signed, &self.rulebooks) })
                 }
-            }
+                Event::AgreementAmended(amended) => {
+                    Some(place?.amended(payload.corrects.sequence, Amendment::of(amended)))
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -165,7 +165,7 @@ impl Derived {
                 Entry::parse(row.body.as_bytes()).map_err(|error| corrupt("cannot be read", &error))?;
             let act = Act::from_entry(&entry).map_err(|error| corrupt("is of no known type", &error))?;
             if Claims::concerns(&header.event_type) {
-                self.claims.apply(&act);
+                self.claims.apply(&act, header.sequence);
             }
             if of_log {
                 self.apply_log_event(&act.event, row.leaf_index, leaf_hash);

@@ -143,7 +143,7 @@ impl Builder<'_> {
         // From here the proposal is in the batch: every part of the batch takes it over.
         if concerned {
             let mut claims = self.claims.take().unwrap_or_else(|| self.ground.derived.claims().clone());
-            claims.apply(&proposal.act);
+            claims.apply(&proposal.act, position.sequence);
             self.claims = Some(claims);
         }
         let leaf_index = self.frontier.size().get();

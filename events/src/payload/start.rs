@@ -70,6 +70,8 @@ payload! {
 payload! {
     /// 变更: what of the agreement changes; absent fields stay.
     AgreementAmended {
+        /// Says why a rule that holds in principle does not hold for the new term.
+        exception: Option<Exception>,
         /// New price over the whole term, in fen.
         fee_fen: Option<i64>,
         /// New open list of fields to be improved.

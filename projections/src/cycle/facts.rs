@@ -41,7 +41,7 @@ pub struct Facts {
     pub delegated: Vec<String>,
     /// The end-of-term evaluation.
     pub evaluation: Option<Evaluation>,
-    /// The exception that the agreement was signed under.
+    /// The exception that the agreement was signed or last amended under.
     pub exception: Option<ExceptionFact>,
     /// Price over the whole term, in fen.
     pub fee_fen: Option<i64>,
@@ -226,15 +226,15 @@ impl Facts {
                 self.fields.clone_from(&payload.fields);
                 self.delegated.clone_from(&payload.delegated);
                 self.fee_fen = payload.fee_fen;
-                self.exception = payload
-                    .exception
-                    .as_ref()
-                    .map(|exception| ExceptionFact { approved_by: exception.approved_by.clone() });
+                self.exception = payload.exception.as_ref().map(ExceptionFact::of);
                 let end = payload.term_months.map(|months| dates::term_end(payload.term_start, months));
                 self.term = Some(Term { end, start: payload.term_start });
             }
             Event::AgreementAmended(payload) => {
                 self.fee_fen = payload.fee_fen.or(self.fee_fen);
+                if payload.exception.is_some() {
+                    self.exception = payload.exception.as_ref().map(ExceptionFact::of);
+                }
                 if let Some(fields) = &payload.fields {
                     self.fields.clone_from(fields);
                 }

@@ -2,7 +2,9 @@
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use weituo_events::payload::{GoalResult, Grade, ObjectionOutcome, Response, Severity, TerminationGrounds};
+use weituo_events::payload::{
+    Exception, GoalResult, Grade, ObjectionOutcome, Response, Severity, TerminationGrounds,
+};
 use weituo_events::{EventType, OrganisationId};
 use weituo_proof::Effective;
 
@@ -167,6 +169,12 @@ pub struct AuditFinding {
 pub struct ExceptionFact {
     /// Who approved it; absent means nobody.
     pub approved_by: Option<OrganisationId>,
+}
+
+impl ExceptionFact {
+    pub(super) fn of(exception: &Exception) -> Self {
+        Self { approved_by: exception.approved_by.clone() }
+    }
 }
 
 /// Sums of money, in fen.

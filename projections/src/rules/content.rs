@@ -11,14 +11,20 @@ use crate::rulebook::{Severity, Total};
 
 /// An exception was claimed: recorded and flagged. That one is claimed at all is demanded by `claims`.
 pub(super) fn capacity(case: Case<'_>) -> Vec<Found> {
-    let Event::AgreementSigned(payload) = &case.act.event else { return Vec::new() };
-    let Some(exception) = &payload.exception else { return Vec::new() };
+    let (exception, zh, en) = match &case.act.event {
+        Event::AgreementSigned(payload) => (&payload.exception, "签订", "signed"),
+        Event::AgreementAmended(payload) => (&payload.exception, "变更", "amended"),
+        _ => return Vec::new(),
+    };
+    let Some(exception) = exception else { return Vec::new() };
     let text = match &exception.approved_by {
         Some(who) => Found::new(
-            format!("作为例外签订,由 {who} 批准"),
-            format!("signed as an exception that {who} approved"),
+            format!("作为例外{zh},由 {who} 批准"),
+            format!("{en} as an exception that {who} approved"),
         ),
-        None => Found::new("作为例外签订,无人批准", "signed as an exception that nobody approved"),
+        None => {
+            Found::new(format!("作为例外{zh},无人批准"), format!("{en} as an exception that nobody approved"))
+        }
     };
     vec![Found { severity: Some(Severity::Flag), ..text }]
 }

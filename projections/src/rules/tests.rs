@@ -86,6 +86,9 @@ fn a_term_of_another_length_is_flagged_also_by_amendment() {
     let amended = |end: &str| command("AmendAgreement", BUREAU, "2023-01-10", &json!({"term_end": end}));
     assert_eq!(broken(&signed, &amended("2025-12-31")), ["three-years"]);
     assert!(broken(&signed, &amended("2025-08-31")).is_empty());
+    let excepted = json!({"term_end": "2025-08-31", "exception": {}});
+    let excepted = command("AmendAgreement", BUREAU, "2023-01-10", &excepted);
+    assert_eq!(broken(&signed, &excepted), ["one-school-per-trustee"]);
 }
 
 #[test]

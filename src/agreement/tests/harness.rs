@@ -102,7 +102,7 @@ impl Ledger {
         };
         self.leaf += 1;
         self.rulebooks.apply(&recorded);
-        self.claims.apply(&recorded.act);
+        self.claims.apply(&recorded.act, recorded.sequence);
         let mut state = state;
         state.apply(&recorded, &self.rulebooks);
         self.states.insert(stream, state);
