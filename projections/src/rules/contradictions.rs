@@ -3,11 +3,11 @@
 //! Source: design.md, Words ("It refuses only what cannot be true …"); regions.md, Acts ("After closing: …").
 
 use chrono::NaiveDate;
-use weituo_events::{Act, Event, EventType};
+use weituo_events::{Act, Event, EventType, OrganisationId};
 use weituo_proof::Language;
 
 use super::Breach;
-use crate::cycle::{Cycle, Facts, pinned_by, year_of};
+use crate::cycle::{Cycle, Facts, Record, pinned_by, year_of};
 use crate::dates;
 
 /// What may still be recorded after closing.
@@ -107,11 +107,15 @@ fn said_already(cycle: &Cycle, act: &Act) -> Option<Breach> {
         _ => None,
     };
     said?;
-    let earlier = cycle
-        .records
-        .iter()
-        .rev()
-        .find(|record| record.event_type() == event_type && year_of(&record.event) == year);
+    let says = |record: &&Record| match &act.event {
+        Event::PartyAdmitted(payload) => makes_a_party(&record.event, &payload.organisation),
+        // Each party says it for itself.
+        Event::HandoverCompleted(_) | Event::SelfEvaluationSubmitted(_) => {
+            record.event_type() == event_type && record.role == role
+        }
+        _ => record.event_type() == event_type && year_of(&record.event) == year,
+    };
+    let earlier = cycle.records.iter().rev().find(says);
     let sequence = earlier.map_or(0, |record| record.sequence);
     let (zh, en) = (event_type.label(Language::Zh), event_type.label(Language::En));
     let (of_zh, of_en) =
@@ -123,6 +127,19 @@ fn said_already(cycle: &Cycle, act: &Act) -> Option<Breach> {
             "the {en}{of_en} stands in entry {sequence} of this stream; if that is wrong, correct it (CorrectRecord)"
         ),
     ))
+}
+
+/// Whether an event makes an organisation a party.
+fn makes_a_party(event: &Event, organisation: &OrganisationId) -> bool {
+    match event {
+        Event::PartyAdmitted(payload) => payload.organisation == *organisation,
+        Event::GroupApproved(payload) => {
+            payload.lead == *organisation || payload.members.contains(organisation)
+        }
+        Event::PartiesDesignated(payload) => [&payload.school, &payload.trustee].contains(&organisation),
+        Event::AgreementSigned(payload) => [&payload.school, &payload.trustee].contains(&organisation),
+        _ => false,
+    }
 }
 
 /// What refers to a matter, an expert, an objection or a member that this cycle does not have, or not any more.

@@ -99,6 +99,11 @@ fn a_group_without_end_runs_admits_and_releases() {
     let recorded = ledger.record(&admitted).unwrap();
     assert_eq!(recorded.act.parties[0].id(), "school-ding");
     assert_eq!(ledger.record(&admitted).unwrap_err().code, "said-already");
+    // A founding member was made one by the approval.
+    let founding = command("AdmitParty", bureau, "2021-03-02", &json!({"organisation": "school-bing"}));
+    let refusal = ledger.record(&founding).unwrap_err();
+    assert_eq!(refusal.code, "said-already");
+    assert!(refusal.reason.en.contains("entry 1 "), "{refusal}");
     let meeting = json!({"kind": "meeting"});
     ledger.record(&command("RecordActivity", ("school-jia", "lead"), "2021-02-10", &meeting)).unwrap();
     ledger.record(&command("RecordActivity", ("school-ding", "member"), "2021-03-10", &meeting)).unwrap();

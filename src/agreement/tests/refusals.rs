@@ -265,6 +265,24 @@ fn a_second_assessment_of_a_year_is_refused_also_from_paper() {
 }
 
 #[test]
+fn what_each_party_says_once_is_told_by_its_own_entry() {
+    let mut ledger = Ledger::open();
+    let mut handovers = Vec::new();
+    for text in GOES_WRONG.lines().filter(|line| !line.contains("CloseCycle")) {
+        let Ok(recorded) = ledger.record(text) else { continue };
+        if text.contains("CompleteHandover") {
+            handovers.push((text, recorded.sequence));
+        }
+    }
+    assert_eq!(handovers.len(), 2);
+    for (text, sequence) in handovers {
+        let refusal = ledger.record(text).unwrap_err();
+        assert_eq!(refusal.code, "said-already");
+        assert!(refusal.reason.en.contains(&format!("entry {sequence} ")), "{refusal}");
+    }
+}
+
+#[test]
 fn evaluation_commendation_and_closing_come_in_their_order() {
     let running = through("RecordMidTermReview");
     let opinion = line("RecordEndOfTermEvaluation")["payload"]["opinion"].clone();
