@@ -101,7 +101,7 @@ fn empty_wal(connection: &Connection) {
         Ok(false) => {}
         // The batch is committed: whatever stands in the way here is no failure of it.
         Ok(true) => {
-            tracing::warn!("a reader keeps the WAL: what was erased leaves it when the last process closes")
+            tracing::warn!("a reader keeps the WAL: what was erased leaves it when the last process closes");
         }
         Err(error) => {
             tracing::warn!(%error, "the WAL cannot be emptied: what was erased leaves it when the last process closes");
