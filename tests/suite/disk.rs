@@ -30,7 +30,8 @@ impl SmallDisk {
         }
         // Not `eprintln!`, which a passing test keeps to itself.
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        writeln!(std::io::stderr(), "\nNOT RUN: {test} needs to mount a tmpfs (root)").unwrap();
+        let mut out = std::io::stderr();
+        writeln!(out, "\nNOT RUN: {test} needs to mount a tmpfs (root)").unwrap();
         None
     }
 
@@ -55,13 +56,14 @@ impl Drop for SmallDisk {
 
 /// Text that no page is saved by compressing.
 fn bulky(seed: u64, bytes: usize) -> String {
+    use std::fmt::Write as _;
     let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut text = String::with_capacity(bytes + 16);
     while text.len() < bytes {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text.push_str(&format!("{state:016x}"));
+        write!(text, "{state:016x}").unwrap();
     }
     text
 }

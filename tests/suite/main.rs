@@ -6,6 +6,7 @@
 mod append;
 mod backup;
 mod cli;
+mod clock;
 mod disk;
 mod erasing;
 #[cfg(feature = "failpoints")]

@@ -121,16 +121,15 @@ async fn without_a_free_connection_the_answer_is_retryable_and_recording_resumes
     let mut held = Vec::new();
     while held.len() < 100 {
         use sqlx::{Connection as _, Executor as _};
-        match sqlx::PgConnection::connect(&url).await {
-            Ok(connection) => held.push(connection),
-            // None is left: those of the ledger are ended, and taken as well.
-            Err(_) => {
-                let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weituo'";
-                let ended = held[0].execute(others).await.unwrap().rows_affected();
-                if ended == 0 {
-                    break;
-                }
-            }
+        if let Ok(connection) = sqlx::PgConnection::connect(&url).await {
+            held.push(connection);
+            continue;
+        }
+        // None is left: those of the ledger are ended, and taken as well.
+        let others =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weituo'";
+        if held[0].execute(others).await.unwrap().rows_affected() == 0 {
+            break;
         }
     }
     let (start, command) = (Instant::now(), proposal("agreement/a", "n", Some(first.head())));
