@@ -140,8 +140,14 @@ pub(crate) enum Action {
     /// help-recover
     Recover {
         /// A backup: another ledger's URL, or a file of entries, one a line
-        #[arg(long, value_name = "BACKUP")]
-        from: String,
+        #[arg(long, value_name = "BACKUP", required_unless_present_any = ["kept", "accept_lost_anchor"])]
+        from: Option<String>,
+        /// The anchor is lost, and this checkpoint of the log was kept by somebody
+        #[arg(id = "kept", long = "checkpoint", value_name = "FILE", conflicts_with_all = ["from", "accept_lost_anchor"])]
+        kept: Option<PathBuf>,
+        /// The anchor is lost and nobody kept a checkpoint: the database is accepted as it is, which the log records
+        #[arg(long, conflicts_with = "from")]
+        accept_lost_anchor: bool,
     },
     /// help-backup
     Backup {

@@ -112,7 +112,8 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Erase { leaf_index, digest, grounds, by } => {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }
-        Action::Recover { from } => setup::recover(&desk, from).await,
+        Action::Recover { from: Some(from), .. } => setup::recover(&desk, from).await,
+        Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
         Action::Verify { checkpoints, stream, verifier_key } => {

@@ -72,6 +72,26 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
     Ok(0)
 }
 
+/// Settles a lost anchor: by a checkpoint that somebody kept, or by accepting the database as it is.
+pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path>) -> Result<u8, Failure> {
+    let checkpoint = kept.map(std::fs::read_to_string).transpose().map_err(|error| {
+        Failure::could_not_run(
+            "file",
+            format!("无法读取检查点文件:{error}"),
+            format!("the checkpoint's file cannot be read: {error}"),
+        )
+    })?;
+    let settled = Ledger::accept_anchor(&desk.url()?, &desk.options(false), checkpoint)
+        .await
+        .map_err(|error| Failure::from_error("recover", &error))?;
+    if desk.voice.json {
+        document(&json!({ "recovered": settled.restored, "size": settled.size }));
+    } else {
+        line(words(desk.voice.language, "recover-anchor", &[("size", &settled.size)]));
+    }
+    Ok(0)
+}
+
 /// Rebuilds one projection, or all.
 pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result<u8, Failure> {
     let store = crate::store::open(&desk.url()?, crate::store::StoreOptions::default(), false)

@@ -573,3 +573,22 @@ fn readers_that_come_first_together_are_all_answered() {
     });
     shell.run(&["verify"]).expect_code(0);
 }
+
+#[test]
+fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_by_a_word_that_the_log_records() {
+    let shell = Shell::sqlite().filled(0);
+    let kept = shell.path("kept.txt");
+    std::fs::write(&kept, shell.run(&["checkpoint"]).expect_code(0).out).unwrap();
+    let lost = |shell: &Shell| std::fs::remove_file(shell.path("ledger.anchor")).unwrap();
+    lost(&shell);
+    shell.record(&registration(1, "一")).expect_code(2);
+    shell.run(&["receipt", "3"]).expect_code(2);
+    shell.run(&["recover", "--checkpoint", kept.to_str().unwrap()]).expect_code(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    lost(&shell);
+    shell.run(&["recover", "--accept-lost-anchor"]).expect_code(0);
+    shell.record(&registration(2, "二")).expect_code(0);
+    assert!(shell.run(&["--json", "log", "log/main"]).expect_code(0).out.contains("AnchorAccepted"));
+    shell.run(&["verify"]).expect_code(0);
+    shell.run(&["recover"]).expect_code(2);
+}

@@ -67,7 +67,7 @@ fn a_payment_corrected_to_more_is_flagged_anew_and_its_old_flag_refers_to_the_co
     let raised = ledger.record(&correction(paid, "FundsDisbursed", &payload).to_string()).unwrap().sequence;
     let all = ledger.irregularities(ODD, TODAY);
     assert_eq!(found(&all, "paid-after-acceptance", paid).unwrap().remedied_by, Some(raised));
-    assert!(found(&all, "paid-after-acceptance", raised).unwrap().text.en.contains("9"));
+    assert!(found(&all, "paid-after-acceptance", raised).unwrap().text.en.contains('9'));
     assert!(found(&all, "paid-within-budget", raised).is_some());
 }
 
