@@ -114,6 +114,7 @@ async fn checked(
         verifier: beside.verifier().cloned(),
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
+        anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),
         outside: Vec::new(),
         stream: None,
     };

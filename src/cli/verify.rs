@@ -50,8 +50,14 @@ pub(super) async fn run(
         .map_err(|error| Failure::from_error("store-open", &error))?;
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
-    let options =
-        VerifyOptions { verifier, seal, anchor: beside.anchor().map(str::to_owned), outside, stream };
+    let options = VerifyOptions {
+        verifier,
+        seal,
+        anchor: beside.anchor().map(str::to_owned),
+        anchor_damaged: beside.anchor_damaged().map(str::to_owned),
+        outside,
+        stream,
+    };
     let bar = desk.voice.progress(0, "progress-verify");
     let report = crate::verify::verify(&*store, &options, |progress| {
         if matches!(progress.phase, Phase::Fold | Phase::Rows) {

@@ -11,7 +11,7 @@ use super::anchor::FileAnchor;
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
-use super::types::LedgerError;
+use super::types::{LedgerError, ReadOnly};
 use crate::store::{Head, LedgerUrl};
 
 /// Key and anchor of a ledger, as far as they are at hand.
@@ -19,13 +19,14 @@ use crate::store::{Head, LedgerUrl};
 pub struct Beside {
     key: Option<(VerifierKey, SealKey)>,
     anchor: Option<String>,
+    anchor_damaged: Option<String>,
 }
 
 impl Beside {
     /// Reads the files that stand beside a ledger.
     ///
     /// # Errors
-    /// `Key` or `Anchor` where a file is there and cannot be read or understood.
+    /// `Key` or `Anchor` where a file is there and cannot be read, or the key cannot be understood.
     pub fn read(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
         // On PostgreSQL both files may be elsewhere; without them their parts stay unchecked.
         let Ok(files) = Files::of(url, options) else { return Ok(Self::default()) };
@@ -42,8 +43,13 @@ impl Beside {
         }
         let key = key::read(key_file)?;
         let verifier = key.verifier().clone();
-        let anchor = FileAnchor::new(anchor_file.to_owned(), verifier.clone()).load()?;
-        Ok(Self { key: Some((verifier, SealKey::new(key.seed()))), anchor: anchor.map(|one| one.text) })
+        let (anchor, anchor_damaged) = match FileAnchor::new(anchor_file.to_owned(), verifier.clone()).load()
+        {
+            Ok(anchor) => (anchor.map(|one| one.text), None),
+            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => (None, Some(what)),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { key: Some((verifier, SealKey::new(key.seed()))), anchor, anchor_damaged })
     }
 
     /// Returns whether the signing key is at hand.
@@ -59,6 +65,11 @@ impl Beside {
     /// Returns the anchored checkpoint, a signed note.
     pub fn anchor(&self) -> Option<&str> {
         self.anchor.as_deref()
+    }
+
+    /// Returns what is wrong with an anchor that is there and cannot be understood.
+    pub fn anchor_damaged(&self) -> Option<&str> {
+        self.anchor_damaged.as_deref()
     }
 
     /// Returns the seal that a head row should have; zeros without the key.

@@ -5,6 +5,7 @@
 //! Absent: hashing, signing, deciding, retrying a lost fence (`ledger`); folds (weituo-projections).
 //! Source: format.md "Append protocol"; design.md "The append path".
 
+mod catalogue;
 mod error;
 mod events;
 pub(crate) mod failpoint;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use weituo_proof::Hash;
 
+pub use catalogue::{Catalogue, SchemaDifference};
 pub use error::StoreError;
 pub use events::EventReader;
 pub use postgres::PostgresStore;
@@ -62,6 +64,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Refuses a database whose schema is not this program's.
     async fn require_current(&self) -> Result<()>;
+
+    /// Compares the schema with the one that the migrations make, and the indexes with their tables.
+    async fn catalogue(&self) -> Result<Catalogue>;
 
     /// Returns the head row; `None` where no log was created yet.
     async fn head(&self) -> Result<Option<Head>>;
@@ -111,6 +116,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Returns the generations of a projection, oldest first; none where it was never started.
     async fn generations(&self, name: &str) -> Result<Vec<Generation>>;
+
+    /// Returns every generation of every projection with its projection's name, all as of one moment.
+    async fn all_generations(&self) -> Result<Vec<(String, Generation)>>;
+
+    /// Returns which rows belong to no generation, counted by projection and generation; at most 100 such groups.
+    async fn stray_rows(&self) -> Result<Vec<(String, i64, u64)>>;
 
     /// Starts a new generation of a projection at leaf 0, dropping any other inactive one, and returns its number. The
     /// first is active at once.

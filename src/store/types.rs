@@ -186,6 +186,12 @@ pub enum ApplyOutcome {
     CursorMoved,
 }
 
+/// The rows that belong to no generation. The text suits both stores.
+pub(crate) const STRAY_ROWS: &str = "
+SELECT projection, generation, count(*) FROM projection_row AS one
+WHERE NOT EXISTS (SELECT 1 FROM projection AS its WHERE its.name = one.projection AND its.generation = one.generation)
+GROUP BY projection, generation ORDER BY projection, generation LIMIT 100";
+
 /// Longest text that a scan copies out of the database: entries are shorter by far, so a longer one is garbled.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
 

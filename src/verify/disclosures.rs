@@ -65,7 +65,9 @@ impl Disclosures {
                 open.insert((leaf_index, digest), Sealed { leaf_index, stream, sequence });
             }
         }
-        for row in self.stored(store, *start..end, findings).await {
+        // No column holds a leaf index beyond 2^63.
+        let range = *start..end.min(i64::MAX.unsigned_abs());
+        for row in self.stored(store, range, rows, findings).await {
             // The disclosures of an altered entry cannot be judged by it.
             if let Ok(at) = rows.binary_search_by_key(&row.leaf_index, |(leaf_index, _)| *leaf_index) {
                 self.match_row(&row, &rows[at].1, &mut open, findings);
@@ -113,6 +115,7 @@ impl Disclosures {
         &self,
         store: &dyn Store,
         range: Range<u64>,
+        entries: &[(u64, Entry)],
         findings: &mut Collected,
     ) -> Vec<DisclosureRow> {
         let error = match store.disclosures(range.clone()).await {
@@ -126,8 +129,10 @@ impl Disclosures {
         };
         tracing::debug!(%error, "reading disclosures one leaf at a time");
         let mut rows = Vec::new();
-        for at in range {
-            match store.disclosures(at..at + 1).await {
+        // Of the entries only: a hostile leaf index makes the range as long as it likes.
+        for (at, _) in entries {
+            let at = *at;
+            match store.disclosures(at..at.saturating_add(1)).await {
                 Ok(found) => rows.extend(found),
                 Err(error) if is_unreadable(&error) => {
                     let detail = "a stored disclosure of this entry cannot be what the ledger stored";

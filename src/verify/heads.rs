@@ -30,6 +30,11 @@ impl Opened {
     pub(super) fn of(options: &VerifyOptions<'_>, intact: &mut Collected, age: &mut Collected) -> Self {
         let key = options.verifier.as_ref();
         let anchor = options.anchor.as_deref().and_then(|text| open("the anchor", text, key, intact));
+        if let Some(what) = &options.anchor_damaged {
+            let detail = "the anchor cannot be what the ledger stored, so an older copy of the log would not be noticed";
+            let finding = Finding::new(FindingKind::AnchorDiffers, detail);
+            intact.push(finding.differing("a checkpoint of this log", what));
+        }
         let opened = |OutsideCheckpoint { label, text }: &OutsideCheckpoint| {
             let label = format!("checkpoint {label}");
             let checkpoint = open(&label, text, key, age)?;
@@ -121,6 +126,11 @@ impl Claims<'_> {
             if compare(label, FindingKind::CheckpointNotExtended, checkpoint, false, scan, age) {
                 vouched = vouched.max(checkpoint.size.get());
             }
+        }
+        if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
+            notes.push(
+                "no anchor was compared: an older copy of the database would not be noticed".to_owned(),
+            );
         }
         if self.options.seal.is_none() {
             notes.push(

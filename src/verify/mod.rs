@@ -2,8 +2,7 @@
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
 //! hang; memory is about 200 bytes a stream and a bounded list of findings, whatever the number of entries.
-//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, the schema's constraints;
-//! whether an act was permitted; proofs of possession of enrolled keys.
+//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted; proofs of possession of enrolled keys.
 //! Source: design.md "Verification"; format.md.
 
 mod chain;
@@ -14,6 +13,7 @@ mod projections;
 mod replay;
 mod report;
 mod scan;
+mod schema;
 mod source;
 
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct VerifyOptions<'a> {
     pub seal: Option<&'a SealOf<'a>>,
     /// The anchored checkpoint, a signed note, read before this verification began.
     pub anchor: Option<String>,
+    /// What is wrong with an anchor that is there and cannot be what the ledger stored.
+    pub anchor_damaged: Option<String>,
     /// Checkpoints that somebody else kept.
     pub outside: Vec<OutsideCheckpoint>,
     /// The stream asked about; findings that are only about others are left out, and counted in a note.
@@ -88,6 +90,7 @@ impl<'a> Verification<'a> {
     }
 
     async fn run(mut self, store: &dyn Store, progress: &(impl Fn(Progress) + Send + Sync)) -> Report {
+        schema::compare(store, &mut self.intact, &mut self.notes).await;
         let head = self.head(store).await;
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
         let size = self.size_to_read(store, head.as_ref()).await;
@@ -248,7 +251,8 @@ impl<'a> Verification<'a> {
         }
     }
 
-    fn report(mut self, origin: Option<String>, scan: &Scan) -> Report {
+    fn report(mut self, mut origin: Option<String>, scan: &Scan) -> Report {
+        origin.iter_mut().for_each(report::shorten);
         let mut counts = scan.counts;
         counts.index_roots = scan.replay.index_roots;
         counts.not_indexed = scan.size.saturating_sub(scan.replay.indexed_to);

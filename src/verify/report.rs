@@ -12,6 +12,9 @@ use weituo_proof::{Finding, FindingKind, Hash, Verdict, Verdicts};
 /// Most findings of one kind that a verdict lists; the others are counted in [`Report::unlisted`].
 pub const LISTED_FINDINGS: usize = 100;
 
+/// Longest text of a finding, in characters: a stored value may have any length.
+const LISTED_CHARS: usize = 2_000;
+
 /// Most different reasons that a verdict lists.
 const LISTED_REASONS: usize = 50;
 
@@ -77,6 +80,14 @@ impl Report {
     }
 }
 
+/// Cuts a text to the longest that is listed.
+pub(super) fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LISTED_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 /// How far a verification has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -114,7 +125,11 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Adds a finding, or counts it where enough of its kind are listed.
-    pub(super) fn push(&mut self, finding: Finding) {
+    pub(super) fn push(&mut self, mut finding: Finding) {
+        let Finding { detail, stream, expected, found, .. } = &mut finding;
+        for text in [Some(detail), stream.as_mut(), expected.as_mut(), found.as_mut()].into_iter().flatten() {
+            shorten(text);
+        }
         let listed = self.listed.entry(finding.kind).or_default();
         if *listed == LISTED_FINDINGS {
             *self.unlisted.entry(finding.kind).or_default() += 1;

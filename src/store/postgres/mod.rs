@@ -6,6 +6,7 @@
 //! Source: format.md "Append protocol"; stack.md, "Known traps".
 
 mod append;
+mod catalogue;
 mod connect;
 mod copy;
 mod projection;
@@ -25,8 +26,8 @@ use self::connect::fault;
 pub(super) use self::connect::is_broken;
 use super::schema::{self, MIGRATION_TABLE, POSTGRES};
 use super::{
-    ApplyOutcome, Batch, CommitOutcome, DisclosureRow, EntryRow, EventReader, Generation, Head, KeyRange,
-    ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, StoreOptions, Which,
+    ApplyOutcome, Batch, Catalogue, CommitOutcome, DisclosureRow, EntryRow, EventReader, Generation, Head,
+    KeyRange, ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, StoreOptions, Which,
 };
 
 const READING: &str = "reading";
@@ -152,6 +153,18 @@ impl Store for PostgresStore {
         schema::require_current(POSTGRES, &self.applied().await?)
     }
 
+    async fn catalogue(&self) -> Result<Catalogue> {
+        let found = self.read(|| catalogue::objects(&self.pool)).await?;
+        let mut compared = Catalogue::compare(&catalogue::expected(), &found, self.require_current().await)?;
+        // Its own connection: comparing an index with a large table takes longer than any call of the pool may.
+        let mut connection = connect::connect(&self.owner, self.timeout).await?;
+        catalogue::check_indexes(&mut connection, &mut compared)
+            .await
+            .map_err(fault("checking the indexes"))?;
+        connection.close().await.map_err(fault("checking the indexes"))?;
+        Ok(compared)
+    }
+
     async fn head(&self) -> Result<Option<Head>> {
         self.read(|| append::head(&self.pool)).await?.as_ref().map(append::read_head).transpose()
     }
@@ -214,6 +227,14 @@ impl Store for PostgresStore {
 
     async fn generations(&self, name: &str) -> Result<Vec<Generation>> {
         self.read(|| projection::generations(&self.pool, name)).await
+    }
+
+    async fn all_generations(&self) -> Result<Vec<(String, Generation)>> {
+        self.read(|| projection::all_generations(&self.pool)).await
+    }
+
+    async fn stray_rows(&self) -> Result<Vec<(String, i64, u64)>> {
+        self.read(|| projection::stray_rows(&self.pool)).await
     }
 
     async fn start_generation(&self, name: &str, fold_version: i64) -> Result<i64> {

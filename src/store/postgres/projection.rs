@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::append::i64_of;
+use crate::store::types::STRAY_ROWS;
 use crate::store::{ApplyOutcome, Generation, KeyRange, ProjectionChange, ProjectionRow, Which};
 
 const OF_GENERATION: &str = "projection = $1 AND generation =
@@ -15,16 +16,29 @@ const OF_GENERATION: &str = "projection = $1 AND generation =
 pub(super) async fn generations(pool: &PgPool, name: &str) -> sqlx::Result<Vec<Generation>> {
     let sql = "SELECT generation, fold_version, next_leaf, active FROM projection WHERE name = $1 ORDER BY generation";
     let rows = sqlx::query(sql).bind(name).fetch_all(pool).await?;
-    let read = |row: &PgRow| {
-        let next_leaf: i64 = row.try_get(2)?;
-        Ok(Generation {
-            generation: row.try_get(0)?,
-            fold_version: row.try_get(1)?,
-            next_leaf: u64::try_from(next_leaf).map_err(|error| sqlx::Error::Decode(error.into()))?,
-            active: row.try_get(3)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(generation).collect()
+}
+
+pub(super) async fn all_generations(pool: &PgPool) -> sqlx::Result<Vec<(String, Generation)>> {
+    let sql =
+        "SELECT generation, fold_version, next_leaf, active, name FROM projection ORDER BY name, generation";
+    let rows = sqlx::query(sql).fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((row.try_get(4)?, generation(row)?))).collect()
+}
+
+fn generation(row: &PgRow) -> sqlx::Result<Generation> {
+    let next_leaf: i64 = row.try_get(2)?;
+    Ok(Generation {
+        generation: row.try_get(0)?,
+        fold_version: row.try_get(1)?,
+        next_leaf: u64::try_from(next_leaf).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        active: row.try_get(3)?,
+    })
+}
+
+pub(super) async fn stray_rows(pool: &PgPool) -> sqlx::Result<Vec<(String, i64, u64)>> {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(STRAY_ROWS).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(name, generation, count)| (name, generation, count.unsigned_abs())).collect())
 }
 
 pub(super) async fn start(pool: &PgPool, name: &str, fold_version: i64) -> sqlx::Result<i64> {

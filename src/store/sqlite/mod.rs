@@ -6,6 +6,7 @@
 //! Source: format.md "Append protocol"; stack.md (rusqlite writes and scans, sqlx only under sqlite-es).
 
 mod append;
+mod catalogue;
 mod projection;
 mod read;
 mod worker;
@@ -24,8 +25,8 @@ use weituo_proof::Hash;
 use self::worker::{Readers, Worker, fault};
 use super::schema::{self, MIGRATION_TABLE, SQLITE};
 use super::{
-    ApplyOutcome, Batch, CommitOutcome, DisclosureRow, EntryRow, EventReader, Generation, Head, KeyRange,
-    ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, StoreOptions, Which,
+    ApplyOutcome, Batch, Catalogue, CommitOutcome, DisclosureRow, EntryRow, EventReader, Generation, Head,
+    KeyRange, ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, StoreOptions, Which,
 };
 
 /// How long another process's write lock is waited for. SQLite's handler takes a plain function, so this is no option.
@@ -156,6 +157,10 @@ impl Store for SqliteStore {
         self.read(|connection| schema::require_current(SQLITE, &applied(connection)?)).await
     }
 
+    async fn catalogue(&self) -> Result<Catalogue> {
+        self.read(catalogue::catalogue).await
+    }
+
     async fn head(&self) -> Result<Option<Head>> {
         self.read(append::head).await
     }
@@ -223,6 +228,14 @@ impl Store for SqliteStore {
     async fn generations(&self, name: &str) -> Result<Vec<Generation>> {
         let name = name.to_owned();
         self.read(move |connection| projection::generations(connection, &name)).await
+    }
+
+    async fn all_generations(&self) -> Result<Vec<(String, Generation)>> {
+        self.read(projection::all_generations).await
+    }
+
+    async fn stray_rows(&self) -> Result<Vec<(String, i64, u64)>> {
+        self.read(projection::stray_rows).await
     }
 
     async fn start_generation(&self, name: &str, fold_version: i64) -> Result<i64> {

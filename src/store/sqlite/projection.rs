@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::read::page;
 use super::worker::fault;
+use crate::store::types::STRAY_ROWS;
 use crate::store::{
     ApplyOutcome, Generation, KeyRange, ProjectionChange, ProjectionRow, Result, StoreError, Which,
 };
@@ -23,6 +24,24 @@ pub(super) fn generations(connection: &Connection, name: &str) -> Result<Vec<Gen
             active: row.get(3)?,
         })
     })
+}
+
+pub(super) fn all_generations(connection: &Connection) -> Result<Vec<(String, Generation)>> {
+    let sql =
+        "SELECT generation, fold_version, next_leaf, active, name FROM projection ORDER BY name, generation";
+    page(connection, sql, [], |row| {
+        let generation = Generation {
+            generation: row.get(0)?,
+            fold_version: row.get(1)?,
+            next_leaf: row.get(2)?,
+            active: row.get(3)?,
+        };
+        Ok((row.get(4)?, generation))
+    })
+}
+
+pub(super) fn stray_rows(connection: &Connection) -> Result<Vec<(String, i64, u64)>> {
+    page(connection, STRAY_ROWS, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
 pub(super) fn start(connection: &mut Connection, name: &str, fold_version: i64) -> Result<i64> {

@@ -41,9 +41,12 @@ on_both_stores! {
         let scene = Scene::new(place).await;
         scene.tamper("UPDATE projection SET next_leaf = 10 WHERE name = 'docket'").await;
         assert_told(&scene.verify().await, &[(FindingKind::CursorWrong, None, None, None)]);
-        scene.tamper("UPDATE projection SET next_leaf = 0 WHERE name = 'docket'").await;
+        // The last entry commits the index, of which no projection has a row.
+        scene.tamper("UPDATE projection SET next_leaf = 8").await;
         let report = scene.verify().await;
-        assert_eq!((report.exit_code(), report.notes.len()), (0, 1), "{:#?}", report.verdicts);
+        let behind = report.notes.iter().filter(|note| note.contains("behind")).count();
+        assert_eq!((report.exit_code(), behind), (0, report.notes.len()), "{:#?}", report.verdicts);
+        assert!(behind > 1, "{:?}", report.notes);
     }
 
     async fn an_edited_disclosure_does_not_open_the_sealed_value(place: Place) {

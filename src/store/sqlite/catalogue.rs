@@ -1,0 +1,54 @@
+//! The schema of a SQLite file, and whether its indexes hold what its tables hold.
+//!
+//! Invariants: the expected schema is made by the migrations themselves, in memory.
+//! Absent: rights, which a file does not have.
+//! Source: SQLite documentation, "The Schema Table", `PRAGMA integrity_check`.
+
+use rusqlite::Connection;
+
+use super::applied;
+use super::read::page;
+use super::worker::fault;
+use crate::store::Result;
+use crate::store::catalogue::{Catalogue, Objects};
+use crate::store::schema::{self, MIGRATION_TABLE, SQLITE};
+
+/// Most lines that `integrity_check` is asked for.
+const CHECKED_LINES: u32 = 100;
+
+pub(super) fn catalogue(connection: &Connection) -> Result<Catalogue> {
+    let current = applied(connection).and_then(|applied| schema::require_current(SQLITE, &applied));
+    let mut catalogue = Catalogue::compare(&expected()?, &objects(connection)?, current)?;
+    let lines: Vec<String> =
+        page(connection, &format!("PRAGMA integrity_check({CHECKED_LINES})"), [], |row| row.get(0))?;
+    for line in lines.iter().filter(|line| *line != "ok") {
+        catalogue.differs("contents", "ok (PRAGMA integrity_check)", line);
+    }
+    Ok(catalogue)
+}
+
+fn expected() -> Result<Objects> {
+    let make = || {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(MIGRATION_TABLE)?;
+        for migration in SQLITE {
+            connection.execute_batch(migration.sql)?;
+        }
+        Ok(connection)
+    };
+    objects(&make().map_err(fault("making the expected schema"))?)
+}
+
+fn objects(connection: &Connection) -> Result<Objects> {
+    // ANALYZE keeps its numbers in tables of its own. Text is cast, since a hostile schema may hold anything.
+    let sql = "SELECT printf('%s %s.%s', type, tbl_name, name), coalesce(CAST(sql AS TEXT), 'of its table')
+               FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'
+               AND tbl_name NOT LIKE 'service\\_%' ESCAPE '\\'";
+    let rows: Vec<(String, String)> = page(connection, sql, [], |row| {
+        let text = |at| -> rusqlite::Result<String> {
+            Ok(String::from_utf8_lossy(row.get_ref(at)?.as_bytes()?).into_owned())
+        };
+        Ok((text(0)?, text(1)?))
+    })?;
+    Ok(rows.into_iter().collect())
+}

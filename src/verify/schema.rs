@@ -1,0 +1,32 @@
+//! The database's schema against the one that this version makes.
+//!
+//! Invariants: an object that differs is a finding of its own; what could not be looked at is a note.
+//! Absent: how each store describes its schema (`store::catalogue`).
+//! Source: design.md "Verification".
+
+use weituo_proof::{Finding, FindingKind};
+
+use crate::store::Store;
+
+use super::report::Collected;
+use super::source::{chain, is_unreadable, read};
+
+/// Compares the schema, and on both stores the indexes with their tables.
+pub(super) async fn compare(store: &dyn Store, findings: &mut Collected, notes: &mut Vec<String>) {
+    let catalogue = match store.catalogue().await {
+        Err(error) if is_unreadable(&error) => {
+            let detail = "the database's schema cannot be read";
+            let finding = Finding::new(FindingKind::SchemaDiffers, detail);
+            return findings.push(finding.differing("the schema of this version", &chain(&error)));
+        }
+        Ok(catalogue) => Some(catalogue),
+        Err(_) => read("the schema", findings, || store.catalogue()).await,
+    };
+    let Some(catalogue) = catalogue else { return };
+    for differs in catalogue.differences {
+        let detail = format!("{} of the database is not what this version makes", differs.object);
+        let finding = Finding::new(FindingKind::SchemaDiffers, detail);
+        findings.push(finding.differing(&differs.expected, &differs.found));
+    }
+    notes.extend(catalogue.unchecked);
+}
