@@ -19,4 +19,5 @@ mod startup;
 mod store;
 mod style;
 mod support;
+mod tamper;
 mod verify;
