@@ -45,6 +45,7 @@ fn ledger(error: &LedgerError) -> Option<String> {
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
         LedgerError::Recover { what } => format!("无法补回:{what}"),
         LedgerError::Stopped => "台账已停止".to_owned(),
+        LedgerError::Copy { what } => format!("备份或恢复未完成:{what}"),
         _ => return None,
     })
 }

@@ -22,6 +22,16 @@ const INSTALLED: &str = "
 SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
 WHERE extname = 'amcheck'";
 
+/// The release of PostgreSQL whose words `EXPECTED` holds.
+pub(super) const EXPECTED_RELEASE: i32 = 15;
+
+/// Returns the server's release, such as 15.
+pub(super) async fn release(pool: &PgPool) -> sqlx::Result<i32> {
+    let number: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(pool).await?;
+    Ok(number / 10_000)
+}
+
 pub(super) fn expected() -> Objects {
     EXPECTED
         .lines()
