@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use weituo_events::payload::Grade;
 use weituo_events::{OrganisationId, Sealed};
+use weituo_projections::cycle::Term;
 use weituo_projections::view::HistoryView;
 use weituo_projections::{CycleView, DocketView, ObligationStatus, Organisation};
 use weituo_proof::Language;
@@ -150,14 +151,21 @@ async fn cycle(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
     Ok(())
 }
 
+fn party(id: Option<&OrganisationId>) -> String {
+    id.map_or_else(|| "–".to_owned(), ToString::to_string)
+}
+
+/// Returns the first and the last day of a term.
+fn days(term: Option<Term>) -> String {
+    term.map_or_else(
+        || "–".to_owned(),
+        |term| format!("{} … {}", term.start, term.end.map_or_else(String::new, |end| end.to_string())),
+    )
+}
+
 /// Prints the line that names a cycle, its parties, term and state.
 pub(super) fn heading(voice: Voice, view: &CycleView) {
     let facts = &view.facts;
-    let party = |id: &Option<OrganisationId>| id.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string);
-    let term = facts.term.map_or_else(
-        || "–".to_owned(),
-        |term| format!("{} … {}", term.start, term.end.map_or_else(String::new, |end| end.to_string())),
-    );
     let mut table = voice.table(&[
         "column-agreement",
         "column-school",
@@ -170,10 +178,10 @@ pub(super) fn heading(voice: Voice, view: &CycleView) {
     ]);
     table.add_row([
         view.agreement.clone(),
-        facts.name.clone().unwrap_or_else(|| party(&facts.school)),
-        facts.trustee.as_ref().or(facts.lead.as_ref()).map_or_else(|| "–".to_owned(), ToString::to_string),
+        facts.name.clone().unwrap_or_else(|| party(facts.school.as_ref())),
+        party(facts.trustee.as_ref().or(facts.lead.as_ref())),
         view.round.to_string(),
-        term,
+        days(facts.term),
         view.state.label.get(voice.language).to_owned(),
         score(facts.evaluation.as_ref().map(|evaluation| evaluation.score_centi)),
         grade(voice.language, facts.evaluation.as_ref().map(|evaluation| evaluation.grade)),
@@ -345,17 +353,12 @@ fn history(voice: Voice, view: &HistoryView) {
     ]);
     for item in &view.cycles {
         let one = &item.summary;
-        let party = |id: Option<&OrganisationId>| id.map_or_else(|| "–".to_owned(), ToString::to_string);
-        let term = one.milestones.term.map_or_else(
-            || "–".to_owned(),
-            |term| format!("{} … {}", term.start, term.end.map_or_else(String::new, |end| end.to_string())),
-        );
         table.add_row([
             one.agreement.clone(),
             one.name.clone().unwrap_or_else(|| party(one.school.as_ref())),
             party(one.trustee.as_ref().or(one.lead.as_ref())),
             one.round.to_string(),
-            term,
+            days(one.milestones.term),
             item.state.label.get(voice.language).to_owned(),
             score(one.evaluation_score_centi),
             grade(voice.language, one.evaluation_grade),
