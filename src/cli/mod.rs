@@ -8,6 +8,7 @@ mod backup;
 mod demo;
 mod errors;
 mod inspect;
+mod organisation;
 mod output;
 mod record;
 mod setup;

@@ -5,14 +5,14 @@ use weituo_events::payload::Grade;
 use weituo_events::{OrganisationId, Sealed};
 use weituo_projections::cycle::Term;
 use weituo_projections::view::HistoryView;
-use weituo_projections::{CycleView, DocketView, ObligationStatus, Organisation};
+use weituo_projections::{CycleView, DocketView, ObligationStatus};
 use weituo_proof::Language;
 
-use super::Desk;
 use super::args::Shown;
 use super::output::{Failure, Voice, centi, document, line, visible, wan_yuan};
 use super::tables::effective;
 use super::words::words;
+use super::{Desk, organisation};
 use crate::follower::FollowError;
 use crate::query::{AsOf, Query};
 
@@ -53,7 +53,7 @@ pub(super) async fn show(
             if desk.voice.json {
                 document(&organisation);
             } else {
-                print_organisation(desk.voice, &organisation);
+                organisation::print(desk.voice, &organisation);
             }
         }
         Shown::Trustee | Shown::School => {
@@ -366,36 +366,5 @@ fn history(voice: Voice, view: &HistoryView) {
             one.irregularities.values().sum::<u32>().to_string(),
         ]);
     }
-    line(table.to_string());
-}
-
-fn print_organisation(voice: Voice, organisation: &Organisation) {
-    let mut table = voice.table(&["column-effective", "column-what", "column-name"]);
-    let mut add = |from: &weituo_proof::Effective, what: &str, value: String| {
-        table.add_row([from.to_string(), voice.word(what), visible(&value)]);
-    };
-    for name in &organisation.names {
-        add(&name.from, "column-name", name.value.clone());
-    }
-    for kind in &organisation.kinds {
-        add(&kind.from, "column-kind", kind.value.label(voice.language));
-    }
-    for superior in &organisation.superiors {
-        add(&superior.from, "word-superior", superior.value.to_string());
-    }
-    for code in &organisation.credit_codes {
-        add(&code.from, "word-credit-code", code.value.to_string());
-    }
-    for code in &organisation.school_codes {
-        add(&code.from, "word-school-code", code.value.to_string());
-    }
-    for region in &organisation.regions {
-        add(&region.from, "word-region", region.value.to_string());
-    }
-    if let Some(closed) = &organisation.closed {
-        let into = closed.merged_into.as_ref().map_or_else(String::new, ToString::to_string);
-        add(&closed.on, "word-closed", into);
-    }
-    line(visible(&organisation.id));
     line(table.to_string());
 }
