@@ -5,6 +5,7 @@
 //! Absent: the folds themselves (weituo-projections), reading for people (`query`).
 //! Source: design.md, The append path (Projections follow the log by leaf index).
 
+mod build;
 mod read;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,15 +16,16 @@ use weituo_events::{Category, Recorded};
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
 use weituo_proof::StreamName;
 
-use crate::store::{ApplyOutcome, Generation, ProjectionChange, ProjectionRow, Store, StoreError, Which};
+use crate::store::{ApplyOutcome, Generation, ProjectionChange, Store, StoreError, Which};
 
 pub use read::{FollowError, read_rulebooks, recorded};
 
 /// Entries folded in one transaction.
 const BATCH: u32 = 512;
 
-/// Streams whose states are kept between batches; others are read back from their rows.
-const KEPT_STATES: usize = 20_000;
+/// States of streams are kept between batches while they hold no more entries than this, about a kilobyte each; others are
+/// read back from their rows.
+const KEPT_ENTRIES: u64 = 100_000;
 
 /// How often a follower tries again after another process was faster.
 const ATTEMPTS: u32 = 50;
@@ -45,6 +47,12 @@ struct Fold {
     next_leaf: u64,
     states: HashMap<StreamName, StreamState>,
     rulebooks: Rulebooks,
+}
+
+impl Fold {
+    fn new(generations: BTreeMap<&'static str, i64>, next_leaf: u64, rulebooks: Rulebooks) -> Self {
+        Self { generations, next_leaf, states: HashMap::new(), rulebooks }
+    }
 }
 
 /// Folds the log into the projections of one store.
@@ -74,7 +82,6 @@ impl Follower {
         for _ in 0..ATTEMPTS {
             let mut serving = self.serving.lock().await;
             if serving.is_none() {
-                self.start_missing().await?;
                 *serving = self.current().await?;
             }
             let Some(fold) = serving.as_mut() else {
@@ -97,18 +104,9 @@ impl Follower {
         Err(FollowError::Overtaken)
     }
 
-    /// Starts every projection that was never started, so that several processes fold the first entries together.
-    async fn start_missing(&self) -> Result<(), StoreError> {
-        for (name, fold_version) in PROJECTIONS {
-            if self.store.generations(name).await?.is_empty() {
-                self.store.start_generation(name, i64::from(*fold_version)).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Rebuilds one projection (with the states it is derived from) or all, beside what is served, then puts it in
-    /// place. Returns the log size it stands at.
+    /// place; goes on with a rebuild that broke off. Returns the log size it stands at. `progress` is told the number
+    /// of entries folded.
     ///
     /// # Errors
     /// [`FollowError`]; what is served stays as it was.
@@ -117,7 +115,13 @@ impl Follower {
         projection: Option<&str>,
         progress: impl Fn(u64) + Send + Sync,
     ) -> Result<u64, FollowError> {
+        if let Some(unknown) = projection.filter(|name| !names().contains(name)) {
+            return Err(FollowError::UnknownProjection(unknown.to_owned()));
+        }
         let mut fold = self.begin(projection).await?;
+        if matches!(self.build(&mut fold, &progress).await?, Step::Overtaken) {
+            return Err(FollowError::Overtaken);
+        }
         loop {
             match self.step(&mut fold).await? {
                 Step::Folded(next_leaf) => progress(next_leaf),
@@ -132,21 +136,6 @@ impl Follower {
         self.store.activate_generations(&generations).await?;
         *serving = None;
         Ok(fold.next_leaf)
-    }
-
-    /// Starts the new generations of a rebuild.
-    async fn begin(&self, projection: Option<&str>) -> Result<Fold, FollowError> {
-        if let Some(unknown) = projection.filter(|name| !names().contains(name)) {
-            return Err(FollowError::UnknownProjection(unknown.to_owned()));
-        }
-        let mut generations = BTreeMap::new();
-        for (name, fold_version) in PROJECTIONS {
-            if projection.is_none_or(|one| one == *name || STATES.contains(name)) {
-                let generation = self.store.start_generation(name, i64::from(*fold_version)).await?;
-                generations.insert(*name, generation);
-            }
-        }
-        Ok(Fold { generations, next_leaf: 0, states: HashMap::new(), rulebooks: Rulebooks::default() })
     }
 
     /// Brings a rebuilt fold and what is served to the same entry, so that they stand together afterwards.
@@ -165,9 +154,12 @@ impl Follower {
         Ok(self.store.generations(name).await?.into_iter().find(|generation| generation.active))
     }
 
-    /// Returns the fold that readers see; `None` where a projection stands apart from the others or was folded by
-    /// another version, so that all have to be rebuilt.
+    /// Returns the fold that readers see; `None` where there is none yet, where a projection stands apart from the others
+    /// or was folded by another version, so that all have to be rebuilt.
     async fn current(&self) -> Result<Option<Fold>, FollowError> {
+        if !self.store.all_generations().await?.iter().any(|(_, generation)| generation.active) {
+            return Ok(None);
+        }
         // Another process may move the cursors while they are read one by one: apart once is not apart.
         for _ in 0..ATTEMPTS {
             let fold = self.read_current().await?;
@@ -194,7 +186,7 @@ impl Follower {
         }
         let next_leaf = next_leaf.unwrap_or(0);
         let rulebooks = read_rulebooks(&*self.store, next_leaf).await?;
-        Ok(Some(Fold { generations, next_leaf, states: HashMap::new(), rulebooks }))
+        Ok(Some(Fold::new(generations, next_leaf, rulebooks)))
     }
 
     /// Folds the next batch.
@@ -224,7 +216,7 @@ impl Follower {
         match self.store.apply_projections(&changes).await? {
             ApplyOutcome::Applied => {
                 fold.next_leaf = next_leaf;
-                if fold.states.len() > KEPT_STATES {
+                if fold.states.values().map(StreamState::entries).sum::<u64>() > KEPT_ENTRIES {
                     fold.states.clear();
                 }
                 Ok(Step::Folded(next_leaf))
@@ -282,36 +274,24 @@ enum Step {
 
 /// Returns the difference between the rows before a batch and after it, for every projection of the fold.
 fn differences(fold: &Fold, before: HashMap<&StreamName, Vec<Row>>, next_leaf: u64) -> Vec<ProjectionChange> {
-    let mut writes: BTreeMap<&'static str, ProjectionChange> = fold
-        .generations
-        .iter()
-        .map(|(name, generation)| {
-            let change = ProjectionChange {
-                name: (*name).to_owned(),
-                generation: *generation,
-                expected_next_leaf: fold.next_leaf,
-                next_leaf,
-                puts: Vec::new(),
-                deletes: Vec::new(),
-            };
-            (*name, change)
-        })
-        .collect();
+    let (mut puts, mut deletes) = (Vec::new(), Vec::new());
     for (stream, old) in before {
         let mut old: HashMap<(&'static str, String), String> =
             old.into_iter().map(|row| ((row.projection, row.key), row.body)).collect();
         for row in rows(stream, &fold.states[stream], &fold.rulebooks) {
             let unchanged =
                 old.remove(&(row.projection, row.key.clone())).is_some_and(|body| body == row.body);
-            if let Some(write) = writes.get_mut(row.projection).filter(|_| !unchanged) {
-                write.puts.push(ProjectionRow { key: row.key, body: row.body });
+            if !unchanged {
+                puts.push(row);
             }
         }
-        for (projection, key) in old.into_keys() {
-            if let Some(write) = writes.get_mut(projection) {
-                write.deletes.push(key);
-            }
+        deletes.extend(old.into_keys());
+    }
+    let mut changes = build::changes(&fold.generations, fold.next_leaf, next_leaf, puts);
+    for (projection, key) in deletes {
+        if let Some(change) = changes.iter_mut().find(|change| change.name == projection) {
+            change.deletes.push(key);
         }
     }
-    writes.into_values().collect()
+    changes
 }

@@ -86,6 +86,16 @@ impl StreamState {
         }
     }
 
+    /// Returns how many entries it was folded from, as far as it keeps them.
+    pub fn entries(&self) -> u64 {
+        match self {
+            Self::Agreement(cycle) => cycle.last_sequence(),
+            Self::Organisation(organisation) => organisation.sequence,
+            Self::Rulebook(stream) => stream.sequence,
+            Self::Log => 0,
+        }
+    }
+
     /// Takes in the stream's next entry. `rulebooks` holds what the log adopted before it.
     pub fn apply(&mut self, recorded: &Recorded, rulebooks: &Rulebooks) {
         match self {

@@ -115,9 +115,19 @@ impl Map {
         self.leaves.is_empty()
     }
 
+    /// Returns the leaves, in the order in which their names were first set: key and value hash.
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = (Hash, Hash)> {
+        self.leaves.iter().map(|leaf| (leaf.key, leaf.value_hash))
+    }
+
     /// Sets the value of a name.
     pub fn insert(&mut self, name: &str, value: &[u8]) {
-        let leaf = Leaf { key: sha256(&[name.as_bytes()]), value_hash: sha256(&[value]) };
+        self.insert_leaf(sha256(&[name.as_bytes()]), sha256(&[value]));
+    }
+
+    /// Sets a value by its hash, of a name by its hash: a leaf as `leaves` gives it.
+    pub fn insert_leaf(&mut self, key: Hash, value_hash: Hash) {
+        let leaf = Leaf { key, value_hash };
         // The branch that leads here: (node, side), or the top.
         let mut from: Option<(usize, usize)> = None;
         let mut depth = 0;

@@ -175,6 +175,9 @@ pub(crate) enum Action {
         /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
         #[arg(long, value_name = "KEY")]
         verifier_key: Option<String>,
+        /// Keep the state here, and go on from it after an interruption; a folder of yours, not of the ledger
+        #[arg(long, value_name = "FOLDER")]
+        resume: Option<PathBuf>,
     },
     /// help-rebuild
     Rebuild {

@@ -115,8 +115,7 @@ async fn checked(
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),
-        outside: Vec::new(),
-        stream: None,
+        ..VerifyOptions::default()
     };
     let bar = desk.voice.progress(0, "progress-verify");
     let report = crate::verify::verify(&*store, &options, |progress| {

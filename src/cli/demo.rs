@@ -45,8 +45,8 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     let url = desk.url()?;
     let beside =
         Beside::read(&url, &desk.options(true)).map_err(|error| Failure::from_error("key", &error))?;
-    let verifier = beside.verifier().cloned();
-    let healthy = verify::run(&desk, &url, &beside, verifier.clone(), Vec::new(), None).await?;
+    let asked = || verify::Asked { verifier: beside.verifier().cloned(), ..verify::Asked::default() };
+    let healthy = verify::run(&desk, &url, &beside, asked()).await?;
     verify::print(desk.voice, &healthy);
     if healthy.exit_code() != 0 {
         return Ok(healthy.exit_code());
@@ -57,7 +57,7 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     let what: [(&str, &dyn ToString); 3] =
         [("leaf", &altered.leaf_index), ("from", &altered.from), ("to", &altered.to)];
     line(words(desk.voice.language, "demo-tamper-what", &what));
-    let report = verify::run(&desk, &LedgerUrl::Sqlite(copy), &beside, verifier, Vec::new(), None).await?;
+    let report = verify::run(&desk, &LedgerUrl::Sqlite(copy), &beside, asked()).await?;
     line("");
     verify::print(desk.voice, &report);
     let named = report

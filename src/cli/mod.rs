@@ -117,8 +117,9 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
-        Action::Verify { checkpoints, stream, verifier_key } => {
-            verify::verify(&desk, checkpoints, stream.as_deref(), verifier_key.as_deref()).await
+        Action::Verify { checkpoints, stream, verifier_key, resume } => {
+            let (stream, verifier_key) = (stream.as_deref(), verifier_key.as_deref());
+            verify::verify(&desk, checkpoints, stream, verifier_key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Schema { command } => inspect::schema(&desk, command.as_deref()),

@@ -1,6 +1,7 @@
 //! `verify`: three verdicts, and every finding with both hashes and what it means.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use weituo_proof::{Finding, Verdict, VerifierKey};
 
@@ -9,7 +10,19 @@ use super::output::{Failure, Voice, document, line, visible};
 use super::words::words;
 use crate::ledger::Beside;
 use crate::store::{Head, LedgerUrl, StoreOptions};
-use crate::verify::{OutsideCheckpoint, Phase, Report, VerifyOptions};
+use crate::verify::{OutsideCheckpoint, Phase, Report, Resume, VerifyOptions};
+
+/// How often the state is saved from which an interrupted verification goes on, at the most.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// What is asked of a verification, besides the ledger.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) verifier: Option<VerifierKey>,
+    pub(super) outside: Vec<OutsideCheckpoint>,
+    pub(super) stream: Option<weituo_proof::StreamName>,
+    pub(super) resume: Option<Resume>,
+}
 
 /// Verifies the ledger and prints the report.
 pub(super) async fn verify(
@@ -17,6 +30,7 @@ pub(super) async fn verify(
     checkpoints: &[PathBuf],
     stream: Option<&str>,
     verifier_key: Option<&str>,
+    resume: Option<&Path>,
 ) -> Result<u8, Failure> {
     let outside = checkpoints.iter().map(|path| outside(path)).collect::<Result<Vec<_>, _>>()?;
     let stream =
@@ -27,7 +41,10 @@ pub(super) async fn verify(
         Some(given) => Some(key(given)?),
         None => beside.verifier().cloned(),
     };
-    let report = run(desk, &desk.url()?, &beside, verifier, outside, stream).await?;
+    let resume =
+        resume.map(|folder| Resume::new(folder, SAVE_EVERY).map_err(|error| unwritable(folder, &error)));
+    let asked = Asked { verifier, outside, stream, resume: resume.transpose()? };
+    let report = run(desk, &desk.url()?, &beside, asked).await?;
     if desk.voice.json {
         document(&report);
     } else {
@@ -41,9 +58,7 @@ pub(super) async fn run(
     desk: &Desk<'_>,
     url: &LedgerUrl,
     beside: &Beside,
-    verifier: Option<VerifierKey>,
-    outside: Vec<OutsideCheckpoint>,
-    stream: Option<weituo_proof::StreamName>,
+    asked: Asked,
 ) -> Result<Report, Failure> {
     let store = crate::store::open(url, StoreOptions::default(), false)
         .await
@@ -51,12 +66,13 @@ pub(super) async fn run(
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options = VerifyOptions {
-        verifier,
+        verifier: asked.verifier,
         seal,
         anchor: beside.anchor().map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().map(str::to_owned),
-        outside,
-        stream,
+        outside: asked.outside,
+        stream: asked.stream,
+        resume: asked.resume.as_ref(),
     };
     let bar = desk.voice.progress(0, "progress-verify");
     let report = crate::verify::verify(&*store, &options, |progress| {
@@ -70,6 +86,15 @@ pub(super) async fn run(
     bar.finish_and_clear();
     store.close().await;
     Ok(report)
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
+    let folder = folder.display();
+    Failure::could_not_run(
+        "folder",
+        format!("无法使用文件夹 {folder}:{error}"),
+        format!("the folder {folder} cannot be used: {error}"),
+    )
 }
 
 fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {

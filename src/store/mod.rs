@@ -105,6 +105,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Returns those of the command ids that are in the log, in no order.
     async fn by_command(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>>;
 
+    /// Returns command ids that stand in more than one row, at most `limit`, in no order. Reads the whole table or its
+    /// index, without a time-out.
+    async fn repeated_commands(&self, limit: u32) -> Result<Vec<Vec<u8>>>;
+
     /// Returns the disclosures of the entries of a range, ordered by leaf index and digest.
     async fn disclosures(&self, range: Range<u64>) -> Result<Vec<DisclosureRow>>;
 
@@ -123,8 +127,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Returns which rows belong to no generation, counted by projection and generation; at most 100 such groups.
     async fn stray_rows(&self) -> Result<Vec<(String, i64, u64)>>;
 
-    /// Starts a new generation of a projection at leaf 0, dropping any other inactive one, and returns its number. The
-    /// first is active at once.
+    /// Starts a new generation of a projection at leaf 0, dropping any other that readers do not see, and returns its
+    /// number. Readers see it once it is activated.
     async fn start_generation(&self, name: &str, fold_version: i64) -> Result<i64>;
 
     /// Makes generations the ones that readers see and deletes the others of their projections with their rows, all in
@@ -133,6 +137,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Writes rows and cursors of several projections in one transaction, or nothing where a cursor has moved.
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome>;
+
+    /// Returns the last key of a generation of a projection, in bytewise order; `None` where it has no rows.
+    async fn projection_last_key(&self, name: &str, generation: i64) -> Result<Option<String>>;
 
     /// Returns those of the keys that a projection has, in no order.
     async fn projection_get(&self, name: &str, which: Which, keys: &[String]) -> Result<Vec<ProjectionRow>>;

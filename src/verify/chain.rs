@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex, sha256};
 
 use super::replay::Overrides;
@@ -21,7 +22,7 @@ fn key(stream: &str) -> StreamKey {
     key
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Last {
     sequence: u64,
     leaf_hash: Hash,
@@ -68,13 +69,16 @@ pub(super) struct Altered {
 /// Most doubts of one kind that are kept for explanation; beyond, findings are listed or counted as they are.
 pub(super) const KEPT_DOUBTS: usize = 10_000;
 
-/// The heads of all streams, and every doubt about the entries so far.
-#[derive(Debug, Default)]
+/// The heads of all streams, and every doubt about the entries so far. Saved only where there is no doubt.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Chains {
     heads: HashMap<StreamKey, Last>,
     genesis: Option<Hash>,
+    #[serde(skip)]
     pub(super) holes: BTreeMap<u64, Hole>,
+    #[serde(skip)]
     pub(super) breaks: Vec<Break>,
+    #[serde(skip)]
     pub(super) altered: BTreeMap<u64, Altered>,
 }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, sha256};
 
 use crate::store::{DisclosureRow, Scanned, Store};
@@ -23,7 +24,7 @@ use super::source::{PAGE, chain, is_unreadable, read};
 const KEPT_ABSENT: usize = 1_000_000;
 
 /// Where a sealed value stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Sealed {
     leaf_index: u64,
     stream: String,
@@ -39,7 +40,7 @@ impl Sealed {
 }
 
 /// What is open between the log and the disclosures.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Disclosures {
     /// Sealed digests whose disclosure is not stored.
     absent: HashMap<String, Sealed>,
@@ -49,6 +50,11 @@ pub(super) struct Disclosures {
 }
 
 impl Disclosures {
+    /// Returns whether every disclosure so far belongs to a sealed value.
+    pub(super) fn is_clean(&self) -> bool {
+        self.extra.is_empty() && !self.overflown
+    }
+
     /// Matches the disclosures of one page of the log, up to leaf `end`. `rows` are its unaltered entries.
     pub(super) async fn match_page(
         &mut self,

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use weituo_events::payload::{IndexCommitted, RulebookPin};
 use weituo_events::{Event, EventError, EventType};
 use weituo_proof::entry::{key_id, verify_actor_signature};
@@ -17,7 +18,7 @@ use super::chain::place;
 use super::replay::IndexClaim;
 use super::report::Collected;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Enrolled {
     organisation: String,
     public_key: [u8; 32],
@@ -40,9 +41,10 @@ fn claim(index: &IndexCommitted) -> IndexClaim {
 }
 
 /// What is known so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Facts {
     rulebooks: HashMap<(String, u32), Hash>,
+    #[serde(skip)]
     wrong_pins: HashSet<(String, u32, Option<Hash>)>,
     keys: HashMap<Hash, Vec<Enrolled>>,
     /// Leaf index and digest of every sealed value whose erasure is recorded.

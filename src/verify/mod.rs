@@ -12,6 +12,7 @@ mod heads;
 mod projections;
 mod replay;
 mod report;
+mod resume;
 mod scan;
 mod schema;
 mod source;
@@ -29,6 +30,7 @@ use scan::Scan;
 use source::read;
 
 pub use report::{Counts, LISTED_FINDINGS, Phase, Progress, Report};
+pub use resume::Resume;
 
 /// Computes the seal of a head row from everything else in it; whoever has the log's signing key can.
 pub type SealOf<'a> = dyn Fn(&Head) -> [u8; 32] + Send + Sync + 'a;
@@ -57,6 +59,8 @@ pub struct VerifyOptions<'a> {
     pub outside: Vec<OutsideCheckpoint>,
     /// The stream asked about; findings that are only about others are left out, and counted in a note.
     pub stream: Option<StreamName>,
+    /// Where the state is kept from which an interrupted verification goes on.
+    pub resume: Option<&'a Resume>,
 }
 
 impl std::fmt::Debug for VerifyOptions<'_> {
@@ -104,7 +108,14 @@ impl<'a> Verification<'a> {
         let replay = Replay::new(heads::sizes(head.as_ref(), &opened));
         let mut scan =
             Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
-        if scan.run(store, &mut self.intact, told(Phase::Log)).await {
+        if let Some(resume) = self.options.resume {
+            let (went_on, from) = scan.go_on(resume);
+            scan = went_on;
+            self.notes.extend(from.map(|from| {
+                format!("the first {from} entries were verified before an interruption, and not read again")
+            }));
+        }
+        if scan.run(store, &mut self.intact, self.options.resume, told(Phase::Log)).await {
             let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
             self.judge(store, &mut scan, &claims, &told).await;
         } else {
@@ -138,17 +149,12 @@ impl<'a> Verification<'a> {
         let disclosures = std::mem::take(&mut scan.disclosures);
         disclosures.finish(store, &scan.facts, scan.size, &mut self.intact).await;
         disclosures::count_stored(store, &mut scan.counts, &mut self.intact, told(Phase::Disclosures)).await;
-        if scan.counts.entries > scan::KEPT_COMMANDS as u64 {
-            self.notes.push(format!(
-                "repeated command ids were looked for among the first {} entries; beyond, the database's unique index \
-                 and the command column, which was compared, keep them apart",
-                scan::KEPT_COMMANDS
-            ));
-        }
         let streams = self.intact.streams();
         let in_doubt = projections::InDoubt { streams: &streams };
         let kept = (&mut self.intact, &mut scan.counts, &mut self.notes);
-        projections::compare(store, scan.size, &in_doubt, kept, |phase, done| told(phase)(done)).await;
+        let resume = self.options.resume;
+        projections::compare(store, (scan.size, resume), &in_doubt, kept, |phase, done| told(phase)(done))
+            .await;
     }
 
     /// Reads the head row; one that cannot be read is a finding.
@@ -269,6 +275,9 @@ impl<'a> Verification<'a> {
             complete: self.complete.verdict(&mut unlisted),
             age: self.age.verdict(&mut unlisted),
         };
+        if let Some(resume) = self.options.resume {
+            resume.clear();
+        }
         let age_asked = !self.options.outside.is_empty();
         Report { origin, root: scan.replay.root(), verdicts, age_asked, counts, unlisted, notes: self.notes }
     }

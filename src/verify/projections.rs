@@ -9,7 +9,9 @@ mod fold;
 mod headers;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use weituo_events::Category;
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, rows};
 use weituo_proof::{Finding, FindingKind, Hash, LeafIndex, StreamName, sha256};
@@ -19,7 +21,11 @@ use crate::store::{Generation, KeyRange, ProjectionRow, Store, Which};
 use fold::{Last, fold_stream, read_rulebooks};
 
 use super::report::{Collected, Counts, Phase};
-use super::source::{PAGE, read};
+use super::resume::{PROJECTIONS as PART, Resume, Saver};
+use super::source::read;
+
+/// Rows of a projection read in one call; one may hold a whole cycle.
+const ROWS: u32 = 128;
 
 /// Differences confirmed one by one; beyond, one reason says that there are more.
 const CONFIRMED: usize = 1_000;
@@ -27,15 +33,29 @@ const CONFIRMED: usize = 1_000;
 /// How often a difference is looked at again because the projection moved meanwhile.
 const LOOKS: u32 = 10;
 
+/// What a comparison that was interrupted has come to: good only while the projections stand as they stood.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Saved {
+    nonce: [u8; 32],
+    active: BTreeMap<String, Active>,
+    /// Sums of the rows of the streams before `after`.
+    fresh: BTreeMap<String, Sum>,
+    after: (String, i64),
+    /// Whether every stream is folded.
+    folded: bool,
+    /// Sums of the stored rows of the projections read so far.
+    stored: BTreeMap<String, Sum>,
+}
+
 /// A projection as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Active {
     generation: i64,
     next_leaf: u64,
 }
 
 /// Number and keyed sum of rows: equal for equal sets of rows, in whatever order they come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sum {
     rows: u64,
     sum: u128,
@@ -82,7 +102,7 @@ struct Comparison<'a> {
 /// Compares every projection that readers see with a fresh fold.
 pub(super) async fn compare(
     store: &dyn Store,
-    size: u64,
+    (size, resume): (u64, Option<&Resume>),
     in_doubt: &InDoubt<'_>,
     (findings, counts, notes): (&mut Collected, &mut Counts, &mut Vec<String>),
     progress: impl Fn(Phase, u64),
@@ -101,15 +121,27 @@ pub(super) async fn compare(
     if comparison.begin(size, findings, notes).await.is_none() {
         return;
     }
-    let Some(fresh) = comparison.fresh_sums(findings, |done| progress(Phase::Fold, done)).await else {
+    let mut saver = Saver::new(resume, PART);
+    let sums = Mutex::new(comparison.go_on(resume));
+    if comparison.fresh_sums(findings, &sums, &mut saver, |done| progress(Phase::Fold, done)).await.is_none()
+    {
         return;
-    };
-    let Some(stored) = comparison.stored_sums(findings, |done| progress(Phase::Rows, done)).await else {
+    }
+    let mut sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if comparison
+        .stored_sums(findings, &mut sums, &mut saver, |done| progress(Phase::Rows, done))
+        .await
+        .is_none()
+    {
         return;
-    };
-    counts.projection_rows = stored.values().map(|sum| sum.rows).sum();
-    let differing: HashSet<&'static str> =
-        comparison.active.keys().copied().filter(|name| fresh.get(name) != stored.get(name)).collect();
+    }
+    counts.projection_rows = sums.stored.values().map(|sum| sum.rows).sum();
+    let differing: HashSet<&'static str> = comparison
+        .active
+        .keys()
+        .copied()
+        .filter(|name| sums.fresh.get(*name) != sums.stored.get(*name))
+        .collect();
     if differing.is_empty() {
         return;
     }
@@ -186,39 +218,77 @@ impl Comparison<'_> {
         *sum = Sum { rows: sum.rows + 1, sum: sum.sum.wrapping_add(half) };
     }
 
+    /// Takes over the sums of a comparison that was interrupted, where the projections stand as they stood then; its
+    /// nonce with them.
+    fn go_on(&mut self, resume: Option<&Resume>) -> Saved {
+        let active = self.active.iter().map(|(name, active)| ((*name).to_owned(), *active)).collect();
+        let saved = resume.and_then(|resume| resume.load::<Saved>(PART));
+        if let Some(saved) = saved.filter(|saved| saved.active == active) {
+            self.nonce = saved.nonce;
+            return saved;
+        }
+        let fresh = self.active.keys().map(|name| ((*name).to_owned(), Sum::default())).collect();
+        Saved { nonce: self.nonce, active, fresh, ..Saved::default() }
+    }
+
     async fn fresh_sums(
         &self,
         findings: &mut Collected,
+        sums: &Mutex<Saved>,
+        saver: &mut Saver<'_>,
         progress: impl Fn(u64),
-    ) -> Option<BTreeMap<&'static str, Sum>> {
-        let mut sums: BTreeMap<_, _> = self.active.keys().map(|name| (*name, Sum::default())).collect();
-        self.fold(findings, progress, |_, row| {
-            self.add(sums.entry(row.projection).or_default(), &row.key, &row.body);
+    ) -> Option<()> {
+        let locked = || sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let (after, folded) = (locked().after.clone(), locked().folded);
+        if folded {
+            return Some(());
+        }
+        let before = findings.collected();
+        let behind = |place: &(String, i64), done, findings: &Collected| {
+            if findings.collected() == before {
+                saver.save(|| Saved { after: place.clone(), ..locked().clone() });
+            }
+            progress(done);
+        };
+        self.fold(after, findings, behind, |_, row| {
+            let mut sums = locked();
+            if let Some(sum) = sums.fresh.get_mut(row.projection) {
+                self.add(sum, &row.key, &row.body);
+            }
         })
         .await?;
-        Some(sums)
+        locked().folded = true;
+        Some(())
     }
 
     async fn stored_sums(
         &self,
         findings: &mut Collected,
+        sums: &mut Saved,
+        saver: &mut Saver<'_>,
         progress: impl Fn(u64),
-    ) -> Option<BTreeMap<&'static str, Sum>> {
-        let mut sums = BTreeMap::new();
-        let mut done = 0;
+    ) -> Option<()> {
+        let before = findings.collected();
+        let mut done: u64 = sums.stored.values().map(|sum| sum.rows).sum();
         for name in self.active.keys() {
+            if sums.stored.contains_key(*name) {
+                continue;
+            }
             let mut sum = Sum::default();
             self.stored(name, findings, |row| {
                 self.add(&mut sum, &row.key, &row.body);
                 done += 1;
-                if done % u64::from(PAGE) == 0 {
+                if done % u64::from(ROWS) == 0 {
                     progress(done);
                 }
             })
             .await?;
-            sums.insert(*name, sum);
+            sums.stored.insert((*name).to_owned(), sum);
+            if findings.collected() == before {
+                saver.save(|| sums.clone());
+            }
         }
-        Some(sums)
+        Some(())
     }
 
     /// Hands over the stored rows of a projection.
@@ -232,12 +302,12 @@ impl Comparison<'_> {
         let mut after = String::new();
         loop {
             let what = format!("projection {name}");
-            let range = KeyRange { prefix: "", after: &after, limit: PAGE };
+            let range = KeyRange { prefix: "", after: &after, limit: ROWS };
             let page = read(&what, findings, || self.store.projection_rows(name, which, range)).await?;
             let Some(last) = page.last().map(|row| row.key.clone()).filter(|last| *last > after) else {
                 return Some(());
             };
-            let full = page.len() >= PAGE as usize;
+            let full = page.len() >= ROWS as usize;
             page.into_iter().for_each(&mut each);
             if !full {
                 return Some(());
@@ -265,8 +335,9 @@ impl Comparison<'_> {
         let mut suspects = Vec::new();
         let mut expected = HashSet::new();
         self.fold(
+            (String::new(), 0),
             findings,
-            |_| (),
+            |_, _, _| (),
             |stream, row| {
                 let Row { projection, key, body } = row;
                 if !differing.contains(projection) {

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
-use weituo_proof::{Frontier, Hash, StreamHead, StreamName};
+use weituo_proof::{Frontier, Hash, StreamHead, StreamName, TreeSize};
 
 /// An index root that was committed and is not what the entries give.
 #[derive(Debug, Clone)]
@@ -62,6 +63,18 @@ pub(super) struct Replay {
     in_run: bool,
 }
 
+/// What a replay without doubts is made of, in the order of the fields of [`Replay`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedReplay {
+    size: u64,
+    edge: Vec<Hash>,
+    wanted: BTreeMap<u64, Option<Hash>>,
+    leaves: Vec<(Hash, Hash)>,
+    parties: Vec<(StreamName, u64, Hash)>,
+    index_roots: u64,
+    indexed_to: u64,
+}
+
 /// Most index findings kept apart; later ones count as following.
 const KEPT_RUNS: usize = 100;
 
@@ -83,6 +96,57 @@ impl Replay {
         };
         replay.note_root();
         replay
+    }
+
+    /// Returns the sizes at which the root is wanted.
+    pub(super) fn wanted(&self) -> Vec<u64> {
+        self.wanted.keys().copied().collect()
+    }
+
+    /// Returns whether every leaf so far is known and every index root right.
+    pub(super) fn is_clean(&self) -> bool {
+        self.unknown_from.is_none() && self.unplaced_from.is_none() && self.differs.is_empty()
+    }
+
+    /// Returns what a clean replay is made of.
+    pub(super) fn saved(&self) -> SavedReplay {
+        SavedReplay {
+            size: self.size,
+            edge: self.frontier.nodes().to_vec(),
+            wanted: self.wanted.clone(),
+            leaves: self.map.leaves().collect(),
+            parties: self.parties.iter().map(|(name, chain)| (name.clone(), chain.n, chain.h)).collect(),
+            index_roots: self.index_roots,
+            indexed_to: self.indexed_to,
+        }
+    }
+
+    /// Goes on from a replay saved before; `None` where it did not note a root that is wanted now.
+    pub(super) fn go_on(self, saved: SavedReplay) -> Option<Self> {
+        let frontier = Frontier::from_nodes(TreeSize::new(saved.size), saved.edge).ok()?;
+        let mut wanted = self.wanted;
+        for (size, root) in wanted.iter_mut().filter(|(size, _)| **size <= saved.size) {
+            *root = Some(saved.wanted.get(size).copied().flatten()?);
+        }
+        let mut map = Map::new();
+        for (key, value_hash) in saved.leaves {
+            map.insert_leaf(key, value_hash);
+        }
+        let parties = saved.parties.into_iter().map(|(name, n, h)| (name, PartyChain { n, h })).collect();
+        let (index_roots, indexed_to) = (saved.index_roots, saved.indexed_to);
+        Some(Self {
+            frontier,
+            size: saved.size,
+            wanted,
+            map,
+            parties,
+            index_roots,
+            indexed_to,
+            unknown_from: None,
+            unplaced_from: None,
+            differs: Vec::new(),
+            in_run: false,
+        })
     }
 
     /// Counts a leaf of which everything is known.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weituo_proof::{Finding, FindingKind, Hash, Verdict, Verdicts};
 
 /// Most findings of one kind that a verdict lists; the others are counted in [`Report::unlisted`].
@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 /// What a verification read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Entries of the log.
     pub entries: u64,
@@ -157,6 +157,11 @@ impl Collected {
     /// Returns the streams that findings are about.
     pub(super) fn streams(&self) -> HashSet<String> {
         self.findings.iter().filter_map(|finding| finding.stream.clone()).collect()
+    }
+
+    /// Returns a number that grows with whatever is collected.
+    pub(super) fn collected(&self) -> u64 {
+        (self.findings.len() + self.reasons.len()) as u64 + self.unlisted.values().sum::<u64>()
     }
 
     pub(super) fn has_findings(&self) -> bool {

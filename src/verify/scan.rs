@@ -4,9 +4,9 @@
 //! Absent: root hashes (`heads`), disclosures (`disclosures`), projections (`projections`).
 //! Source: design.md "Verification"; format.md "Entry".
 
-use std::hash::{BuildHasher, RandomState};
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use weituo_proof::{
     Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
 };
@@ -16,12 +16,13 @@ use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 use super::chain::{Chains, Hole, KEPT_DOUBTS, place};
 use super::disclosures::Disclosures;
 use super::facts::{Facts, index_claim};
-use super::replay::{Leaf, Overrides, Replay};
+use super::replay::{Leaf, Overrides, Replay, SavedReplay};
 use super::report::{Collected, Counts};
+use super::resume::{LOG, Resume, Saver};
 use super::source::{PAGE, chain, read};
 
-/// Command ids kept, as 64-bit hashes, to find one that occurs twice (about 40 MB).
-pub(super) const KEPT_COMMANDS: usize = 1 << 21;
+/// Repeated command ids that are looked up one by one.
+const LISTED_COMMANDS: u32 = 100;
 
 /// Everything that reading the log establishes.
 pub(super) struct Scan {
@@ -37,13 +38,23 @@ pub(super) struct Scan {
     pub(super) counts: Counts,
     pub(super) last_recorded_at: Option<RecordedAt>,
     pub(super) missing: u64,
-    hasher: RandomState,
-    commands: HashSet<u64>,
-    /// Rows whose command id may have been there before.
-    suspects: Vec<(u64, [u8; 16])>,
     /// Origin that every entry names although the head does not: reported once.
     other_origin: Option<String>,
     next: u64,
+}
+
+/// A scan that found nothing wrong so far, by its fields: what it is asked comes first, what it established follows.
+#[derive(Serialize, Deserialize)]
+struct Saved<O, C, F, D> {
+    origin: O,
+    asked: Option<StreamName>,
+    next: u64,
+    counts: Counts,
+    last_recorded_at: Option<RecordedAt>,
+    chains: C,
+    facts: F,
+    disclosures: D,
+    replay: SavedReplay,
 }
 
 impl Scan {
@@ -59,11 +70,48 @@ impl Scan {
             counts: Counts::default(),
             last_recorded_at: None,
             missing: 0,
-            hasher: RandomState::new(),
-            commands: HashSet::new(),
-            suspects: Vec::new(),
             other_origin: None,
             next: 0,
+        }
+    }
+
+    /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
+    pub(super) fn go_on(self, resume: &Resume) -> (Self, Option<u64>) {
+        let Some(saved) = resume.load::<Saved<String, Chains, Facts, Disclosures>>(LOG) else {
+            return (self, None);
+        };
+        if saved.origin != self.origin || saved.asked != self.asked || saved.next > self.size {
+            return (self, None);
+        }
+        let wanted = Replay::new(self.replay.wanted());
+        let Some(replay) = wanted.go_on(saved.replay) else { return (self, None) };
+        let went_on = Self {
+            chains: saved.chains,
+            facts: saved.facts,
+            disclosures: saved.disclosures,
+            replay,
+            counts: saved.counts,
+            last_recorded_at: saved.last_recorded_at,
+            next: saved.next,
+            ..self
+        };
+        (went_on, Some(saved.next))
+    }
+
+    fn save(&self, saver: &mut Saver<'_>) {
+        let clean = self.missing == 0 && self.other_origin.is_none() && !self.chains.in_doubt();
+        if clean && self.replay.is_clean() && self.disclosures.is_clean() {
+            saver.save(|| Saved {
+                origin: self.origin.as_str(),
+                asked: self.asked.clone(),
+                next: self.next,
+                counts: self.counts,
+                last_recorded_at: self.last_recorded_at,
+                chains: &self.chains,
+                facts: &self.facts,
+                disclosures: &self.disclosures,
+                replay: self.replay.saved(),
+            });
         }
     }
 
@@ -72,9 +120,10 @@ impl Scan {
         &mut self,
         store: &dyn Store,
         findings: &mut Collected,
+        resume: Option<&Resume>,
         progress: impl Fn(u64),
     ) -> bool {
-        let whole = self.read_rows(store, findings, progress).await;
+        let whole = self.read_rows(store, findings, resume, progress).await;
         if whole && self.size != u64::MAX {
             self.holes_to(self.size, findings);
         }
@@ -90,9 +139,12 @@ impl Scan {
         &mut self,
         store: &dyn Store,
         findings: &mut Collected,
+        resume: Option<&Resume>,
         progress: impl Fn(u64),
     ) -> bool {
-        let mut from = i64::MIN;
+        let mut saver = Saver::new(resume, LOG);
+        let before = findings.collected();
+        let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
         loop {
             let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return false };
             let length = page.len();
@@ -116,6 +168,9 @@ impl Scan {
             }
             self.disclosures.match_page(store, &rows, self.next, findings).await;
             progress(self.next);
+            if findings.collected() == before {
+                self.save(&mut saver);
+            }
             let forward = last.and_then(|last| last.checked_add(1)).filter(|next| *next > from);
             match forward {
                 Some(next) if !past_end && length >= PAGE as usize => from = next,
@@ -202,10 +257,6 @@ impl Scan {
                 .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
-        if self.commands.len() < KEPT_COMMANDS && !self.commands.insert(self.hasher.hash_one(&entry.command))
-        {
-            self.suspects.push((at, row.command));
-        }
         let index = self.facts.take(at, &entry, true, findings);
         let leaf = Leaf {
             at,
@@ -308,19 +359,26 @@ impl Scan {
         self.replay.add_missing(hash, None);
     }
 
-    /// Looks up the command ids that seem to have occurred before.
-    async fn find_repeated(&mut self, store: &dyn Store, findings: &mut Collected) {
-        for (at, command) in std::mem::take(&mut self.suspects) {
-            let Some(rows) =
+    /// Finds command ids that stand in more than one row. The column was compared with every entry.
+    async fn find_repeated(&self, store: &dyn Store, findings: &mut Collected) {
+        let Some(repeated) =
+            read("the command ids", findings, || store.repeated_commands(LISTED_COMMANDS)).await
+        else {
+            return;
+        };
+        for command in repeated.into_iter().filter_map(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
+            let Some(mut rows) =
                 read("a command id", findings, || store.by_command(std::slice::from_ref(&command))).await
             else {
                 continue;
             };
-            // Where the id stands in one row only, the other entry's column differs and is reported for that.
-            if let Some(other) = rows.iter().find(|row| row.leaf_index != at) {
-                let id = uuid::Uuid::from_bytes(command);
-                let detail = format!("command {id} is that of leaf {} too", other.leaf_index);
-                let finding = Finding::new(FindingKind::CommandDuplicated, detail).at(LeafIndex::new(at));
+            rows.sort_by_key(|row| row.leaf_index);
+            let Some((first, others)) = rows.split_first() else { continue };
+            let id = uuid::Uuid::from_bytes(command);
+            for other in others.iter().filter(|other| other.leaf_index < self.size) {
+                let detail = format!("command {id} is that of leaf {} too", first.leaf_index);
+                let finding = Finding::new(FindingKind::CommandDuplicated, detail);
+                let finding = finding.at(LeafIndex::new(other.leaf_index));
                 findings.push(finding.differing("a new command id", &id));
             }
         }

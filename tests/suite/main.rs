@@ -15,6 +15,7 @@ mod faults;
 mod kill;
 mod outage;
 mod recording;
+mod size;
 mod startup;
 mod store;
 mod style;

@@ -211,6 +211,7 @@ on_both_stores! {
     async fn projection_rows_and_cursor_are_written_together(place: Place) {
         let store = migrated(&place).await;
         let first = store.start_generation("cycle", 1).await.unwrap();
+        store.activate_generations(&[("cycle".to_owned(), first)]).await.unwrap();
         let puts = vec![put("a/1", "{}"), put("a/2", "{}"), put("a/甲", "{}"), put("b/1", "{}")];
         let applied = store.apply_projections(&[change(first, 0, 5, puts, &[])]).await.unwrap();
         assert_eq!(applied, ApplyOutcome::Applied);
@@ -230,6 +231,8 @@ on_both_stores! {
     async fn a_projection_is_rebuilt_while_it_serves(place: Place) {
         let store = migrated(&place).await;
         let old = store.start_generation("cycle", 1).await.unwrap();
+        assert!(!store.generations("cycle").await.unwrap()[0].active, "nobody sees what is not built yet");
+        store.activate_generations(&[("cycle".to_owned(), old)]).await.unwrap();
         store.apply_projections(&[change(old, 0, 5, vec![put("k", "1")], &[])]).await.unwrap();
         let abandoned = store.start_generation("cycle", 2).await.unwrap();
         let new = store.start_generation("cycle", 2).await.unwrap();
@@ -237,6 +240,8 @@ on_both_stores! {
         store.apply_projections(&[change(new, 0, 5, vec![put("k", "2"), put("l", "2")], &[])]).await.unwrap();
         assert_eq!(keys(&*store, Which::Active, "", "", 10).await, ["k"]);
         assert_eq!(keys(&*store, Which::Generation(new), "", "", 10).await, ["k", "l"]);
+        assert_eq!(store.projection_last_key("cycle", new).await.unwrap().as_deref(), Some("l"));
+        assert_eq!(store.projection_last_key("cycle", 99).await.unwrap(), None);
         store.activate_generations(&[("cycle".to_owned(), new)]).await.unwrap();
         assert_eq!(keys(&*store, Which::Active, "", "", 10).await, ["k", "l"]);
         assert!(keys(&*store, Which::Generation(old), "", "", 10).await.is_empty());

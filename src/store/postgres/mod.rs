@@ -223,6 +223,15 @@ impl Store for PostgresStore {
         whole(self.read(|| read::by_command(&self.pool, commands)).await?)
     }
 
+    async fn repeated_commands(&self, limit: u32) -> Result<Vec<Vec<u8>>> {
+        const COMPARING: &str = "comparing the command ids";
+        // Its own connection: this takes longer on a large table than any call of the pool may.
+        let mut connection = connect::connect(&self.owner, self.timeout).await?;
+        let found = read::repeated_commands(&mut connection, limit).await.map_err(fault(COMPARING))?;
+        connection.close().await.map_err(fault(COMPARING))?;
+        Ok(found)
+    }
+
     async fn disclosures(&self, range: Range<u64>) -> Result<Vec<DisclosureRow>> {
         self.read(|| read::disclosures(&self.pool, range.clone())).await
     }
@@ -257,6 +266,10 @@ impl Store for PostgresStore {
 
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {
         self.within(WRITING_PROJECTION, projection::apply(&self.pool, changes)).await
+    }
+
+    async fn projection_last_key(&self, name: &str, generation: i64) -> Result<Option<String>> {
+        self.read(|| projection::last_key(&self.pool, name, generation)).await
     }
 
     async fn projection_get(&self, name: &str, which: Which, keys: &[String]) -> Result<Vec<ProjectionRow>> {

@@ -59,7 +59,7 @@ pub(super) async fn start(pool: &PgPool, name: &str, fold_version: i64) -> sqlx:
     let generation = last.unwrap_or(0) + 1;
     sqlx::query(
         "INSERT INTO projection (name, generation, fold_version, next_leaf, active)
-         VALUES ($1, $2, $3, 0, NOT EXISTS (SELECT FROM projection WHERE name = $1))",
+         VALUES ($1, $2, $3, 0, false)",
     )
     .bind(name)
     .bind(generation)
@@ -142,6 +142,14 @@ async fn apply_one(tx: &mut PgConnection, change: &ProjectionChange) -> sqlx::Re
         .await?;
     }
     Ok(true)
+}
+
+pub(super) async fn last_key(pool: &PgPool, name: &str, generation: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT max(key) FROM projection_row WHERE projection = $1 AND generation = $2")
+        .bind(name)
+        .bind(generation)
+        .fetch_one(pool)
+        .await
 }
 
 pub(super) async fn get(

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{PgPool, Row as _};
 use weituo_proof::Hash;
 
@@ -51,6 +51,14 @@ pub(super) async fn by_command(pool: &PgPool, commands: &[[u8; 16]]) -> sqlx::Re
         let _ = write!(ids, "{comma}'{}'", uuid::Uuid::from_bytes(*command));
     }
     entries(pool, &format!("WHERE command = ANY (ARRAY[{ids}]::uuid[])")).await
+}
+
+pub(super) async fn repeated_commands(
+    connection: &mut PgConnection,
+    limit: u32,
+) -> sqlx::Result<Vec<Vec<u8>>> {
+    let sql = "SELECT uuid_send(command) FROM entry GROUP BY command HAVING count(*) > 1 LIMIT $1";
+    sqlx::query_scalar(sql).bind(i64::from(limit)).fetch_all(connection).await
 }
 
 /// Returns the leaf hashes found in the range; a hash of a wrong length is `None`.

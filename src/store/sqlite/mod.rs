@@ -211,6 +211,10 @@ impl Store for SqliteStore {
         self.read(move |connection| read::by_command(connection, &commands)).await
     }
 
+    async fn repeated_commands(&self, limit: u32) -> Result<Vec<Vec<u8>>> {
+        self.read(move |connection| read::repeated_commands(connection, limit)).await
+    }
+
     async fn disclosures(&self, range: Range<u64>) -> Result<Vec<DisclosureRow>> {
         self.read(move |connection| read::disclosures(connection, range)).await
     }
@@ -251,6 +255,11 @@ impl Store for SqliteStore {
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {
         let changes = changes.to_vec();
         self.projections.call(move |connection| projection::apply(connection, &changes)).await
+    }
+
+    async fn projection_last_key(&self, name: &str, generation: i64) -> Result<Option<String>> {
+        let name = name.to_owned();
+        self.read(move |connection| projection::last_key(connection, &name, generation)).await
     }
 
     async fn projection_get(&self, name: &str, which: Which, keys: &[String]) -> Result<Vec<ProjectionRow>> {

@@ -3,7 +3,7 @@
 //! Invariants: rows and cursor change in one transaction; at most one generation of a name is active.
 //! Absent: folds (weituo-projections).
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::read::page;
 use super::worker::fault;
@@ -54,14 +54,10 @@ pub(super) fn start(connection: &mut Connection, name: &str, fold_version: i64) 
         let last: Option<i64> =
             tx.query_row("SELECT max(generation) FROM projection WHERE name = ?1", [name], |row| row.get(0))?;
         tx.execute("DELETE FROM projection WHERE name = ?1 AND active = 0", [name])?;
-        let first = tx
-            .query_row("SELECT 1 FROM projection WHERE name = ?1", [name], |_| Ok(()))
-            .optional()?
-            .is_none();
         let generation = last.unwrap_or(0) + 1;
         tx.execute(
-            "INSERT INTO projection (name, generation, fold_version, next_leaf, active) VALUES (?1, ?2, ?3, 0, ?4)",
-            params![name, generation, fold_version, first],
+            "INSERT INTO projection (name, generation, fold_version, next_leaf, active) VALUES (?1, ?2, ?3, 0, 0)",
+            params![name, generation, fold_version],
         )?;
         Ok(Some(generation))
     })?
@@ -125,6 +121,13 @@ fn apply_one(tx: &Transaction<'_>, change: &ProjectionChange) -> rusqlite::Resul
         put.execute(params![change.name, change.generation, row.key, row.body])?;
     }
     Ok(true)
+}
+
+pub(super) fn last_key(connection: &Connection, name: &str, generation: i64) -> Result<Option<String>> {
+    let sql = "SELECT max(key) FROM projection_row WHERE projection = ?1 AND generation = ?2";
+    connection
+        .query_row(sql, params![name, generation], |row| row.get(0))
+        .map_err(fault("reading a projection"))
 }
 
 pub(super) fn get(

@@ -47,6 +47,12 @@ pub(super) fn entry(connection: &Connection, leaf_index: u64) -> Result<Option<E
     Ok(whole(page(connection, &sql, params![leaf_index], scanned)?)?.pop())
 }
 
+pub(super) fn repeated_commands(connection: &Connection, limit: u32) -> Result<Vec<Vec<u8>>> {
+    // Garbage of another type is told by the scan of the log; here only ids count.
+    let sql = "SELECT command FROM entry WHERE typeof(command) = 'blob' GROUP BY command HAVING count(*) > 1 LIMIT ?1";
+    page(connection, sql, [limit], |row| row.get(0))
+}
+
 pub(super) fn leaf_hashes(connection: &Connection, range: Range<u64>) -> Result<Vec<Hash>> {
     let sql = "SELECT leaf_hash FROM entry WHERE leaf_index >= ?1 AND leaf_index < ?2 ORDER BY leaf_index";
     let hashes =

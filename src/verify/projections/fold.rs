@@ -16,6 +16,9 @@ use crate::verify::source::{PAGE, read};
 
 use super::Comparison;
 
+/// The place of an entry: its stream and sequence.
+type Place = (String, i64);
+
 /// The place of a stream's last folded entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Last {
@@ -30,14 +33,17 @@ struct Folded {
 }
 
 impl Comparison<'_> {
-    /// Folds the whole log by stream, and hands over the rows of each stream that belong to a projection compared.
+    /// Folds the log by stream, from the stream after a place on, and hands over the rows of each stream that belong to a
+    /// projection compared. `behind` is told, after every page, the place before which all of them were handed over, and
+    /// how many entries were read.
     pub(super) async fn fold(
         &self,
+        mut after: Place,
         findings: &mut Collected,
-        progress: impl Fn(u64),
+        mut behind: impl FnMut(&Place, u64, &Collected),
         mut each: impl FnMut(&StreamName, Row),
     ) -> Option<()> {
-        let mut after = (String::new(), 0);
+        let mut whole = after.clone();
         let mut current: Option<Folded> = None;
         let mut done = 0;
         loop {
@@ -48,10 +54,12 @@ impl Comparison<'_> {
             let mut next = None;
             for scanned in page {
                 let Scanned::Row(row) = scanned else { continue };
-                self.take(&row, &mut current, &mut each);
+                if self.take(&row, &mut current, &mut each) {
+                    whole = next.unwrap_or(after.clone());
+                }
                 next = Some(place_of(row));
             }
-            progress(done);
+            behind(&whole, done, findings);
             if !full {
                 break;
             }
@@ -66,12 +74,19 @@ impl Comparison<'_> {
         Some(())
     }
 
-    fn take(&self, row: &EntryRow, current: &mut Option<Folded>, each: &mut impl FnMut(&StreamName, Row)) {
-        let Some(recorded) = recorded(row) else { return };
+    /// Folds one entry. Returns whether the streams before its own are whole by it.
+    fn take(
+        &self,
+        row: &EntryRow,
+        current: &mut Option<Folded>,
+        each: &mut impl FnMut(&StreamName, Row),
+    ) -> bool {
+        let Some(recorded) = recorded(row) else { return false };
         let stream = &recorded.act.stream;
-        if current.as_ref().is_none_or(|folded| folded.stream != *stream) {
+        let opens = current.as_ref().is_none_or(|folded| folded.stream != *stream);
+        if opens {
             self.finish(current.take(), each);
-            let Some(category) = Category::of(stream) else { return };
+            let Some(category) = Category::of(stream) else { return true };
             let states = self.rulebooks.keys().map(|cursor| (*cursor, StreamState::new(category))).collect();
             *current = Some(Folded { stream: stream.clone(), states });
         }
@@ -80,6 +95,7 @@ impl Comparison<'_> {
                 state.apply(&recorded, &self.rulebooks[cursor]);
             }
         }
+        opens
     }
 
     fn finish(&self, folded: Option<Folded>, each: &mut impl FnMut(&StreamName, Row)) {

@@ -2,5 +2,6 @@
 
 pub(crate) mod commands;
 pub(crate) mod ledger;
+pub(crate) mod many;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -268,7 +268,7 @@ impl Bench {
             outside: outside
                 .map(|text| OutsideCheckpoint { label: "kept.txt".into(), text: text.to_owned() })
                 .collect(),
-            stream: None,
+            ..VerifyOptions::default()
         };
         verify(store, &options, |_| ()).await
     }

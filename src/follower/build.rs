@@ -1,0 +1,208 @@
+//! Building projections anew: the log read stream by stream, each stream folded once and its rows written once.
+//!
+//! Invariants: rows are those of the entries before the build's cursor, which is set with the first of them; streams are
+//! written whole, in the order in which they are read, so a build that broke off goes on behind the last stream that has
+//! rows. Memory is a page of entries, one stream's state and a few megabytes of rows.
+//! Absent: following the log from the cursor on (`follower`), readers: they see nothing of a build.
+//! Source: design.md "The append path" (every projection can be dropped and rebuilt, with progress, while serving).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinHandle};
+use weituo_events::Category;
+use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
+use weituo_proof::StreamName;
+
+use super::{Fold, FollowError, Follower, STATES, Step, home, read_rulebooks, recorded};
+use crate::store::{ApplyOutcome, ProjectionChange, ProjectionRow, Scanned, Store, StoreError};
+
+/// Entries read at a time.
+const PAGE: u32 = 1_024;
+
+/// Rows are written when their bodies have so many bytes.
+const WRITE_BYTES: usize = 4 << 20;
+
+/// The place of an entry: its stream and sequence.
+type Place = (String, i64);
+
+impl Follower {
+    /// Starts the generations of a rebuild of one projection (with the states it is derived from) or of all; where one
+    /// broke off, its generations are gone on with.
+    pub(super) async fn begin(&self, projection: Option<&str>) -> Result<Fold, FollowError> {
+        let of_rebuild = |name: &str| projection.is_none_or(|one| one == name || STATES.contains(&name));
+        let wanted = || PROJECTIONS.iter().filter(|(name, _)| of_rebuild(name));
+        let mut broken_off = BTreeMap::new();
+        let mut next_leaf = None;
+        for (name, fold_version) in wanted() {
+            let found = self.store.generations(name).await?.into_iter().find(|one| {
+                !one.active
+                    && one.fold_version == i64::from(*fold_version)
+                    && next_leaf.is_none_or(|leaf| leaf == one.next_leaf)
+            });
+            let Some(found) = found else { break };
+            next_leaf = Some(found.next_leaf);
+            broken_off.insert(*name, found.generation);
+        }
+        if broken_off.len() == wanted().count() {
+            tracing::info!(next_leaf, "going on with a rebuild that broke off");
+            return Ok(Fold::new(broken_off, next_leaf.unwrap_or(0), Rulebooks::default()));
+        }
+        let mut generations = BTreeMap::new();
+        for (name, fold_version) in wanted() {
+            let generation = self.store.start_generation(name, i64::from(*fold_version)).await?;
+            generations.insert(*name, generation);
+        }
+        Ok(Fold::new(generations, 0, Rulebooks::default()))
+    }
+
+    /// Folds and writes every stream that the generations of a rebuild do not have yet.
+    pub(super) async fn build(&self, fold: &mut Fold, progress: &impl Fn(u64)) -> Result<Step, FollowError> {
+        let size = self.store.head().await?.map_or(0, |head| head.size);
+        let cursor = if fold.next_leaf == 0 { size } else { fold.next_leaf };
+        fold.rulebooks = read_rulebooks(&*self.store, cursor).await?;
+        let mut streams = Streams { rulebooks: &fold.rulebooks, open: None, rows: Vec::new(), bytes: 0 };
+        let mut writing: Option<JoinHandle<Result<ApplyOutcome, StoreError>>> = None;
+        let mut reading = self.read(self.written(&fold.generations).await?);
+        let mut done = 0;
+        loop {
+            let page = joined(reading.await)??;
+            let next = page.last().map(place_of).filter(|_| page.len() == PAGE as usize).transpose()?;
+            done += page.len() as u64;
+            // The next page is read, and the last rows are written, while this one is folded.
+            let ahead = next.clone().map(|place| self.read(place));
+            for scanned in page {
+                streams.take(scanned, cursor)?;
+            }
+            if next.is_none() {
+                streams.close();
+            }
+            if next.is_none() || streams.bytes >= WRITE_BYTES {
+                if written(writing.take()).await? == ApplyOutcome::CursorMoved {
+                    return Ok(Step::Overtaken);
+                }
+                let changes = changes(&fold.generations, fold.next_leaf, cursor, streams.take_rows());
+                fold.next_leaf = cursor;
+                let store = Arc::clone(&self.store);
+                writing = Some(tokio::spawn(async move { store.apply_projections(&changes).await }));
+            }
+            progress(done);
+            match ahead {
+                Some(ahead) => reading = ahead,
+                None => break,
+            }
+        }
+        Ok(match written(writing).await? {
+            ApplyOutcome::Applied => Step::Folded(cursor),
+            ApplyOutcome::CursorMoved => Step::Overtaken,
+        })
+    }
+
+    /// Returns the place behind the last stream that generations have rows of.
+    async fn written(&self, generations: &BTreeMap<&'static str, i64>) -> Result<Place, StoreError> {
+        // The last category that the log is read in comes first.
+        for category in [Category::Rulebook, Category::Organisation, Category::Agreement] {
+            let Some(projection) = home(category) else { continue };
+            let last = self.store.projection_last_key(projection, generations[projection]).await?;
+            if let Some(id) = last {
+                return Ok((format!("{}/{id}", category.code()), i64::MAX));
+            }
+        }
+        Ok((String::new(), 0))
+    }
+
+    fn read(&self, (stream, sequence): Place) -> JoinHandle<Result<Vec<Scanned>, StoreError>> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store);
+        tokio::spawn(async move { store.scan_by_stream((&stream, sequence), PAGE).await })
+    }
+}
+
+/// The stream being folded, and the rows of those before it that are not written yet.
+struct Streams<'a> {
+    rulebooks: &'a Rulebooks,
+    open: Option<(StreamName, StreamState)>,
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Streams<'_> {
+    /// Folds one entry, where it is before the cursor.
+    fn take(&mut self, scanned: Scanned, cursor: u64) -> Result<(), FollowError> {
+        let row = scanned.into_row()?;
+        if row.leaf_index >= cursor {
+            return Ok(());
+        }
+        let recorded = recorded(&row)?;
+        let stream = &recorded.act.stream;
+        if self.open.as_ref().is_none_or(|(open, _)| open != stream) {
+            self.close();
+            let Some(category) = Category::of(stream) else { return Ok(()) };
+            self.open = Some((stream.clone(), StreamState::new(category)));
+        }
+        if let Some((_, state)) = &mut self.open {
+            state.apply(&recorded, self.rulebooks);
+        }
+        Ok(())
+    }
+
+    /// Ends the open stream: its rows are final.
+    fn close(&mut self) {
+        let Some((stream, state)) = self.open.take() else { return };
+        for row in rows(&stream, &state, self.rulebooks) {
+            self.bytes += row.body.len();
+            self.rows.push(row);
+        }
+    }
+
+    fn take_rows(&mut self) -> Vec<Row> {
+        self.bytes = 0;
+        std::mem::take(&mut self.rows)
+    }
+}
+
+/// Returns the rows as changes of their generations that leave every cursor at `next_leaf`.
+pub(super) fn changes(
+    generations: &BTreeMap<&'static str, i64>,
+    expected_next_leaf: u64,
+    next_leaf: u64,
+    rows: Vec<Row>,
+) -> Vec<ProjectionChange> {
+    let mut changes: BTreeMap<&'static str, ProjectionChange> = generations
+        .iter()
+        .map(|(name, generation)| {
+            let change = ProjectionChange {
+                name: (*name).to_owned(),
+                generation: *generation,
+                expected_next_leaf,
+                next_leaf,
+                puts: Vec::new(),
+                deletes: Vec::new(),
+            };
+            (*name, change)
+        })
+        .collect();
+    for Row { projection, key, body } in rows {
+        if let Some(change) = changes.get_mut(projection) {
+            change.puts.push(ProjectionRow { key, body });
+        }
+    }
+    changes.into_values().collect()
+}
+
+fn place_of(scanned: &Scanned) -> Result<Place, FollowError> {
+    let row = scanned.clone().into_row()?;
+    Ok((row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX)))
+}
+
+async fn written(
+    writing: Option<JoinHandle<Result<ApplyOutcome, StoreError>>>,
+) -> Result<ApplyOutcome, FollowError> {
+    match writing {
+        Some(writing) => Ok(joined(writing.await)??),
+        None => Ok(ApplyOutcome::Applied),
+    }
+}
+
+fn joined<T>(ended: Result<T, JoinError>) -> Result<T, StoreError> {
+    ended.map_err(|error| StoreError::Fault { doing: "rebuilding the projections", source: error.into() })
+}

@@ -1,0 +1,134 @@
+//! What a verification has established, kept in a folder so that one that was interrupted goes on from there.
+//!
+//! Invariants: only what was right is kept: from the first finding or doubt on nothing is saved, so whatever reads on
+//! finds it again; a file is replaced whole or not at all. The folder is trusted as the verifier's own memory is: it
+//! belongs with whoever verifies, never with the ledger.
+//! Absent: what is kept (the parts' own types).
+//! Source: design.md "Scale" (audit over 10^8 entries is resumable).
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Names the form of the files; another form is started over.
+const MAGIC: &[u8; 24] = b"weituo verify state 1\n\0\0";
+
+/// Saving may take this part of the time, at most.
+const SHARE: u32 = 20;
+
+/// The longest name or text in a file, in bytes.
+const SCRATCH_BYTES: usize = 1 << 16;
+
+/// A folder that holds the state of one verification.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    folder: PathBuf,
+    every: Duration,
+}
+
+impl Resume {
+    /// Returns the state in a folder, made if it is not there, saved at most once in `every`.
+    ///
+    /// # Errors
+    ///
+    /// From the file system.
+    pub fn new(folder: &Path, every: Duration) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned(), every })
+    }
+
+    /// Returns what was saved of a part; `None` where nothing was, or nothing that this program can read.
+    pub(super) fn load<T: DeserializeOwned>(&self, part: &str) -> Option<T> {
+        let mut file = BufReader::new(File::open(self.folder.join(part)).ok()?);
+        let mut magic = [0; MAGIC.len()];
+        file.read_exact(&mut magic).ok().filter(|()| magic == *MAGIC)?;
+        let mut scratch = vec![0; SCRATCH_BYTES];
+        match postcard::from_io((file, &mut scratch)) {
+            Ok((state, _)) => Some(state),
+            Err(error) => {
+                tracing::warn!(%error, part, "the state saved cannot be read: starting over");
+                None
+            }
+        }
+    }
+
+    fn save(&self, part: &str, state: &impl Serialize) -> io::Result<()> {
+        let new = self.folder.join(format!("{part}.new"));
+        let mut file = BufWriter::new(File::create(&new)?);
+        file.write_all(MAGIC)?;
+        let mut file = postcard::to_io(state, file).map_err(io::Error::other)?;
+        file.flush()?;
+        file.get_ref().sync_data()?;
+        std::fs::rename(new, self.folder.join(part))
+    }
+
+    /// Removes what was saved: the verification has come to its end.
+    pub(super) fn clear(&self) {
+        for part in [LOG, PROJECTIONS] {
+            match std::fs::remove_file(self.folder.join(part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, folder = %self.folder.display(), "the state cannot be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The part that the reading of the log saves.
+pub(super) const LOG: &str = "log";
+/// The part that the comparison of the projections saves.
+pub(super) const PROJECTIONS: &str = "projections";
+
+/// Saves one part from time to time.
+#[derive(Debug)]
+pub(super) struct Saver<'a> {
+    resume: Option<&'a Resume>,
+    part: &'static str,
+    saved: Instant,
+    pause: Duration,
+}
+
+impl<'a> Saver<'a> {
+    pub(super) fn new(resume: Option<&'a Resume>, part: &'static str) -> Self {
+        let pause = resume.map_or(Duration::MAX, |resume| resume.every);
+        Self { resume, part, saved: Instant::now(), pause }
+    }
+
+    /// Saves where it is time to. A state that cannot be saved is told, and the verification goes on.
+    pub(super) fn save<T: Serialize>(&mut self, state: impl FnOnce() -> T) {
+        let Some(resume) = self.resume.filter(|_| self.saved.elapsed() >= self.pause) else { return };
+        let start = Instant::now();
+        if let Err(error) = resume.save(self.part, &state()) {
+            tracing::warn!(%error, folder = %resume.folder.display(), "the state of the verification cannot be saved");
+        }
+        self.pause = resume.every.max(start.elapsed() * SHARE);
+        self.saved = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_read_back_and_garbage_starts_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let resume = Resume::new(folder.path(), Duration::ZERO).unwrap();
+        assert_eq!(resume.load::<Vec<String>>(LOG), None);
+        Saver::new(Some(&resume), LOG).save(|| vec!["甲".to_owned()]);
+        assert_eq!(resume.load::<Vec<String>>(LOG), Some(vec!["甲".to_owned()]));
+        let mut bytes = std::fs::read(folder.path().join(LOG)).unwrap();
+        bytes.truncate(bytes.len() - 1);
+        std::fs::write(folder.path().join(LOG), &bytes).unwrap();
+        assert_eq!(resume.load::<Vec<String>>(LOG), None);
+        std::fs::write(folder.path().join(LOG), b"of another program, and longer than it").unwrap();
+        assert_eq!(resume.load::<Vec<String>>(LOG), None);
+        resume.clear();
+        assert!(!folder.path().join(LOG).exists());
+    }
+}
