@@ -13,7 +13,6 @@ use sqlx::{Executor as _, Row as _};
 use tokio::sync::Mutex;
 use weituo_proof::Hash;
 
-use super::barrier::CANCELLED;
 use super::connect::{self, fault, is_broken};
 use super::warnings::Warnings;
 use crate::store::{Batch, CommitOutcome, Head, Result, StoreError, failpoint};
@@ -139,8 +138,8 @@ impl Writer {
                 state.connection = Some(connection);
                 match (passed, warned) {
                     (false, _) => Ok(CommitOutcome::FenceLost),
-                    (true, false) => Ok(CommitOutcome::Committed),
-                    (true, true) => Err(StoreError::CommitUnknown { source: CANCELLED.into() }),
+                    (true, None) => Ok(CommitOutcome::Committed),
+                    (true, Some(warning)) => Err(StoreError::CommitUnknown { source: warning.into() }),
                 }
             }
         }

@@ -64,7 +64,9 @@ impl Barrier {
         let commit = self.warnings.during(connection.execute(BARRIER));
         match tokio::time::timeout(self.timeout, commit).await {
             Err(_) => Err(StoreError::too_slow(WAITING, self.timeout)),
-            Ok((Ok(_), true)) => Err(StoreError::Unavailable { doing: WAITING, source: CANCELLED.into() }),
+            Ok((Ok(_), Some(warning))) => {
+                Err(StoreError::Unavailable { doing: WAITING, source: warning.into() })
+            }
             Ok((answer, _)) => Ok(answer.map(|_| connection)),
         }
     }
@@ -74,7 +76,3 @@ impl Barrier {
         connect::close(self.connection.lock().await.take()).await;
     }
 }
-
-/// What a warning during a commit means.
-pub(super) const CANCELLED: &str =
-    "the server warned during the commit: a wait for a synchronous standby was cancelled";

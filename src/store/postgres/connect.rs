@@ -73,12 +73,12 @@ pub(super) async fn committing(
         Err(_) => Err(StoreError::too_slow(CONNECTING, timeout)),
         Ok((Err(error), _)) => Err(fault(CONNECTING)(error)),
         // Compiled out of `tracing`, or lost in another version of the driver.
-        Ok((Ok(_), false)) => Err(StoreError::Fault {
+        Ok((Ok(_), None)) => Err(StoreError::Fault {
             doing: CONNECTING,
             source: "the server's warnings are not heard, so a commit that no standby has could not be told"
                 .into(),
         }),
-        Ok((Ok(_), true)) => Ok(connection),
+        Ok((Ok(_), Some(_))) => Ok(connection),
     }
 }
 
