@@ -80,6 +80,9 @@ impl Writer {
                 },
                 _ = ticks.tick() => {
                     self.tick().await;
+                    // A look that took long would be due again at once, and be chosen before whoever waits, half the
+                    // time: again and again while the database or the anchor does not answer.
+                    ticks.reset();
                     ControlFlow::Continue(())
                 }
             };

@@ -152,7 +152,7 @@ async fn an_exhausted_pool_answers_readers_in_time_and_recording_goes_on() {
     let place = Place::new(Kind::Postgres).await;
     place.init().await.stop().await.unwrap();
     // Patient with locks, so that a waiting reader keeps its connection until the test lets it go.
-    let store = StoreOptions { lock_timeout: Duration::from_secs(60), readers: 2, ..impatient(&place).store };
+    let store = StoreOptions { lock_timeout: Duration::from_mins(1), readers: 2, ..impatient(&place).store };
     let ledger = Ledger::open(&place.url, Options { store, ..place.options() }).await.unwrap();
     let first = record(&ledger, "agreement/a", 1, None).await.pop().unwrap();
     let LedgerUrl::Postgres(url) = &place.url else { panic!("PostgreSQL") };

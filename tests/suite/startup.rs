@@ -324,7 +324,7 @@ on_both_stores! {
             origin: ledger.origin().to_string(),
         };
         let (url, folder) = (place.sibling_url().await, tempfile::tempdir().unwrap());
-        let next = Place { kind: place.kind, folder, url, clock: Default::default() };
+        let next = Place { kind: place.kind, folder, url, clock: std::sync::Arc::default() };
         let init = InitOptions { options: next.options(), ..InitOptions::new(Origin::new("log.example/next").unwrap()) };
         let init = InitOptions { predecessor: Some(predecessor.clone()), ..init };
         Ledger::init(&next.url, &init).await.unwrap().stop().await.unwrap();
