@@ -13,7 +13,7 @@ use crate::store::{Head, LedgerUrl, StoreOptions};
 use crate::verify::{OutsideCheckpoint, Phase, Report, Resume, VerifyOptions};
 
 /// How often the state is saved from which an interrupted verification goes on, at the most.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+const SAVE_EVERY: Duration = Duration::from_millis(200);
 
 /// What is asked of a verification, besides the ledger.
 #[derive(Default)]

@@ -70,7 +70,11 @@ async fn make(
     }
     let seal = SealKey::new(key.seed());
     let head = match found {
-        Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => head,
+        Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => {
+            // The interrupted `init` may never have learnt whether a standby has it.
+            store.barrier().await?;
+            head
+        }
         Some(_) => return Err(exists(&format!("there is another ledger at {url}"))),
         None => open_log(store, init, &key, &seal).await?,
     };

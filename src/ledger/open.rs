@@ -188,6 +188,8 @@ impl Opened {
         options: &Options,
     ) -> Result<Result<(), ReadOnly>, LedgerError> {
         let (Some(key), false) = (&self.key, options.read_only) else { return Ok(Ok(())) };
+        // Somebody else committed this head, and perhaps never learnt whether a standby has it.
+        self.shared.store.barrier().await?;
         let checkpoint = sign(key, &self.shared.origin, &self.head);
         match anchored {
             Some(anchor) => self.shared.set_anchored(&anchor),

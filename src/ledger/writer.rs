@@ -1,6 +1,7 @@
 //! The writer task: takes proposals in, and drives batches through prepare, commit, sign, anchor and answer.
 //!
-//! Invariants: one task a process; a head is signed only after it is committed; after a failure of the anchor at most
+//! Invariants: one task a process; a head is signed only after it is committed, and one that this process did not see
+//! committed only behind a barrier; after a failure of the anchor at most
 //! one batch is unanchored; every proposal taken in is answered.
 //! Absent: deciding; the order of steps within a batch (`commit`).
 //! Source: format.md "Append protocol".
@@ -79,6 +80,9 @@ impl Writer {
                 },
                 _ = ticks.tick() => {
                     self.tick().await;
+                    // A look that took long would be due again at once, and be chosen before whoever waits, half the
+                    // time: again and again while the database or the anchor does not answer.
+                    ticks.reset();
                     ControlFlow::Continue(())
                 }
             };
@@ -310,6 +314,8 @@ impl Writer {
         if !self.seal.holds(&head) {
             return Err(self.halted(ReadOnly::SealWrong { size: head.size }));
         }
+        // Before anything is taken over: what is followed is signed, and answers a command that is repeated.
+        self.shared.store.barrier().await?;
         let (anchor_size, anchored) = self.shared.anchored();
         match follow::rows(&self.shared, &mut self.derived, head.size, anchor_size).await {
             Ok(Some(found)) if found != anchored => {

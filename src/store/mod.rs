@@ -86,6 +86,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Gives back the lock without committing.
     async fn unlock_head(&self);
 
+    /// Returns when everything read before is as durable as a commit of this process, on a synchronous standby too. Needs
+    /// no lock, and may be called while the head's is held. An error means that this is not known yet.
+    async fn barrier(&self) -> Result<()>;
+
     /// Returns up to `limit` rows from `from` on, ordered by leaf index; a page shorter than `limit` is the last.
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>>;
 

@@ -43,6 +43,12 @@ impl SmallDisk {
         }
     }
 
+    /// Makes it read-only (`ro`) or writable again (`rw`).
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success());
+    }
+
     fn make_room(&self) {
         std::fs::remove_file(self.0.join("ballast")).unwrap();
     }
@@ -110,10 +116,8 @@ async fn rebuild_on(disk: &SmallDisk, place: &Place) {
     let follower = Follower::new(Arc::clone(&store));
     follower.catch_up(|_| ()).await.unwrap();
     disk.fill();
-    match follower.rebuild(None, |_| ()).await {
-        Ok(_) => println!("the rebuild found room in pages already allocated"),
-        Err(error) => assert!(told(&error).contains("no room left for the database"), "{}", told(&error)),
-    }
+    let refused = follower.rebuild(None, |_| ()).await.unwrap_err();
+    assert!(told(&refused).contains("no room left for the database"), "{}", told(&refused));
     disk.make_room();
     follower.rebuild(None, |_| ()).await.unwrap();
     assert_one_history(&*store).await;
@@ -159,6 +163,34 @@ async fn a_key_or_an_anchor_that_finds_no_room_is_not_left_half_written() {
     let accepted = record(&ledger, "agreement/a", 3, None).await;
     assert_eq!(ledger.checkpoint().unwrap(), accepted[2].receipt.checkpoint);
     ledger.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_anchor_on_a_read_only_disk_leaves_one_batch_unanchored_and_stops_a_start() {
+    let place = Place::new(Kind::Sqlite).await;
+    let Some(disk) = SmallDisk::mount(&place.folder.path().join("small"), 1) else { return };
+    let options = Options { anchor_file: Some(disk.0.join("ledger.anchor")), ..place.options() };
+    let init = InitOptions { options: options.clone(), ..place.init_options() };
+    let ledger = Ledger::init(&place.url, &init).await.unwrap();
+    let anchored = record(&ledger, "agreement/a", 1, None).await.pop().unwrap().receipt.checkpoint;
+    disk.remount("ro");
+    let command = proposal("agreement/b", "n", None);
+    for _ in 0..2 {
+        let refused = ledger.submit(command.clone()).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Unavailable(_)), "{refused:?}");
+        assert!(told(&refused).contains("Read-only file system"), "{}", told(&refused));
+    }
+    let size = ledger.store().head().await.unwrap().unwrap().size;
+    assert_eq!((ledger.checkpoint().unwrap(), size), (Arc::clone(&anchored), anchored.size.get() + 1));
+    drop(ledger);
+    // A start finds the database ahead of the anchor, which it cannot extend.
+    let refused = Ledger::open(&place.url, options.clone()).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::Anchor { .. }) && refused.is_retryable(), "{refused:?}");
+    disk.remount("rw");
+    let ledger = Ledger::open(&place.url, options).await.unwrap();
+    assert!(ledger.submit(command).await.unwrap().repeated);
+    ledger.stop().await.unwrap();
+    assert_one_history(&*place.store().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

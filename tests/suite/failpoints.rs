@@ -14,8 +14,9 @@ use weituo::recorder::{RecordError, Recorder};
 use weituo::store::StoreOptions;
 use weituo_proof::{Hash, Receipt};
 
-use crate::support::commands::parse;
+use crate::support::commands::{parse, told};
 use crate::support::ledger::{Kind, assert_one_history};
+use crate::support::postgres::connect;
 use crate::support::process::{Bench, registration};
 
 /// Every step, and whether the batch is in the database when a process ends there.
@@ -87,6 +88,17 @@ impl Other {
 fn wait_for(path: &Path, process: &mut Child) {
     let start = Instant::now();
     while !path.exists() {
+        assert_eq!(process.try_wait().unwrap(), None, "it ended before it came to its step");
+        assert!(start.elapsed() < Duration::from_mins(1), "it never came to its step");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lets a process go through one step, as often as it comes there, until it comes to another.
+fn let_go_until(first: &Path, second: &Path, process: &mut Child) {
+    let start = Instant::now();
+    while !second.exists() {
+        drop(std::fs::remove_file(first));
         assert_eq!(process.try_wait().unwrap(), None, "it ended before it came to its step");
         assert!(start.elapsed() < Duration::from_mins(1), "it never came to its step");
         std::thread::sleep(Duration::from_millis(2));
@@ -185,8 +197,7 @@ async fn stopped_at(bench: &Bench, other: &mut Other, step: &str, before: Option
     if before.is_some() {
         let fresh = other.fresh();
         other.record(bench, &fresh).await.unwrap();
-        std::fs::remove_file(&wait).unwrap();
-        wait_for(&second, &mut process);
+        let_go_until(&wait, &second, &mut process);
         at = second;
     }
     signal("STOP", &process);
@@ -197,7 +208,11 @@ async fn stopped_at(bench: &Bench, other: &mut Other, step: &str, before: Option
         let limit = StoreOptions::default().timeout;
         assert!(start.elapsed() < limit, "{step}: {:?}", start.elapsed());
         match answer {
-            Ok(repeated) => assert!(!repeated),
+            Ok(repeated) => {
+                assert!(!repeated);
+                let limit = Duration::from_secs(LOCK_SECONDS + 1);
+                assert!(holds_anchor || start.elapsed() < limit, "{step}: {:?}", start.elapsed());
+            }
             // Whoever is stopped while he writes the anchor holds its file: the others wait for it and say so in time.
             Err(error) if holds_anchor => assert_retryable(&error),
             Err(error) => panic!("{step}: {error:?}"),
@@ -232,7 +247,92 @@ async fn a_process_stopped_at_each_step_holds_nobody_up_on_postgres() {
     for (step, _) in STEPS {
         stopped_at(&bench, &mut other, step, None).await;
     }
-    // With the head row's lock, which the server takes from it after the configured seconds.
-    stopped_at(&bench, &mut other, "writer.locked", Some("writer.before_commit")).await;
+    // With the head row's lock, which the server takes from it after the configured seconds: while it prepares, and
+    // between its statement and the COMMIT.
+    for step in ["writer.locked", "store.written"] {
+        stopped_at(&bench, &mut other, step, Some("writer.before_commit")).await;
+    }
     other.end(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_process_keeps_the_heads_lock_no_longer_than_configured_on_postgres() {
+    let bench = Bench::new(Kind::Postgres).await;
+    let mut other = Other::open(&bench).await;
+    for step in ["writer.locked", "store.written"] {
+        let (command, wait, second) = (other.fresh(), bench.path("wait"), bench.path("second"));
+        let points = format!(
+            "writer.before_commit=touch-wait:{},{step}=touch-wait:{}",
+            wait.display(),
+            second.display()
+        );
+        let environment = [("WEITUO_FAILPOINTS", points.as_str())];
+        let mut process = bench.start_recording(step, std::slice::from_ref(&command), &environment);
+        wait_for(&wait, &mut process);
+        let fresh = other.fresh();
+        other.record(&bench, &fresh).await.unwrap();
+        let_go_until(&wait, &second, &mut process);
+        signal("STOP", &process);
+        let start = Instant::now();
+        let mut waiting = connect(&bench.ledger).await;
+        sqlx::query("SELECT size FROM head FOR UPDATE").fetch_one(&mut waiting).await.unwrap();
+        let took = start.elapsed();
+        assert!(took > Duration::from_secs(1), "{step}: it held no lock, or not for long: {took:?}");
+        assert!(took < Duration::from_secs(LOCK_SECONDS + 1), "{step}: {took:?}");
+        signal("KILL", &process);
+        drop((process.wait().unwrap(), std::fs::remove_file(&second)));
+        assert!(!other.record(&bench, &command).await.unwrap(), "{step}");
+    }
+    other.end(&bench).await;
+}
+
+/// SQLite's write lock belongs to whoever stands still inside a transaction: the others say so in time, and go on when
+/// he does, or dies.
+async fn stopped_inside_the_transaction(step: &str, end: &str) {
+    let bench = Bench::new(Kind::Sqlite).await;
+    let mut other = Other::open(&bench).await;
+    let (command, wait) = (other.fresh(), bench.path("wait"));
+    let points = format!("{step}=touch-wait:{}", wait.display());
+    let environment = [("WEITUO_FAILPOINTS", points.as_str())];
+    let mut process = bench.start_recording(step, std::slice::from_ref(&command), &environment);
+    wait_for(&wait, &mut process);
+    signal("STOP", &process);
+    let (fresh, start) = (other.fresh(), Instant::now());
+    let refused = other.record(&bench, &fresh).await.unwrap_err();
+    // Ten seconds, and the time that a busy machine takes to look again.
+    assert!(start.elapsed() < Duration::from_secs(13), "{:?}", start.elapsed());
+    assert_retryable(&refused);
+    let told = told(&refused);
+    assert!(told.contains("repeat the command with the same id"), "{told}");
+    // Reading waits for nobody.
+    let start = Instant::now();
+    bench.assert_verifies();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    signal(end, &process);
+    let waiting = std::thread::spawn(move || let_go(&wait, &mut process));
+    while !waiting.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let status = waiting.join().unwrap();
+    assert_eq!(status.success(), end == "CONT", "{step}: {status} {}", bench.errors(step));
+    other.saw_answers(&bench, step);
+    let start = Instant::now();
+    assert!(!other.record(&bench, &fresh).await.unwrap(), "refused means not recorded");
+    assert!(start.elapsed() < Duration::from_secs(LOCK_SECONDS), "{:?}", start.elapsed());
+    // Continued, it has recorded its command and answered; killed, it has not.
+    assert_eq!(other.record(&bench, &command).await.unwrap(), end == "CONT");
+    assert_eq!(bench.answers(step).len(), usize::from(end == "CONT"));
+    other.end(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_stopped_inside_a_sqlite_commit_is_told_in_time_and_settled_when_it_goes_on() {
+    stopped_inside_the_transaction("store.before_write", "CONT").await;
+    stopped_inside_the_transaction("store.before_commit", "CONT").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_stopped_inside_a_sqlite_commit_and_killed_leaves_one_history() {
+    stopped_inside_the_transaction("store.before_write", "KILL").await;
+    stopped_inside_the_transaction("store.before_commit", "KILL").await;
 }

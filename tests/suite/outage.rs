@@ -21,7 +21,7 @@ fn impatient(place: &Place) -> Options {
     Options { store, ..place.options() }
 }
 
-fn place_at(url: &str) -> Place {
+pub(crate) fn place_at(url: &str) -> Place {
     let url = url.parse().unwrap();
     Place { kind: Kind::Postgres, folder: tempfile::tempdir().unwrap(), url, clock: Arc::default() }
 }
@@ -142,6 +142,52 @@ async fn without_a_free_connection_the_answer_is_retryable_and_recording_resumes
     while let Err(error) = ledger.submit(command.clone()).await {
         assert!(matches!(error, SubmitError::Unavailable(_)), "{error:?}");
         assert!(resumed.elapsed() < Duration::from_secs(20), "recording does not resume");
+    }
+    ledger.stop().await.unwrap();
+    assert_one_history(&*place.store().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_pool_answers_readers_in_time_and_recording_goes_on() {
+    let place = Place::new(Kind::Postgres).await;
+    place.init().await.stop().await.unwrap();
+    // Patient with locks, so that a waiting reader keeps its connection until the test lets it go.
+    let store = StoreOptions { lock_timeout: Duration::from_mins(1), readers: 2, ..impatient(&place).store };
+    let ledger = Ledger::open(&place.url, Options { store, ..place.options() }).await.unwrap();
+    let first = record(&ledger, "agreement/a", 1, None).await.pop().unwrap();
+    let LedgerUrl::Postgres(url) = &place.url else { panic!("PostgreSQL") };
+    let mut holder = connect(url).await;
+    {
+        use sqlx::Executor as _;
+        holder.execute("BEGIN; LOCK TABLE projection IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    }
+    let readers: Vec<_> = (0..6)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                let start = Instant::now();
+                (ledger.store().generations("cycle").await.map(drop), start.elapsed())
+            })
+        })
+        .collect();
+    // The writer's connection is its own: whoever records does not notice.
+    let mut head = Some(first.head());
+    for number in 0..3 {
+        let start = Instant::now();
+        let accepted = ledger.submit(proposal("agreement/a", &format!("n-{number}"), head)).await.unwrap();
+        assert!(start.elapsed() < TIMEOUT, "{:?}", start.elapsed());
+        head = Some(accepted.head());
+    }
+    for reader in readers {
+        let (answer, took) = reader.await.unwrap();
+        assert!(answer.is_err_and(|error| error.is_retryable()));
+        assert!(took < TIMEOUT + Duration::from_secs(1), "{took:?}");
+    }
+    drop(holder);
+    let resumed = Instant::now();
+    while let Err(error) = ledger.store().generations("cycle").await {
+        assert!(error.is_retryable(), "{error:?}");
+        assert!(resumed.elapsed() < Duration::from_secs(20), "reading does not resume");
     }
     ledger.stop().await.unwrap();
     assert_one_history(&*place.store().await).await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use weituo::ledger::{Backup, Ledger, LedgerError, Options, ReadOnly, Recovered, SubmitError};
+use weituo::ledger::{Backup, InitOptions, Ledger, LedgerError, Options, ReadOnly, Recovered, SubmitError};
 use weituo::store::{LedgerUrl, StoreError};
+use weituo_events::payload::Predecessor;
 use weituo_events::{Act, Event};
-use weituo_proof::{Entry, LeafIndex};
+use weituo_proof::{Checkpoint, Entry, LeafIndex, Origin, TreeSize};
 
 use crate::support::ledger::{
     Kind, Place, assert_one_history, on_both_stores, proposal, record, rows, sealed_proposal,
@@ -177,6 +178,52 @@ on_both_stores! {
         assert!(matches!(found, ReadOnly::AnchorDamaged { .. }), "{found:?}");
     }
 
+    async fn start_with_a_key_that_sealed_the_head_and_is_not_in_the_log_only_reads(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 2, None).await;
+        ledger.stop().await.unwrap();
+        // Whoever has the database and the files puts a key of his own everywhere: but not into the entries.
+        let other = weituo_proof::SigningKey::from_seed("log.example/test", [9; 32]).unwrap();
+        std::fs::write(place.key_file(), other.to_string()).unwrap();
+        let head = place.store().await.head().await.unwrap().unwrap();
+        let root = head.root.to_string();
+        let seal = seal_of(other.seed(), "log.example/test", head.size, &root, &head.recorded_at);
+        let seal = match place.kind {
+            Kind::Sqlite => format!("x'{seal}'"),
+            Kind::Postgres => format!("'\\x{seal}'"),
+        };
+        place.tamper(&format!("UPDATE head SET seal = {seal}")).await;
+        std::fs::remove_file(place.anchor_file()).unwrap();
+        let (origin, size) = (ledger.origin().clone(), TreeSize::new(head.size));
+        let signed = Checkpoint { origin, size, root: head.root }.sign(&other).unwrap();
+        let options = Options { witnessed: vec![signed.to_string()], ..place.options() };
+        let ledger = Ledger::open(&place.url, options).await.unwrap();
+        let key = other.verifier().to_string();
+        assert_eq!(ledger.read_only(), Some(ReadOnly::KeyNotInLog { key }));
+        let refused = ledger.submit(proposal("agreement/x", "n", None)).await;
+        assert!(matches!(refused, Err(SubmitError::ReadOnly(_))), "{refused:?}");
+        ledger.stop().await.unwrap();
+    }
+
+    async fn start_without_reaching_the_anchor_refuses_and_is_tried_again(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 2, None).await;
+        ledger.stop().await.unwrap();
+        let away = place.folder.path().join("away");
+        std::fs::rename(place.anchor_file(), &away).unwrap();
+        // Something is there that cannot be read: this is not the same as a lost anchor.
+        std::fs::create_dir(place.anchor_file()).unwrap();
+        let refused = Ledger::open(&place.url, place.options()).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Anchor { .. }) && refused.is_retryable(), "{refused:?}");
+        assert!(refused.to_string().contains("ledger.anchor"), "{refused}");
+        std::fs::remove_dir(place.anchor_file()).unwrap();
+        std::fs::rename(&away, place.anchor_file()).unwrap();
+        let reopened = place.open().await;
+        assert_eq!(reopened.checkpoint(), ledger.checkpoint());
+        record(&reopened, "agreement/b", 1, None).await;
+        reopened.stop().await.unwrap();
+    }
+
     async fn start_with_a_lost_anchor_needs_a_witness_or_an_explicit_word(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 2, None).await;
@@ -261,6 +308,33 @@ on_both_stores! {
         assert_eq!(ledger.checkpoint().unwrap(), newest);
         ledger.stop().await.unwrap();
         other.stop().await.unwrap();
+    }
+
+    async fn where_nothing_can_be_recovered_a_new_ledger_names_the_old_one(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 3, None).await;
+        ledger.stop().await.unwrap();
+        let old = ledger.checkpoint().unwrap();
+        roll_back(&place, 2).await;
+        assert!(matches!(reason(&place).await, ReadOnly::Behind { database_size: 2, .. }));
+        let predecessor = Predecessor {
+            checkpoint: old.text.clone(),
+            lost_from: Some(2),
+            lost_to: Some(old.size.get()),
+            origin: ledger.origin().to_string(),
+        };
+        let (url, folder) = (place.sibling_url().await, tempfile::tempdir().unwrap());
+        let next = Place { kind: place.kind, folder, url, clock: std::sync::Arc::default() };
+        let init = InitOptions { options: next.options(), ..InitOptions::new(Origin::new("log.example/next").unwrap()) };
+        let init = InitOptions { predecessor: Some(predecessor.clone()), ..init };
+        Ledger::init(&next.url, &init).await.unwrap().stop().await.unwrap();
+        let ledger = next.open().await;
+        record(&ledger, "agreement/a", 1, None).await;
+        ledger.stop().await.unwrap();
+        let first = next.store().await.entry(0).await.unwrap().unwrap();
+        let first = Entry::parse(first.body.as_bytes()).unwrap();
+        let Event::LogOpened(opened) = Act::from_entry(&first).unwrap().event else { panic!() };
+        assert_eq!((first.ledger.as_str(), opened.predecessor), ("log.example/next", Some(predecessor)));
     }
 
     async fn a_ledger_opened_for_reading_serves_what_is_anchored(place: Place) {

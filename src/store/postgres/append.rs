@@ -1,18 +1,20 @@
 //! Committing to PostgreSQL: one statement on the writer's own connection.
 //!
 //! Invariants: no lock is held while a batch is prepared, but between `lock_head` and `commit`; a statement whose answer
-//! did not arrive is `CommitUnknown`, and its connection is dropped.
+//! did not arrive is `CommitUnknown`, and its connection is dropped; so is a commit of which the server warns, because its
+//! wait for a synchronous standby may have been cancelled.
 //! Absent: the choice of what to write (`ledger`).
 //! Source: format.md "Append protocol" step 2.
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Connection as _, Executor as _, Row as _};
+use sqlx::{Executor as _, Row as _};
 use tokio::sync::Mutex;
 use weituo_proof::Hash;
 
-use super::connect::{CONNECTING, WRITER_SETTINGS, connect, fault, is_broken};
+use super::connect::{self, fault, is_broken};
+use super::warnings::Warnings;
 use crate::store::{Batch, CommitOutcome, Head, Result, StoreError, failpoint};
 
 const HEAD: &str = "SELECT origin, size, root, seal, recorded_at FROM head WHERE id = 1";
@@ -50,6 +52,7 @@ INSERT INTO head (id, origin, size, root, seal, recorded_at) VALUES (1, $1, $2, 
 pub(super) struct Writer {
     options: PgConnectOptions,
     timeout: Duration,
+    warnings: Warnings,
     state: Mutex<State>,
 }
 
@@ -62,7 +65,7 @@ struct State {
 
 impl Writer {
     pub(super) fn new(options: PgConnectOptions, timeout: Duration) -> Self {
-        Self { options, timeout, state: Mutex::new(State::default()) }
+        Self { options, timeout, warnings: Warnings::new(), state: Mutex::new(State::default()) }
     }
 
     /// Takes the head row's lock and returns the head.
@@ -111,14 +114,17 @@ impl Writer {
         failpoint::hit("store.before_commit");
         // From here a crash recovers forward: the server commits the statement or it does not, and a start finds the
         // head ahead of the anchor or equal to it.
-        let answer = tokio::time::timeout(self.timeout, write(&mut connection, batch, locked)).await;
+        let written = self.warnings.during(write(&mut connection, batch, locked));
+        let answer = tokio::time::timeout(self.timeout, written).await;
         failpoint::hit("store.after_commit");
         match answer {
             Err(_) => Err(StoreError::CommitUnknown {
                 source: format!("no answer within {} ms", self.timeout.as_millis()).into(),
             }),
-            Ok(Err(error)) if is_broken(&error) => Err(StoreError::CommitUnknown { source: error.into() }),
-            Ok(Err(error)) => {
+            Ok((Err(error), _)) if is_broken(&error) => {
+                Err(StoreError::CommitUnknown { source: error.into() })
+            }
+            Ok((Err(error), _)) => {
                 // Within a transaction the connection is dropped instead, and the server rolls back.
                 if !locked && batch.before.is_some() {
                     state.connection = Some(connection);
@@ -128,34 +134,28 @@ impl Writer {
                     _ => Err(fault("appending")(error)),
                 }
             }
-            Ok(Ok(passed)) => {
+            Ok((Ok(passed), warned)) => {
                 state.connection = Some(connection);
-                Ok(if passed { CommitOutcome::Committed } else { CommitOutcome::FenceLost })
+                match (passed, warned) {
+                    (false, _) => Ok(CommitOutcome::FenceLost),
+                    (true, None) => Ok(CommitOutcome::Committed),
+                    (true, Some(warning)) => Err(StoreError::CommitUnknown { source: warning.into() }),
+                }
             }
         }
     }
 
     /// Closes the connection.
     pub(super) async fn close(&self) {
-        let connection = self.state.lock().await.connection.take();
-        if let Some(connection) = connection
-            && let Err(error) = connection.close().await
-        {
-            tracing::debug!(%error, "the writer's connection was already gone");
-        }
+        connect::close(self.state.lock().await.connection.take()).await;
     }
 
     /// Takes the connection out, so that an error or a cancelled call drops it.
     async fn take(&self, state: &mut State) -> Result<PgConnection> {
         state.locked = false;
-        if let Some(connection) = state.connection.take() {
-            return Ok(connection);
-        }
-        let mut connection = connect(&self.options, self.timeout).await?;
-        match tokio::time::timeout(self.timeout, connection.execute(WRITER_SETTINGS)).await {
-            Ok(Ok(_)) => Ok(connection),
-            Ok(Err(error)) => Err(fault(CONNECTING)(error)),
-            Err(_) => Err(StoreError::too_slow(CONNECTING, self.timeout)),
+        match state.connection.take() {
+            Some(connection) => Ok(connection),
+            None => connect::committing(&self.options, self.timeout, &self.warnings).await,
         }
     }
 }
@@ -165,6 +165,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch, locked: bool) -> sq
         (Some(_), false) => statement(connection, batch).await?,
         (Some(_), true) => {
             let passed = statement(connection, batch).await?;
+            failpoint::hit("store.written");
             connection.execute(if passed { "COMMIT" } else { "ROLLBACK" }).await?;
             passed
         }

@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
+use sqlx::{Connection as _, Executor as _};
 
+use super::warnings::Warnings;
 use crate::store::{Result, StoreError, StoreOptions};
 
 /// Returns the options of the writer's connection.
@@ -18,17 +20,20 @@ pub(super) fn writer(url: &str, options: StoreOptions) -> Result<PgConnectOption
     Ok(base(url)?.options([
         ("lock_timeout", millis.as_str()),
         ("idle_in_transaction_session_timeout", millis.as_str()),
-        // A cancelled wait for a synchronous standby would return success with a warning.
+        // A cancelled wait for a synchronous standby returns success with a warning, which has to arrive.
         ("statement_timeout", "0"),
+        ("client_min_messages", "warning"),
     ]))
 }
 
 /// What connecting is called in errors.
-pub(super) const CONNECTING: &str = "connecting to PostgreSQL";
+const CONNECTING: &str = "connecting to PostgreSQL";
 
 /// Makes sure of what the append protocol rests on, whatever the server's defaults are: a writer that waited compares
-/// the row as the other left it, and a commit that returned is on the disk (a stricter setting stays).
-pub(super) const WRITER_SETTINGS: &str = "
+/// the row as the other left it, and a commit that returned is on the disk (a stricter setting stays). The first
+/// statement has nothing to roll back, of which the server warns: so it shows whether warnings are heard.
+const WRITER_SETTINGS: &str = "
+ROLLBACK;
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
@@ -38,6 +43,8 @@ pub(super) fn reader(url: &str, options: StoreOptions) -> Result<PgConnectOption
     Ok(base(url)?.options([
         ("lock_timeout", lock_millis.as_str()),
         ("idle_in_transaction_session_timeout", lock_millis.as_str()),
+        // They write projections only, which are made again from the log: they need not wait for a standby.
+        ("synchronous_commit", "local"),
     ]))
 }
 
@@ -47,13 +54,40 @@ fn base(url: &str) -> Result<PgConnectOptions> {
 }
 
 /// Connects within the time-out.
-pub(super) async fn connect(
-    options: &PgConnectOptions,
-    timeout: std::time::Duration,
-) -> Result<PgConnection> {
+pub(super) async fn connect(options: &PgConnectOptions, timeout: Duration) -> Result<PgConnection> {
     match tokio::time::timeout(timeout, PgConnection::connect_with(options)).await {
         Ok(connected) => connected.map_err(fault(CONNECTING)),
         Err(_) => Err(StoreError::too_slow(CONNECTING, timeout)),
+    }
+}
+
+/// Opens a connection to commit on, whose warnings are heard.
+pub(super) async fn committing(
+    options: &PgConnectOptions,
+    timeout: Duration,
+    warnings: &Warnings,
+) -> Result<PgConnection> {
+    let mut connection = connect(options, timeout).await?;
+    let settings = warnings.during(connection.execute(WRITER_SETTINGS));
+    match tokio::time::timeout(timeout, settings).await {
+        Err(_) => Err(StoreError::too_slow(CONNECTING, timeout)),
+        Ok((Err(error), _)) => Err(fault(CONNECTING)(error)),
+        // Compiled out of `tracing`, or lost in another version of the driver.
+        Ok((Ok(_), None)) => Err(StoreError::Fault {
+            doing: CONNECTING,
+            source: "the server's warnings are not heard, so a commit that no standby has could not be told"
+                .into(),
+        }),
+        Ok((Ok(_), Some(_))) => Ok(connection),
+    }
+}
+
+/// Closes a connection, where there is one.
+pub(super) async fn close(connection: Option<PgConnection>) {
+    if let Some(connection) = connection
+        && let Err(error) = connection.close().await
+    {
+        tracing::debug!(%error, "a connection was already gone");
     }
 }
 

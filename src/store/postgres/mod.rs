@@ -1,16 +1,18 @@
 //! PostgreSQL: any number of processes, one writer connection each, and a pool for reading.
 //!
-//! Invariants: the writer's connection is its own; a broken pooled connection costs a retry and no error; every call is
+//! Invariants: the writer's connection is its own, and so is the barrier's; a broken pooled connection costs a retry and no error; every call is
 //! answered within the time-out or fails.
 //! Absent: SQL (append, read, projection), creating the database, TLS settings (the URL's).
 //! Source: format.md "Append protocol"; stack.md, "Known traps".
 
 mod append;
+mod barrier;
 mod catalogue;
 mod connect;
 mod copy;
 mod projection;
 mod read;
+mod warnings;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ const WRITING_PROJECTION: &str = "writing a projection";
 #[derive(Debug)]
 pub struct PostgresStore {
     writer: append::Writer,
+    barrier: barrier::Barrier,
     pool: PgPool,
     events: EventReader,
     owner: PgConnectOptions,
@@ -61,6 +64,7 @@ impl PostgresStore {
         let writer = connect::writer(url, options)?;
         Ok(Self {
             writer: append::Writer::new(writer.clone(), options.timeout),
+            barrier: barrier::Barrier::new(writer.clone(), options.timeout),
             events: EventReader::postgres(PostgresEventRepository::new(pool.clone()), readers),
             pool,
             owner: writer,
@@ -191,6 +195,14 @@ impl Store for PostgresStore {
         self.writer.unlock_head().await;
     }
 
+    async fn barrier(&self) -> Result<()> {
+        let named = "SELECT current_setting('synchronous_standby_names') <> ''";
+        if self.read(|| sqlx::query_scalar(named).fetch_one(&self.pool)).await? {
+            self.barrier.pass().await?;
+        }
+        Ok(())
+    }
+
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>> {
         self.read(|| read::scan(&self.pool, from, limit)).await
     }
@@ -291,6 +303,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.writer.close().await;
+        self.barrier.close().await;
         self.pool.close().await;
     }
 }

@@ -184,6 +184,11 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn barrier(&self) -> Result<()> {
+        // There is one file, and a commit is synced before anybody sees it.
+        Ok(())
+    }
+
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>> {
         self.read(move |connection| read::scan(connection, from, limit)).await
     }

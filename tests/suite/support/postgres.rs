@@ -103,6 +103,20 @@ pub(crate) struct PrivateServer {
 impl PrivateServer {
     /// Starts a server and returns it with the URL of its database `postgres`.
     pub(crate) async fn start() -> (Self, String) {
+        let mut server = Self::nowhere();
+        let mut initdb = server.program("initdb");
+        let made = initdb
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(server.data());
+        let made = made.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.restart().await;
+        let url = server.url();
+        (server, url)
+    }
+
+    /// A folder and a port, and nothing in them.
+    fn nowhere() -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -110,17 +124,25 @@ impl PrivateServer {
         std::fs::create_dir(&data).unwrap();
         give_to_postgres(&data);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, port, process: None };
-        let mut initdb = server.program("initdb");
-        let made = initdb
-            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
-            .arg(server.data());
-        let made = made.output().unwrap();
+        Self { folder, port, process: None }
+    }
+
+    /// The URL of its database `postgres`.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Copies this server with `pg_basebackup`, while it is in use: into another one, not started yet, that stands alone
+    /// or follows this one as the standby of that name.
+    pub(crate) fn base_backup(&self, standby: Option<&str>) -> Self {
+        let copy = Self::nowhere();
+        let name = standby.unwrap_or("backup");
+        let from = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
+        let mut program = copy.program("pg_basebackup");
+        program.args(["-X", "stream", "--checkpoint=fast", "-d", &from, "-D"]).arg(copy.data());
+        let made = program.args(standby.map(|_| "--write-recovery-conf")).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let mut server = server;
-        server.restart().await;
-        (server, url)
+        copy
     }
 
     fn data(&self) -> PathBuf {
@@ -140,7 +162,7 @@ impl PrivateServer {
 
     /// Starts the server again, and waits until it answers.
     pub(crate) async fn restart(&mut self) {
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+        let url = self.url();
         let deadline = std::time::Instant::now() + Duration::from_mins(1);
         loop {
             assert!(std::time::Instant::now() < deadline, "the private server does not start");

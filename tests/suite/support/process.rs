@@ -27,6 +27,11 @@ impl Bench {
             Kind::Sqlite => format!("sqlite://{}", folder.path().join("ledger.db").display()),
             Kind::Postgres => fresh_database().await,
         };
+        Self::at(folder, ledger)
+    }
+
+    /// Makes such a ledger at an address, with key and anchor in a folder.
+    pub(crate) fn at(folder: TempDir, ledger: String) -> Self {
         let stranger = weituo_proof::SigningKey::from_seed("none", [1; 32]).unwrap().verifier().clone();
         let mut bench = Self { folder, ledger, verifier: stranger };
         let made = bench.run(&["--json", "init", "--origin", "log.example/kill", "--bureau", "bureau-wz"]);
