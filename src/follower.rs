@@ -133,7 +133,9 @@ impl Follower {
         self.meet(&mut fold).await?;
         let generations: Vec<(String, i64)> =
             fold.generations.iter().map(|(name, generation)| ((*name).to_owned(), *generation)).collect();
-        self.store.activate_generations(&generations).await?;
+        if self.store.activate_generations(&generations).await? == ApplyOutcome::CursorMoved {
+            return Err(FollowError::Overtaken);
+        }
         *serving = None;
         Ok(fold.next_leaf)
     }

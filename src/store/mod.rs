@@ -136,8 +136,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn start_generation(&self, name: &str, fold_version: i64) -> Result<i64>;
 
     /// Makes generations the ones that readers see and deletes the others of their projections with their rows, all in
-    /// one transaction.
-    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()>;
+    /// one transaction, or nothing where one of them is gone.
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<ApplyOutcome>;
 
     /// Writes rows and cursors of several projections in one transaction, or nothing where a cursor has moved.
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome>;

@@ -182,7 +182,7 @@ pub struct ProjectionChange {
 pub enum ApplyOutcome {
     /// Rows and cursors are written.
     Applied,
-    /// A cursor was not the expected one; nothing was written.
+    /// A cursor was not the expected one, or its generation is gone; nothing was written.
     CursorMoved,
 }
 

@@ -239,10 +239,10 @@ impl Comparison<'_> {
         progress: impl Fn(u64),
     ) -> Option<()> {
         let locked = || sums.lock().unwrap_or_else(PoisonError::into_inner);
-        let (after, folded) = (locked().after.clone(), locked().folded);
-        if folded {
-            return Some(());
-        }
+        let after = match &*locked() {
+            Saved { folded: true, .. } => return Some(()),
+            saved => saved.after.clone(),
+        };
         let before = findings.collected();
         let behind = |place: &(String, i64), done, findings: &Collected| {
             if findings.collected() == before {

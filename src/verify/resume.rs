@@ -7,7 +7,7 @@
 //! Source: design.md "Scale" (audit over 10^8 entries is resumable).
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Names the form of the files; another form is started over.
-const MAGIC: &[u8; 24] = b"weituo verify state 1\n\0\0";
+const MAGIC: &[u8] = b"weituo verify state 1\n";
 
 /// Saving may take this part of the time, at most.
 const SHARE: u32 = 20;
-
-/// The longest name or text in a file, in bytes.
-const SCRATCH_BYTES: usize = 1 << 16;
 
 /// A folder that holds the state of one verification.
 #[derive(Debug, Clone)]
@@ -43,12 +40,9 @@ impl Resume {
 
     /// Returns what was saved of a part; `None` where nothing was, or nothing that this program can read.
     pub(super) fn load<T: DeserializeOwned>(&self, part: &str) -> Option<T> {
-        let mut file = BufReader::new(File::open(self.folder.join(part)).ok()?);
-        let mut magic = [0; MAGIC.len()];
-        file.read_exact(&mut magic).ok().filter(|()| magic == *MAGIC)?;
-        let mut scratch = vec![0; SCRATCH_BYTES];
-        match postcard::from_io((file, &mut scratch)) {
-            Ok((state, _)) => Some(state),
+        let bytes = std::fs::read(self.folder.join(part)).ok()?;
+        match postcard::from_bytes(bytes.strip_prefix(MAGIC)?) {
+            Ok(state) => Some(state),
             Err(error) => {
                 tracing::warn!(%error, part, "the state saved cannot be read: starting over");
                 None

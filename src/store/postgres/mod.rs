@@ -272,7 +272,7 @@ impl Store for PostgresStore {
         projection::start(&self.pool, name, fold_version).await.map_err(fault(WRITING_PROJECTION))
     }
 
-    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()> {
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<ApplyOutcome> {
         projection::activate(&self.pool, generations).await.map_err(fault(WRITING_PROJECTION))
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn start(pool: &PgPool, name: &str, fold_version: i64) -> sqlx:
     Ok(generation)
 }
 
-pub(super) async fn activate(pool: &PgPool, generations: &[(String, i64)]) -> sqlx::Result<()> {
+pub(super) async fn activate(pool: &PgPool, generations: &[(String, i64)]) -> sqlx::Result<ApplyOutcome> {
     let mut tx = pool.begin().await?;
     for (name, generation) in generations {
         for sql in [
@@ -85,10 +85,12 @@ pub(super) async fn activate(pool: &PgPool, generations: &[(String, i64)]) -> sq
             .execute(&mut *tx)
             .await?;
         if updated.rows_affected() != 1 {
-            return Err(sqlx::Error::RowNotFound);
+            tx.rollback().await?;
+            return Ok(ApplyOutcome::CursorMoved);
         }
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(ApplyOutcome::Applied)
 }
 
 pub(super) async fn apply(pool: &PgPool, changes: &[ProjectionChange]) -> sqlx::Result<ApplyOutcome> {

@@ -252,7 +252,7 @@ impl Store for SqliteStore {
         self.projections.call(move |connection| projection::start(connection, &name, fold_version)).await
     }
 
-    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()> {
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<ApplyOutcome> {
         let generations = generations.to_vec();
         self.projections.call(move |connection| projection::activate(connection, &generations)).await
     }

@@ -64,8 +64,8 @@ pub(super) fn start(connection: &mut Connection, name: &str, fold_version: i64) 
     .ok_or_else(|| StoreError::corrupt("projection: no generation started"))
 }
 
-pub(super) fn activate(connection: &mut Connection, generations: &[(String, i64)]) -> Result<()> {
-    in_transaction(connection, |tx| {
+pub(super) fn activate(connection: &mut Connection, generations: &[(String, i64)]) -> Result<ApplyOutcome> {
+    let activated = in_transaction(connection, |tx| {
         for (name, generation) in generations {
             for sql in [
                 "DELETE FROM projection_row WHERE projection = ?1 AND generation <> ?2",
@@ -79,11 +79,12 @@ pub(super) fn activate(connection: &mut Connection, generations: &[(String, i64)
             }
         }
         Ok(Some(()))
-    })?
-    .ok_or_else(|| StoreError::Fault {
-        doing: WRITING,
-        source: format!("a generation of {generations:?} is gone: another process rebuilds too").into(),
-    })
+    })?;
+    Ok(outcome(activated))
+}
+
+fn outcome(written: Option<()>) -> ApplyOutcome {
+    written.map_or(ApplyOutcome::CursorMoved, |()| ApplyOutcome::Applied)
 }
 
 pub(super) fn apply(connection: &mut Connection, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {
@@ -95,7 +96,7 @@ pub(super) fn apply(connection: &mut Connection, changes: &[ProjectionChange]) -
         }
         Ok(Some(()))
     })?;
-    Ok(if applied.is_some() { ApplyOutcome::Applied } else { ApplyOutcome::CursorMoved })
+    Ok(outcome(applied))
 }
 
 fn apply_one(tx: &Transaction<'_>, change: &ProjectionChange) -> rusqlite::Result<bool> {
