@@ -10,6 +10,7 @@ mod headers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use weituo_events::Category;
@@ -29,6 +30,9 @@ const ROWS: u32 = 128;
 
 /// Differences confirmed one by one; beyond, one reason says that there are more.
 const CONFIRMED: usize = 1_000;
+
+/// How long differences are looked at one by one: an oversized key can make each look a slow one.
+const CONFIRM_FOR: Duration = Duration::from_secs(10);
 
 /// How often a difference is looked at again because the projection moved meanwhile.
 const LOOKS: u32 = 10;
@@ -151,7 +155,14 @@ pub(super) async fn compare(
             "more than {CONFIRMED} projected rows: they may differ too; run `weituo rebuild`"
         ));
     }
+    let started = Instant::now();
     for suspect in suspects {
+        if started.elapsed() > CONFIRM_FOR {
+            let seconds = CONFIRM_FOR.as_secs();
+            return findings.could_not(format!(
+                "all projected rows that differ: not looked at one by one within {seconds} s; run `weituo rebuild`"
+            ));
+        }
         comparison.confirm(&suspect, findings).await;
     }
 }

@@ -12,6 +12,16 @@ use super::worker::fault;
 use crate::store::Result;
 use crate::store::catalogue::{Catalogue, Objects};
 use crate::store::schema::{self, MIGRATION_TABLE, SQLITE};
+use crate::store::types::MAX_TEXT_BYTES;
+
+/// The text columns by which rows are found.
+const KEYS: [(&str, &str); 5] = [
+    ("entry", "stream"),
+    ("disclosure", "digest"),
+    ("projection", "name"),
+    ("projection_row", "projection"),
+    ("projection_row", "key"),
+];
 
 /// Most lines that `integrity_check` is asked for.
 const CHECKED_LINES: u32 = 100;
@@ -19,12 +29,37 @@ const CHECKED_LINES: u32 = 100;
 pub(super) fn catalogue(connection: &Connection) -> Result<Catalogue> {
     let current = applied(connection).and_then(|applied| schema::require_current(SQLITE, &applied));
     let mut catalogue = Catalogue::compare(&expected()?, &objects(connection)?, current)?;
+    if oversized(connection, &mut catalogue) {
+        catalogue
+            .unchecked
+            .push("the indexes were not compared with their tables: a key is oversized".to_owned());
+        return Ok(catalogue);
+    }
     let lines: Vec<String> =
         page(connection, &format!("PRAGMA integrity_check({CHECKED_LINES})"), [], |row| row.get(0))?;
     for line in lines.iter().filter(|line| *line != "ok") {
         catalogue.differs("contents", "ok (PRAGMA integrity_check)", line);
     }
     Ok(catalogue)
+}
+
+/// Tells of keys that no writer stored for their length. SQLite reads a key whole whenever a search passes by it, so
+/// comparing each row with its index would read such a one as often as there are rows. Their lengths it knows unread.
+fn oversized(connection: &Connection, catalogue: &mut Catalogue) -> bool {
+    let before = catalogue.differences.len();
+    for (table, column) in KEYS {
+        let sql = format!("SELECT count(*) FROM {table} WHERE octet_length({column}) > {MAX_TEXT_BYTES}");
+        match connection.query_row(&sql, [], |row| row.get::<_, u64>(0)) {
+            Ok(0) => {}
+            Ok(rows) => {
+                let found = format!("{rows} rows of more");
+                catalogue.differs(&format!("contents of {table}.{column}"), "at most 1 MiB", &found);
+            }
+            // What stands in the way is told by whatever reads the rows themselves.
+            Err(error) => tracing::debug!(%error, table, column, "lengths cannot be read"),
+        }
+    }
+    catalogue.differences.len() > before
 }
 
 fn expected() -> Result<Objects> {

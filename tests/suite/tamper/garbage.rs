@@ -130,3 +130,33 @@ async fn garbage_in_any_column_is_never_intact_on_postgres() {
         assert_told(&bench, &format!("{table}.{column} = {value}")).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_megabytes_in_any_text_column_are_told_in_time_on_sqlite() {
+    let bench = Bench::new(Place::new(Kind::Sqlite).await).await;
+    let path = bench.place.folder.path().join("ledger.db");
+    let whole = std::fs::read(&path).unwrap();
+    for (table, column) in [
+        ("entry", "stream"),
+        ("entry", "body"),
+        ("head", "origin"),
+        ("head", "recorded_at"),
+        ("disclosure", "disclosure"),
+        ("projection_row", "key"),
+        ("projection_row", "body"),
+    ] {
+        for beside in ["db-wal", "db-shm"] {
+            drop(std::fs::remove_file(path.with_extension(beside)));
+        }
+        std::fs::write(&path, &whole).unwrap();
+        let row = format!("SELECT max({column}) FROM {table}");
+        bench
+            .tamper(&format!(
+                "UPDATE {table} SET {column} = printf('%.*c', 100000000, 'x') WHERE {column} = ({row})"
+            ))
+            .await;
+        let started = Instant::now();
+        assert_told(&bench, &format!("{table}.{column} of 100 MB")).await;
+        println!("{table}.{column} of 100 MB: told after {:?}", started.elapsed());
+    }
+}
