@@ -27,6 +27,12 @@ pub use duty::{Anchor, Duty, Each, Point};
 /// Most bytes that a rulebook's text may have, so that it fits one entry with its escapes.
 pub const MAX_TEXT_BYTES: usize = 56_000;
 
+/// Longest code, in bytes: codes stand in the keys of projections, whose index takes no key of any length.
+const MAX_CODE_BYTES: usize = 64;
+
+/// Longest term in months, and in years where it is without end: a century. Every year is laid out, so it ends.
+const MAX_TERM_MONTHS: u32 = 1_200;
+
 /// A text that is not a rulebook.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RulebookError {
@@ -355,7 +361,8 @@ impl Rulebook {
         let mut codes = BTreeSet::new();
         for code in self.rules.iter().map(|r| &r.code).chain(self.duties.iter().map(|d| &d.code)) {
             if !codes.insert(code) || !is_code(code) {
-                return Err(unsound(code, "a code is of a-z 0-9 - and stands once".to_owned()));
+                let reason = format!("a code is 1 to {MAX_CODE_BYTES} of a-z 0-9 - and stands once");
+                return Err(unsound(code, reason));
             }
         }
         for rule in &self.rules {
@@ -374,6 +381,13 @@ impl Rulebook {
         }
         for duty in &self.duties {
             duty.check(&acts).map_err(|reason| unsound(&duty.code, reason))?;
+        }
+        if self.term.as_ref().is_some_and(|term| {
+            let months = [term.months.unwrap_or(1), term.open_years.saturating_mul(12)];
+            months.iter().any(|months| !(1..=MAX_TERM_MONTHS).contains(months))
+        }) {
+            let reason = format!("months is 1 to {MAX_TERM_MONTHS}, open_years 1 to {}", MAX_TERM_MONTHS / 12);
+            return Err(unsound("term", reason));
         }
         if self.scale.as_ref().is_some_and(|scale| {
             scale.max_centi <= 0
@@ -402,5 +416,6 @@ impl Rulebook {
 }
 
 fn is_code(code: &str) -> bool {
-    !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    (1..=MAX_CODE_BYTES).contains(&code.len())
+        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

@@ -8,6 +8,7 @@ mod backup;
 mod demo;
 mod errors;
 mod inspect;
+mod lines;
 mod organisation;
 mod output;
 mod record;
@@ -102,7 +103,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Adopt { file, by, effective, command } => {
             record::adopt(&desk, file, by, effective.as_deref(), command.as_deref()).await
         }
-        Action::Record { file } => record::record(&desk, file).await,
+        Action::Record { file, max_line } => record::record(&desk, file, *max_line).await,
         Action::Show { what, id, on, at } => show::show(&desk, *what, id, *on, *at).await,
         Action::Docket { bureau, on } => show::docket(&desk, bureau.as_ref(), *on).await,
         Action::Log { stream } => inspect::log(&desk, stream.as_deref()).await,
