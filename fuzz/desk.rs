@@ -13,7 +13,8 @@ use weituo_events::payload::LogOpened;
 use weituo_events::{Act, Category, Command, Event, OrganisationId, Recorded, Refusal};
 use weituo_projections::{Claims, Rulebooks, StreamState};
 use weituo_proof::{
-    Actor, Entry, EntryError, Hash, LeafIndex, Origin, Position, RecordedAt, StreamHead, StreamName, leaf_hash,
+    Actor, Entry, EntryError, Hash, LeafIndex, Origin, Position, RecordedAt, StreamHead, StreamName,
+    leaf_hash,
 };
 
 pub(crate) const REGISTRY: &str = include_str!("../samples/00-registry.jsonl");
@@ -51,7 +52,7 @@ impl Desk {
             disclosures: Vec::new(),
             heads: BTreeMap::new(),
         };
-        desk.append(opening(), Vec::new());
+        desk.append(&opening(), Vec::new());
         let adopt = serde_json::json!({
             "command": "00000000-0000-4000-8000-000000000000",
             "do": "AdoptRulebook",
@@ -64,7 +65,7 @@ impl Desk {
         for line in REGISTRY.lines().chain([adopt.as_str()]).chain(CYCLE.lines().take(lines)) {
             let decided = desk.decide(&Command::parse(line).expect("a sample is a command"));
             let decided = decided.unwrap_or_else(|refusal| panic!("{refusal}: {line}"));
-            desk.append(decided.act, decided.disclosures);
+            desk.append(&decided.act, decided.disclosures);
         }
         desk
     }
@@ -96,16 +97,16 @@ impl Desk {
         }
     }
 
-    fn append(&mut self, act: Act, disclosures: Vec<String>) {
+    fn append(&mut self, act: &Act, disclosures: Vec<String>) {
         let position = self.position(&act.stream);
         let body = act.draft(&origin()).entry(&position).expect("a sample makes an entry");
         let leaf = self.rows.len() as u64;
         let hash = leaf_hash(body.as_bytes());
         let entry = Entry::parse(body.as_bytes()).expect("what was written can be read");
         let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf), hash).expect("of a known type");
-        assert_eq!(recorded.act, act);
+        assert_eq!(recorded.act, *act);
         self.rulebooks.apply(&recorded);
-        self.claims.apply(&act, position.sequence);
+        self.claims.apply(act, position.sequence);
         if let Some(category) = Category::of(&act.stream) {
             let state = self.states.entry(act.stream.clone()).or_insert_with(|| StreamState::new(category));
             state.apply(&recorded, &self.rulebooks);

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use weituo::store::{
-    ApplyOutcome, Batch, Catalogue, CommitOutcome, DisclosureRow, EntryRow, EventReader, GarbledRow, Generation,
-    Head, KeyRange, ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, Which,
+    ApplyOutcome, Batch, Catalogue, CommitOutcome, DisclosureRow, EntryRow, EventReader, GarbledRow,
+    Generation, Head, KeyRange, ProjectionChange, ProjectionRow, Result, Scanned, Store, StoreError, Which,
 };
 use weituo_proof::Hash;
 
@@ -73,7 +73,11 @@ pub(crate) fn edit(row: &EntryRow, column: &'static str, value: &[u8]) -> Scanne
             let Ok(text) = std::str::from_utf8(value) else {
                 return garbled(leaf_index, "text that is not UTF-8".to_owned());
             };
-            if column == "stream" { edited.stream = text.to_owned() } else { edited.body = Arc::from(text) }
+            if column == "stream" {
+                text.clone_into(&mut edited.stream);
+            } else {
+                edited.body = Arc::from(text);
+            }
         }
         _ => {
             let found = || garbled(leaf_index, format!("blob of {} bytes", value.len()));
@@ -163,7 +167,11 @@ impl Store for MemStore {
     }
 
     async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<Hash>> {
-        Ok(self.entries(|row| range.contains(&row.leaf_index))?.into_iter().map(|row| row.leaf_hash).collect())
+        Ok(self
+            .entries(|row| range.contains(&row.leaf_index))?
+            .into_iter()
+            .map(|row| row.leaf_hash)
+            .collect())
     }
 
     async fn by_command(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>> {
@@ -193,7 +201,10 @@ impl Store for MemStore {
 
     async fn all_generations(&self) -> Result<Vec<(String, Generation)>> {
         let tables = self.tables();
-        let all = tables.generations.iter().flat_map(|(name, all)| all.iter().map(|one| (name.clone(), one.clone())));
+        let all = tables
+            .generations
+            .iter()
+            .flat_map(|(name, all)| all.iter().map(|one| (name.clone(), one.clone())));
         Ok(all.collect())
     }
 
@@ -216,7 +227,9 @@ impl Store for MemStore {
         for (name, generation) in generations {
             let all = tables.generations.entry(name.clone()).or_default();
             all.retain(|one| one.generation == *generation);
-            all.iter_mut().for_each(|one| one.active = true);
+            for one in all {
+                one.active = true;
+            }
             tables.rows.retain(|(of, number), _| of != name || number == generation);
         }
         Ok(())
@@ -245,7 +258,12 @@ impl Store for MemStore {
         Ok(rows.into_iter().filter(|row| keys.contains(&row.key)).collect())
     }
 
-    async fn projection_rows(&self, name: &str, which: Which, range: KeyRange<'_>) -> Result<Vec<ProjectionRow>> {
+    async fn projection_rows(
+        &self,
+        name: &str,
+        which: Which,
+        range: KeyRange<'_>,
+    ) -> Result<Vec<ProjectionRow>> {
         let tables = self.tables();
         let generation = match which {
             Which::Generation(generation) => Some(generation),

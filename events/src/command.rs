@@ -82,8 +82,12 @@ impl Command {
         let unreadable = |error: serde_json::Error| {
             Refusal::invalid(
                 "command-unreadable",
-                format!("无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"),
-                format!("the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"),
+                format!(
+                    "无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"
+                ),
+                format!(
+                    "the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"
+                ),
             )
         };
         let command: Self = serde_json::from_str(json).map_err(unreadable)?;

@@ -23,7 +23,9 @@ pub(crate) fn altered(place: &str, said: &Value, read: &Value) -> Option<Altered
     match (said, read) {
         (Value::Object(said), Value::Object(read)) => {
             // A replacement is lifted to the newest version of its type, and may then say the same otherwise.
-            if said.contains_key("payload") && said.get("version").is_some_and(|one| read.get("version") != Some(one)) {
+            if said.contains_key("payload")
+                && said.get("version").is_some_and(|one| read.get("version") != Some(one))
+            {
                 return None;
             }
             said.iter().find_map(|(key, said)| {

@@ -232,9 +232,10 @@ mod tests {
     fn a_zone_is_an_offset_from_utc_in_one_spelling() {
         assert_eq!(zone_minutes("+08:00"), Some(480));
         assert_eq!(zone_minutes("-03:30"), Some(-210));
-        for bad in
-            ["", "Z", "Asia", "08:00", "+8:00", "+08:60", "+15:00", "+0800", "é8:00", "++8:+0", "+-1:00", "+08:00 "]
-        {
+        for bad in [
+            "", "Z", "Asia", "08:00", "+8:00", "+08:60", "+15:00", "+0800", "é8:00", "++8:+0", "+-1:00",
+            "+08:00 ",
+        ] {
             assert_eq!(zone_minutes(bad), None, "{bad}");
         }
     }

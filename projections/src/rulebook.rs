@@ -386,7 +386,8 @@ impl Rulebook {
             let months = [term.months.unwrap_or(1), term.open_years.saturating_mul(12)];
             months.iter().any(|months| !(1..=MAX_TERM_MONTHS).contains(months))
         }) {
-            let reason = format!("months is 1 to {MAX_TERM_MONTHS}, open_years 1 to {}", MAX_TERM_MONTHS / 12);
+            let reason =
+                format!("months is 1 to {MAX_TERM_MONTHS}, open_years 1 to {}", MAX_TERM_MONTHS / 12);
             return Err(unsound("term", reason));
         }
         if self.scale.as_ref().is_some_and(|scale| {

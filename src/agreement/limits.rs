@@ -24,7 +24,9 @@ fn ids(event: &Event) -> Vec<(&'static str, &str)> {
         Event::PanelConvened(payload) => {
             payload.members.iter().map(|member| ("expert", member.expert.as_str())).collect()
         }
-        Event::AnnualGoalsSet(payload) => payload.goals.iter().map(|goal| ("goal", goal.id.as_str())).collect(),
+        Event::AnnualGoalsSet(payload) => {
+            payload.goals.iter().map(|goal| ("goal", goal.id.as_str())).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -47,10 +49,16 @@ fn days(event: &Event) -> Vec<(&'static str, NaiveDate)> {
             let signed = payload.countersigned.iter().filter_map(|one| one.signed_on);
             signed.map(|day| ("signed_on", day)).chain([("term_start", payload.term_start)]).collect()
         }
-        Event::AgreementAmended(payload) => payload.term_end.map(|day| ("term_end", day)).into_iter().collect(),
-        Event::GroupApproved(payload) => payload.term_start.map(|day| ("term_start", day)).into_iter().collect(),
+        Event::AgreementAmended(payload) => {
+            payload.term_end.map(|day| ("term_end", day)).into_iter().collect()
+        }
+        Event::GroupApproved(payload) => {
+            payload.term_start.map(|day| ("term_start", day)).into_iter().collect()
+        }
         Event::ActivityRecorded(payload) => payload.ends_on.map(|day| ("ends_on", day)).into_iter().collect(),
-        Event::RectificationOrdered(payload) => payload.due_on.map(|day| ("due_on", day)).into_iter().collect(),
+        Event::RectificationOrdered(payload) => {
+            payload.due_on.map(|day| ("due_on", day)).into_iter().collect()
+        }
         Event::ResultPublicised(payload) => vec![("from", payload.from), ("until", payload.until)],
         _ => Vec::new(),
     }

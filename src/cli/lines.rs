@@ -105,11 +105,17 @@ mod tests {
         let long = repeat(b'x').take(64 << 20).chain(&b"\nnext\n\xff\nlast"[..]);
         let refused = |code: &str| Err(code.to_owned());
         let read = |text: &str| Ok(text.to_owned());
-        assert_eq!(all(long, 64), [refused("line-too-long"), read("next"), refused("line-not-utf8"), read("last")]);
+        assert_eq!(
+            all(long, 64),
+            [refused("line-too-long"), read("next"), refused("line-not-utf8"), read("last")]
+        );
     }
 
     #[test]
     fn a_byte_order_mark_is_passed_over_before_the_first_line_only() {
-        assert_eq!(all("\u{feff}a\n\u{feff}b".as_bytes(), 64), [Ok("a".to_owned()), Ok("\u{feff}b".to_owned())]);
+        assert_eq!(
+            all("\u{feff}a\n\u{feff}b".as_bytes(), 64),
+            [Ok("a".to_owned()), Ok("\u{feff}b".to_owned())]
+        );
     }
 }

@@ -215,7 +215,17 @@ mod tests {
         assert_eq!(visible("甲学校"), "甲学校");
         assert_eq!(visible("甲\u{202e}学"), "甲⟨U+202E⟩学");
         assert_eq!(visible("a\u{0}b\u{200b}"), "a⟨U+0000⟩b⟨U+200B⟩");
-        for c in ['\u{ad}', '\u{34f}', '\u{115f}', '\u{180e}', '\u{2028}', '\u{2066}', '\u{3164}', '\u{e0041}', '\u{e0100}'] {
+        for c in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{2028}',
+            '\u{2066}',
+            '\u{3164}',
+            '\u{e0041}',
+            '\u{e0100}',
+        ] {
             assert_eq!(visible(&format!("甲{c}")), format!("甲⟨U+{:04X}⟩", c as u32));
         }
         assert_eq!(visible("𠮷野家 é ﷽ 🏫"), "𠮷野家 é ﷽ 🏫");

@@ -110,7 +110,7 @@ fn refusal_of(error: &RecordError) -> Option<Refusal> {
         )),
         RecordError::Ledger(SubmitError::Invalid(error)) => Some(Refusal::invalid(
             "entry-invalid",
-            format!("无法形成存证记录:{}", chain(error)),
+            format!("无法形成存证记录:{}", super::errors::chain_zh(error)),
             format!("this makes no entry: {}", chain(error)),
         )),
         RecordError::Conflict { stream } => Some(Refusal::contradicts(

@@ -4,3 +4,4 @@ pub(crate) mod commands;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod shell;
