@@ -52,6 +52,16 @@ pub enum RulebookError {
     },
 }
 
+impl RulebookError {
+    /// Names the line and says what is wrong; the parser's own picture of the line has no bound.
+    fn of_toml(error: &toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let message: String = error.message().chars().take(400).collect();
+        Self::Unreadable(format!("line {line}: {}", message.replace('\n', "; ")))
+    }
+}
+
 /// What kind of text a rulebook rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -289,8 +299,7 @@ impl Rulebook {
         if text.len() > MAX_TEXT_BYTES {
             return Err(RulebookError::TooLong(text.len()));
         }
-        let rulebook: Self =
-            toml::from_str(text).map_err(|error| RulebookError::Unreadable(error.to_string()))?;
+        let rulebook: Self = toml::from_str(text).map_err(|error| RulebookError::of_toml(&error, text))?;
         rulebook.check()?;
         Ok(rulebook)
     }

@@ -42,7 +42,14 @@ pub fn main() -> ExitCode {
     let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
     {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => {
+            let text = error.render().to_string();
+            if error.use_stderr() && output::visible_lines(&text) != text {
+                eprint!("{}", output::visible_lines(&text));
+                return ExitCode::from(2);
+            }
+            error.exit()
+        }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

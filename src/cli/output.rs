@@ -168,7 +168,7 @@ pub(crate) fn visible(text: &str) -> String {
 }
 
 /// The same for a message, whose line ends are its own.
-fn visible_lines(text: &str) -> String {
+pub(crate) fn visible_lines(text: &str) -> String {
     shown(text, |c| c != '\n' && is_hidden(c))
 }
 

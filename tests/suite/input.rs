@@ -10,12 +10,21 @@ mod refused;
 
 use serde_json::{Value, json};
 
+use crate::support::commands::CYCLES;
 use crate::support::shell::{Ran, Shell};
 
-/// A ledger with the registry, the rulebook and the first sample cycle, on each store.
+/// A ledger with the registry, the rulebook and a sample cycle under way, on each store.
 async fn ledgers() -> [Shell; 2] {
-    [Shell::sqlite().filled(1), Shell::postgres().await.filled(1)]
+    let ledgers = [Shell::sqlite().filled(0), Shell::postgres().await.filled(0)];
+    for shell in &ledgers {
+        let begun: Vec<&str> = CYCLES[0].1.lines().take(BEGUN).collect();
+        assert_ended(&shell.record(&begun.join("\n")), 0);
+    }
+    ledgers
 }
+
+/// Lines of the sample cycle after which its agreement is signed, its goals are set and nothing is over.
+const BEGUN: usize = 10;
 
 /// Asserts that a process ended in its own words.
 #[track_caller]

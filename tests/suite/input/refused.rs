@@ -57,6 +57,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         ("line-too-long", named(&format!("\"{}\"", "长".repeat(700_000)))),
         ("command-unknown", with("RegisterOrganisation", "RegisterPlanet")),
         ("command-unknown", with("RegisterOrganisation", "")),
+        // What is quoted back is cut short.
+        ("command-unknown", with("RegisterOrganisation", &"X".repeat(100_000))),
+        (
+            "command-unreadable",
+            with("\"effective\"", &format!("\"{}\":1,\"effective\"", "z".repeat(100_000))),
+        ),
     ];
     for stream in [
         "organisation/../x",
