@@ -7,6 +7,7 @@
 mod kept;
 mod limits;
 mod refused;
+mod stored;
 
 use serde_json::{Value, json};
 

@@ -14,7 +14,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     };
     let named = |name: &str| with("\"甲\"", name);
     let mut nested = "{}".to_owned();
-    for _ in 0..5_000 {
+    for _ in 0..9_000 {
         nested = format!(
             r#"{{"corrects":{{"sequence":1}},"replacement":{{"payload":{nested},"type":"RecordCorrected"}}}}"#
         );
