@@ -17,8 +17,8 @@ on_both_stores! {
         let last = recorder.ledger().checkpoint().unwrap().size.get() - 1;
         place.tamper(&format!("UPDATE entry SET leaf_index = 9000000000000000 WHERE leaf_index = {last}")).await;
         let follower = Follower::new(Arc::clone(&place.store().await));
-        let followed = tokio::time::timeout(Duration::from_secs(30), follower.catch_up(|_| ())).await;
-        let error = told(&followed.expect("following ends at the hole").unwrap_err());
+        let ended = tokio::time::timeout(Duration::from_secs(30), follower.catch_up(|_| ())).await;
+        let error = told(&ended.expect("following ends at the hole").unwrap_err());
         assert!(error.contains(&format!("leaf 9000000000000000 where leaf {last} follows")), "{error}");
         assert!(error.contains("weituo verify"), "{error}");
     }
