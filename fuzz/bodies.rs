@@ -1,7 +1,13 @@
 //! What each fuzz target asserts: no panic, and that accepted input has one spelling.
 //!
 //! A plain module, so that cargo-fuzz (nightly) and the test `proof/tests/corpus.rs` (stable) run the same code. Each
-//! function returns whether the input was accepted.
+//! function returns whether the input was accepted. The bodies of `command_line`, `rulebook` and `stored_row` stand in
+//! `ledger_bodies.rs` and are replayed by `tests/suite/corpus.rs`.
+//!
+//! To run one for ten minutes, with cargo-fuzz and a nightly toolchain:
+//! `cargo +nightly fuzz run --sanitizer none command_line -- -max_total_time=600 -max_len=4096 -timeout=10`.
+//! What it finds is mended, and its input goes into `corpus/TARGET/`, named `valid_…` or `hostile_…` by whether it must
+//! be accepted.
 //! Source: style.md, "cargo fuzz targets for every parser that reads hostile input".
 #![allow(dead_code, reason = "each fuzz target uses one of these")]
 

@@ -199,7 +199,18 @@ impl Follower {
             .scan(from, BATCH)
             .await?
             .into_iter()
-            .map(|scanned| recorded(&scanned.into_row()?))
+            .zip(fold.next_leaf..)
+            .map(|(scanned, expected)| {
+                let row = scanned.into_row()?;
+                // A row beyond a hole would be read, and folded, once for every leaf index that is missing.
+                if row.leaf_index != expected {
+                    let found = row.leaf_index;
+                    return Err(
+                        StoreError::corrupt(format!("leaf {found} where leaf {expected} follows")).into()
+                    );
+                }
+                recorded(&row)
+            })
             .collect::<Result<_, FollowError>>()?;
         if batch.is_empty() {
             return Ok(Step::AtEnd);

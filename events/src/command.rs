@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use weituo_proof::sealed::{SealedError, seal};
 use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
 
+use crate::exact::{Altered, altered};
 use crate::payload::Confidential;
 use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal};
 
@@ -78,13 +79,22 @@ impl Command {
     /// # Errors
     /// A refusal that names the place and what was expected.
     pub fn parse(json: &str) -> Result<Self, Refusal> {
-        serde_json::from_str(json).map_err(|error| {
+        let unreadable = |error: serde_json::Error| {
             Refusal::invalid(
                 "command-unreadable",
-                format!("无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"),
-                format!("the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"),
+                format!(
+                    "无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"
+                ),
+                format!(
+                    "the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"
+                ),
             )
-        })
+        };
+        let command: Self = serde_json::from_str(json).map_err(unreadable)?;
+        // Bounds the nesting of the payload too, which the command keeps as text.
+        let said: Value = serde_json::from_str(json).map_err(unreadable)?;
+        let read = serde_json::to_value(&command).map_err(unreadable)?;
+        altered("", &said, &read).map_or(Ok(command), |found| Err(not_exact(&found)))
     }
 
     /// Returns the act that the command asks for, with sealed values still open; `newest` is the leaf hash that the word
@@ -116,6 +126,10 @@ impl Command {
                     format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
                 )
             })?;
+        let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+        if let Some(found) = altered("payload", &json(self.payload.get()), &json(&event.payload_json())) {
+            return Err(not_exact(&found));
+        }
         let mut sealed_already = false;
         event.each_sealed(&mut |sealed| sealed_already |= matches!(sealed, crate::Sealed::Shut(_)));
         if sealed_already {
@@ -180,6 +194,15 @@ impl Command {
         }
         Ok(disclosures)
     }
+}
+
+fn not_exact(Altered { place, said, read }: &Altered) -> Refusal {
+    let member = if place.is_empty() { "the command" } else { place };
+    Refusal::invalid(
+        "not-kept-exactly",
+        format!("{member} 写作 {said},会记成 {read};请照后者的写法书写"),
+        format!("{member} says {said} and would be kept as {read}; write it in that way"),
+    )
 }
 
 /// Seals a payload whole where its type allows it; `None` where it does not.

@@ -9,6 +9,7 @@ pub mod payload;
 mod act;
 mod command;
 mod content;
+mod exact;
 mod identifiers;
 mod refusal;
 mod replacement;

@@ -57,7 +57,7 @@ pub struct Refusal {
 impl Refusal {
     /// Returns a refusal of what cannot be true.
     pub fn invalid(code: impl Into<Cow<'static, str>>, zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { code: code.into(), kind: RefusalKind::Invalid, reason: Text::new(zh, en) }
+        Self { code: code.into(), kind: RefusalKind::Invalid, reason: shortened(zh, en) }
     }
 
     /// Returns a refusal of what contradicts the stream.
@@ -66,7 +66,7 @@ impl Refusal {
         zh: impl Into<String>,
         en: impl Into<String>,
     ) -> Self {
-        Self { code: code.into(), kind: RefusalKind::Contradicts, reason: Text::new(zh, en) }
+        Self { code: code.into(), kind: RefusalKind::Contradicts, reason: shortened(zh, en) }
     }
 
     /// Returns a refusal of what the actor may not say.
@@ -75,8 +75,22 @@ impl Refusal {
         zh: impl Into<String>,
         en: impl Into<String>,
     ) -> Self {
-        Self { code: code.into(), kind: RefusalKind::Forbidden, reason: Text::new(zh, en) }
+        Self { code: code.into(), kind: RefusalKind::Forbidden, reason: shortened(zh, en) }
     }
+}
+
+/// Longest reason, in characters: what it quotes of the input may have any length.
+const MAX_REASON_CHARS: usize = 1_000;
+
+fn shortened(zh: impl Into<String>, en: impl Into<String>) -> Text {
+    let short = |mut text: String| {
+        if let Some((end, _)) = text.char_indices().nth(MAX_REASON_CHARS) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    };
+    Text::new(short(zh.into()), short(en.into()))
 }
 
 impl fmt::Display for Refusal {

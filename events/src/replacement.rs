@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use weituo_proof::canonical::MAX_DEPTH;
 
 use crate::{Event, Seal, Sealed};
 
@@ -30,11 +31,35 @@ impl Serialize for Replacement {
 impl<'de> Deserialize<'de> for Replacement {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
+        // A payload can hold another replacement, and each is read anew: unbounded, that ends at the stack's end.
+        if depth(wire.payload.get()) > MAX_DEPTH {
+            return Err(serde::de::Error::custom(format!("nested deeper than {MAX_DEPTH}")));
+        }
         let newest = wire.r#type.parse::<crate::EventType>().map_err(serde::de::Error::custom)?.version();
         Event::parse(&wire.r#type, wire.version.unwrap_or(newest), wire.payload.get())
             .map(|event| Self(Box::new(event)))
             .map_err(serde::de::Error::custom)
     }
+}
+
+/// Returns how many objects and arrays of a JSON text are open at once at most.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b'}' | b']' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 impl JsonSchema for Replacement {
@@ -60,5 +85,31 @@ impl JsonSchema for Replacement {
 impl Seal for Replacement {
     fn each_sealed(&mut self, visit: &mut dyn FnMut(&mut Sealed)) {
         self.0.each_sealed(visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_what_is_open_at_once_and_nothing_in_strings() {
+        for (json, expected) in
+            [("1", 0), ("{}", 1), (r#"{"a":[{}],"b":[]}"#, 3), (r#"["[[\"[[",[]]"#, 2), (r#"["\\",[[]]]"#, 3)]
+        {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn replacements_within_replacements_are_refused_before_the_stack_ends() {
+        let mut payload = r#"{"corrects":{"sequence":1}}"#.to_owned();
+        for _ in 0..5_000 {
+            payload = format!(
+                r#"{{"corrects":{{"sequence":1}},"replacement":{{"payload":{payload},"type":"RecordCorrected"}}}}"#
+            );
+        }
+        let refused = Event::parse("RecordCorrected", 1, &payload).unwrap_err();
+        assert!(refused.to_string().contains("nested deeper than 16"), "{refused}");
     }
 }

@@ -24,6 +24,7 @@ heading-options = Options
 arg-ledger = `sqlite://PATH` or `postgres://…`
 arg-json = Prints JSON
 arg-lang = `zh` or `en`; by LANG where absent
+arg-max_line = Longest line, in bytes; a longer one is refused
 arg-key = The log's signing key; beside the database by default
 arg-anchor = The anchor file; beside the key by default
 arg-guard = Answers before the anchor is durable (at most 50 ms behind)

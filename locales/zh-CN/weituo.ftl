@@ -24,6 +24,7 @@ heading-options = 选项
 arg-ledger = `sqlite://路径` 或 `postgres://…`
 arg-json = 输出 JSON
 arg-lang = `zh` 或 `en`;不写则依 LANG
+arg-max_line = 一行最长的字节数;更长的行被拒绝
 arg-key = 台账签名密钥;默认在数据库旁
 arg-anchor = 锚点文件;默认在密钥旁
 arg-guard = 不等锚点落盘即作答(至多晚 50 毫秒)

@@ -39,16 +39,17 @@ pub fn recorded_on(recorded_at: RecordedAt, zone_minutes: i32) -> NaiveDate {
         .map_or_else(|| day(recorded_at.date()), |shifted| day(shifted.date()))
 }
 
-/// Returns the minutes that a zone such as `+08:00` is ahead of UTC.
+/// Returns the minutes that a zone such as `+08:00` is ahead of UTC; a zone has this one spelling.
 pub fn zone_minutes(zone: &str) -> Option<i32> {
-    let (sign, rest) = match zone.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * 60 + minutes))
+    let (&sign, [h1, h2, b':', m1, m2]) = zone.as_bytes().split_first()? else { return None };
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| i32::from(*byte - b'0'));
+    let (hours, minutes) = (digit(h1)? * 10 + digit(h2)?, digit(m1)? * 10 + digit(m2)?);
+    let ahead = (hours <= 14 && minutes < 60).then_some(hours * 60 + minutes)?;
+    match sign {
+        b'+' => Some(ahead),
+        b'-' => Some(-ahead),
+        _ => None,
+    }
 }
 
 /// Returns `date` moved by whole months, clamped to the month's last day.
@@ -225,7 +226,18 @@ mod tests {
         let at = RecordedAt::new("2020-07-02T16:00:00.000Z").unwrap();
         assert_eq!(recorded_on(at, zone_minutes("+08:00").unwrap()), date("2020-07-03"));
         assert_eq!(recorded_on(at, zone_minutes("-00:30").unwrap()), date("2020-07-02"));
-        assert_eq!(zone_minutes("Asia"), None);
+    }
+
+    #[test]
+    fn a_zone_is_an_offset_from_utc_in_one_spelling() {
+        assert_eq!(zone_minutes("+08:00"), Some(480));
+        assert_eq!(zone_minutes("-03:30"), Some(-210));
+        for bad in [
+            "", "Z", "Asia", "08:00", "+8:00", "+08:60", "+15:00", "+0800", "é8:00", "++8:+0", "+-1:00",
+            "+08:00 ",
+        ] {
+            assert_eq!(zone_minutes(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub use duty::{Anchor, Duty, Each, Point};
 /// Most bytes that a rulebook's text may have, so that it fits one entry with its escapes.
 pub const MAX_TEXT_BYTES: usize = 56_000;
 
+/// Longest code, in bytes: codes stand in the keys of projections, whose index takes no key of any length.
+const MAX_CODE_BYTES: usize = 64;
+
+/// Longest term in months, and in years where it is without end: a century. Every year is laid out, so it ends.
+const MAX_TERM_MONTHS: u32 = 1_200;
+
 /// A text that is not a rulebook.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RulebookError {
@@ -44,6 +50,16 @@ pub enum RulebookError {
         /// What is wrong and what would be accepted.
         reason: String,
     },
+}
+
+impl RulebookError {
+    /// Names the line and says what is wrong; the parser's own picture of the line has no bound.
+    fn of_toml(error: &toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let message: String = error.message().chars().take(400).collect();
+        Self::Unreadable(format!("line {line}: {}", message.replace('\n', "; ")))
+    }
 }
 
 /// What kind of text a rulebook rests on.
@@ -283,8 +299,7 @@ impl Rulebook {
         if text.len() > MAX_TEXT_BYTES {
             return Err(RulebookError::TooLong(text.len()));
         }
-        let rulebook: Self =
-            toml::from_str(text).map_err(|error| RulebookError::Unreadable(error.to_string()))?;
+        let rulebook: Self = toml::from_str(text).map_err(|error| RulebookError::of_toml(&error, text))?;
         rulebook.check()?;
         Ok(rulebook)
     }
@@ -355,7 +370,8 @@ impl Rulebook {
         let mut codes = BTreeSet::new();
         for code in self.rules.iter().map(|r| &r.code).chain(self.duties.iter().map(|d| &d.code)) {
             if !codes.insert(code) || !is_code(code) {
-                return Err(unsound(code, "a code is of a-z 0-9 - and stands once".to_owned()));
+                let reason = format!("a code is 1 to {MAX_CODE_BYTES} of a-z 0-9 - and stands once");
+                return Err(unsound(code, reason));
             }
         }
         for rule in &self.rules {
@@ -374,6 +390,14 @@ impl Rulebook {
         }
         for duty in &self.duties {
             duty.check(&acts).map_err(|reason| unsound(&duty.code, reason))?;
+        }
+        if self.term.as_ref().is_some_and(|term| {
+            let months = [term.months.unwrap_or(1), term.open_years.saturating_mul(12)];
+            months.iter().any(|months| !(1..=MAX_TERM_MONTHS).contains(months))
+        }) {
+            let reason =
+                format!("months is 1 to {MAX_TERM_MONTHS}, open_years 1 to {}", MAX_TERM_MONTHS / 12);
+            return Err(unsound("term", reason));
         }
         if self.scale.as_ref().is_some_and(|scale| {
             scale.max_centi <= 0
@@ -402,5 +426,6 @@ impl Rulebook {
 }
 
 fn is_code(code: &str) -> bool {
-    !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    (1..=MAX_CODE_BYTES).contains(&code.len())
+        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

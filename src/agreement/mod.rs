@@ -11,6 +11,7 @@ mod actor;
 mod completion;
 mod correction;
 mod ending;
+mod limits;
 mod money;
 mod named;
 mod renewal;

@@ -12,7 +12,7 @@ use weituo_projections::rulebook::Code;
 use weituo_projections::{Cycle, Rulebook};
 use weituo_proof::Effective;
 
-use super::{ending, money};
+use super::{ending, limits, money};
 use crate::deciding::Context;
 
 /// Longest term, in months: a century.
@@ -27,6 +27,7 @@ pub(super) fn check(
     rulebook: &Rulebook,
 ) -> Result<(), Refusal> {
     evidence(paper(event).map_or(&[], |paper| &paper.evidence))?;
+    limits::check(event)?;
     year(cycle, event, rulebook)?;
     money::check(cycle, event, rulebook)?;
     ending::check(event, rulebook)?;

@@ -6,6 +6,11 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weituo_events::OrganisationId;
 
+use super::lines::MAX_LINE_BYTES;
+
+/// Limits of a line that can be asked for: a small command fits, and memory holds it several times over.
+const MAX_LINES_BYTES: std::ops::RangeInclusive<u64> = 1_024..=64 << 20;
+
 /// The audit ledger for entrustment contracts (委托办学).
 #[derive(Debug, Parser)]
 #[command(name = "weituo", version, max_term_width = 100)]
@@ -88,6 +93,15 @@ pub(crate) enum Action {
         /// JSON Lines; standard input by default
         #[arg(default_value = "-")]
         file: String,
+        /// Longest line, in bytes: a longer one is refused
+        #[arg(
+            long,
+            env = "WEITUO_MAX_LINE",
+            value_name = "BYTES",
+            default_value_t = MAX_LINE_BYTES,
+            value_parser = clap::value_parser!(u64).range(MAX_LINES_BYTES)
+        )]
+        max_line: u64,
     },
     /// help-show
     Show {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use weituo_events::OrganisationId;
 use weituo_projections::ObligationStatus;
 
+use super::lines::{Lines, MAX_LINE_BYTES};
 use super::output::{Failure, Voice, line};
 use super::record::{adoption, record_lines, stop};
 use super::words::words;
@@ -135,8 +136,9 @@ async fn record_file(
         }
         Ok(())
     };
+    let mut input = BufReader::new(lines.as_bytes());
     let counts =
-        record_lines(desk, recorder, &mut BufReader::new(lines.as_bytes()), &mut keep_refusal).await?;
+        record_lines(desk, recorder, Lines::new(&mut input, MAX_LINE_BYTES), &mut keep_refusal).await?;
     let language = desk.voice.language;
     line(format!(
         "{}: {}",

@@ -4,6 +4,11 @@
 //! are, and errors that only a defect can cause.
 
 use std::error::Error;
+use std::sync::Arc;
+
+use weituo_proof::EntryError;
+use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
+use weituo_proof::entry::MAX_ENTRY_BYTES;
 
 use crate::follower::FollowError;
 use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
@@ -33,6 +38,8 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(follow))
         .or_else(|| error.downcast_ref().map(record))
         .or_else(|| error.downcast_ref().map(read))
+        .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
+        .or_else(|| error.downcast_ref().map(not_canonical))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
     translated.unwrap_or_else(|| error.to_string())
 }
@@ -92,6 +99,7 @@ fn submit(error: &SubmitError) -> Option<String> {
         SubmitError::ReadOnly(_) => "台账只读".to_owned(),
         SubmitError::Unavailable(_) => "台账暂时无法记录;请用同一编号重试".to_owned(),
         SubmitError::Stopped => "台账已停止".to_owned(),
+        SubmitError::Invalid(_) => "这不能成为存证记录".to_owned(),
         _ => return None,
     })
 }
@@ -124,6 +132,26 @@ fn follow(error: &FollowError) -> String {
     }
 }
 
+fn entry(error: &EntryError) -> Option<String> {
+    Some(match error {
+        EntryError::TooLarge { bytes } => {
+            format!("一条存证记录最多 {MAX_ENTRY_BYTES} 字节,此条有 {bytes} 字节")
+        }
+        EntryError::NotCanonical(_) => "内容不能按规范的 JSON 写出".to_owned(),
+        _ => return None,
+    })
+}
+
+fn not_canonical(error: &NotCanonical) -> String {
+    let reason = match error.reason {
+        Reason::Null => "含有 U+0000,请去掉".to_owned(),
+        Reason::IntegerRange => "整数超出 ±(2^53 - 1)".to_owned(),
+        Reason::Depth => format!("嵌套超过 {MAX_DEPTH} 层"),
+        reason => reason.to_string(),
+    };
+    format!("第 {} 字节:{reason}", error.offset)
+}
+
 fn record(error: &RecordError) -> String {
     match error {
         RecordError::Refused(_) => "被拒绝".to_owned(),
@@ -153,6 +181,8 @@ mod tests {
             told,
             "命令未被记录:台账只读:数据库有 3 条记录,锚点为 5 条作证:请运行 `weituo recover --from 备份`"
         );
+        let large = SubmitError::Invalid(Arc::new(EntryError::TooLarge { bytes: 70_000 }));
+        assert!(chain_zh(&large).contains("最多 65535 字节,此条有 70000 字节"), "{}", chain_zh(&large));
         let full = StoreError::Full { doing: "appending", source: "disk full".into() };
         assert_eq!(chain_zh(&LedgerError::Store(full)), "数据库出错:数据库空间已满:disk full");
     }

@@ -8,6 +8,7 @@ mod backup;
 mod demo;
 mod errors;
 mod inspect;
+mod lines;
 mod organisation;
 mod output;
 mod record;
@@ -41,7 +42,14 @@ pub fn main() -> ExitCode {
     let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
     {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => {
+            let text = error.render().to_string();
+            if error.use_stderr() && output::visible_lines(&text) != text {
+                eprint!("{}", output::visible_lines(&text));
+                return ExitCode::from(2);
+            }
+            error.exit()
+        }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -102,7 +110,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Adopt { file, by, effective, command } => {
             record::adopt(&desk, file, by, effective.as_deref(), command.as_deref()).await
         }
-        Action::Record { file } => record::record(&desk, file).await,
+        Action::Record { file, max_line } => record::record(&desk, file, *max_line).await,
         Action::Show { what, id, on, at } => show::show(&desk, *what, id, *on, *at).await,
         Action::Docket { bureau, on } => show::docket(&desk, bureau.as_ref(), *on).await,
         Action::Log { stream } => inspect::log(&desk, stream.as_deref()).await,

@@ -76,7 +76,7 @@ impl Voice {
             let error = serde_json::json!({ "error": { "code": failure.code, "reason": failure.text } });
             eprintln!("{error}");
         } else {
-            eprintln!("weituo: {}", failure.text.get(self.language));
+            eprintln!("weituo: {}", visible_lines(failure.text.get(self.language)));
         }
         failure.exit
     }
@@ -162,16 +162,34 @@ pub(crate) fn centi(value: i64) -> String {
     }
 }
 
-/// Returns text with what cannot be seen made visible: bidirectional and zero-width characters, controls.
+/// Returns text with what cannot be seen made visible: bidirectional and zero-width characters, controls, fillers.
 pub(crate) fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
-    };
-    if !text.contains(hidden) {
+    shown(text, is_hidden)
+}
+
+/// The same for a message, whose line ends are its own.
+pub(crate) fn visible_lines(text: &str) -> String {
+    shown(text, |c| c != '\n' && is_hidden(c))
+}
+
+fn shown(text: &str, hidden: impl Fn(char) -> bool) -> String {
+    if !text.contains(&hidden) {
         return text.to_owned();
     }
     text.chars().map(|c| if hidden(c) { format!("⟨U+{:04X}⟩", c as u32) } else { c.to_string() }).collect()
+}
+
+/// Whether a character takes no room of its own or turns the text around it (Unicode: `Default_Ignorable_Code_Point`,
+/// `Bidi_Control`, the categories Cc, Cf, Zl and Zp, and the blank Braille pattern).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -197,5 +215,20 @@ mod tests {
         assert_eq!(visible("甲学校"), "甲学校");
         assert_eq!(visible("甲\u{202e}学"), "甲⟨U+202E⟩学");
         assert_eq!(visible("a\u{0}b\u{200b}"), "a⟨U+0000⟩b⟨U+200B⟩");
+        for c in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{2028}',
+            '\u{2066}',
+            '\u{3164}',
+            '\u{e0041}',
+            '\u{e0100}',
+        ] {
+            assert_eq!(visible(&format!("甲{c}")), format!("甲⟨U+{:04X}⟩", c as u32));
+        }
+        assert_eq!(visible("𠮷野家 é ﷽ 🏫"), "𠮷野家 é ﷽ 🏫");
+        assert_eq!(visible_lines("a\n\tb\u{202e}"), "a\n⟨U+0009⟩b⟨U+202E⟩");
     }
 }

@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 use weituo_events::payload::{DisclosureErased, RulebookAdopted};
 use weituo_events::{Command, CommandActor, EventType, OrganisationId, Refusal, Role};
 use weituo_projections::Rulebook;
+use weituo_projections::rulebook::MAX_TEXT_BYTES;
 use weituo_proof::{CommandId, Effective, StreamName};
 
 use super::Desk;
+use super::lines::Lines;
 use super::output::{Failure, chain, line, try_line};
 use super::words::words;
 use crate::ledger::SubmitError;
 use crate::recorder::{RecordError, Recorder, Recording};
 
-/// Longest line that is read, in bytes: an entry has at most 65,535, and JSON escapes can make a command longer.
-const MAX_LINE_BYTES: u64 = 1 << 20;
-
 /// Exit code when a command was refused.
 const REFUSED: u8 = 3;
 
 /// Records every line of a file or of standard input, in order.
-pub(super) async fn record(desk: &Desk<'_>, file: &str) -> Result<u8, Failure> {
+pub(super) async fn record(desk: &Desk<'_>, file: &str, max_line: u64) -> Result<u8, Failure> {
     let mut input = open(file)?;
     let recorder = desk.recorder().await?;
-    let outcome = record_lines(desk, &recorder, &mut input, &mut |result| try_line(result.to_string())).await;
+    let lines = Lines::new(&mut input, max_line);
+    let outcome = record_lines(desk, &recorder, lines, &mut |result| try_line(result.to_string())).await;
     stop(&recorder).await?;
     let counts = outcome?;
     if std::io::stderr().is_terminal() {
@@ -57,22 +57,22 @@ pub(super) struct Counts {
     pub(super) refused: u64,
 }
 
-/// Records every line of `input`, in order, and gives each result to `out`.
+/// Records every line, in order, and gives each result to `out`.
 pub(super) async fn record_lines(
     desk: &Desk<'_>,
     recorder: &Recorder,
-    input: &mut dyn BufRead,
+    mut lines: Lines<'_>,
     out: &mut dyn FnMut(Value) -> std::io::Result<()>,
 ) -> Result<Counts, Failure> {
     let bar = desk.voice.progress(0, "progress-record");
     let mut counts = Counts::default();
     let mut line_number = 0_u64;
-    while let Some(line) = next_line(input).map_err(|error| Failure::from_error("input", &error))? {
+    while let Some(line) = lines.next_line().map_err(|error| Failure::from_error("input", &error))? {
         line_number += 1;
         let command = match line {
-            Line::Text(text) if text.trim().is_empty() => continue,
-            Line::Text(text) => Command::parse(&text),
-            Line::Refused(refusal) => Err(refusal),
+            Ok(text) if text.trim().is_empty() => continue,
+            Ok(text) => Command::parse(&text),
+            Err(refusal) => Err(refusal),
         };
         let result = match command {
             Ok(command) => recorder.record(&command).await.map(|recording| (command, recording)),
@@ -97,47 +97,6 @@ pub(super) async fn record_lines(
     Ok(counts)
 }
 
-enum Line {
-    Text(String),
-    Refused(Refusal),
-}
-
-/// Reads one line; a line that is too long or not UTF-8 is refused alone, and reading goes on after it.
-fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Line>> {
-    let mut bytes = Vec::new();
-    if Read::take(&mut *input, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
-        return Ok(None);
-    }
-    if bytes.len() as u64 == MAX_LINE_BYTES && bytes.last() != Some(&b'\n') {
-        loop {
-            let buffered = input.fill_buf()?;
-            let end = buffered.iter().position(|&byte| byte == b'\n');
-            let used = end.map_or(buffered.len(), |at| at + 1);
-            let finished = end.is_some() || buffered.is_empty();
-            input.consume(used);
-            if finished {
-                break;
-            }
-        }
-        return Ok(Some(Line::Refused(Refusal::invalid(
-            "line-too-long",
-            format!("该行超过 {MAX_LINE_BYTES} 字节;一条记录最多 65,535 字节"),
-            format!("the line has more than {MAX_LINE_BYTES} bytes; an entry has at most 65,535"),
-        ))));
-    }
-    Ok(Some(String::from_utf8(bytes).map_or_else(
-        |error| {
-            let at = error.utf8_error().valid_up_to();
-            Line::Refused(Refusal::invalid(
-                "line-not-utf8",
-                format!("该行第 {at} 字节起不是 UTF-8"),
-                format!("the line is not UTF-8 from byte {at} on"),
-            ))
-        },
-        Line::Text,
-    )))
-}
-
 /// Returns the refusal that an error tells, where it is one.
 fn refusal_of(error: &RecordError) -> Option<Refusal> {
     match error {
@@ -151,7 +110,7 @@ fn refusal_of(error: &RecordError) -> Option<Refusal> {
         )),
         RecordError::Ledger(SubmitError::Invalid(error)) => Some(Refusal::invalid(
             "entry-invalid",
-            format!("无法形成存证记录:{}", chain(error)),
+            format!("无法形成存证记录:{}", super::errors::chain_zh(error)),
             format!("this makes no entry: {}", chain(error)),
         )),
         RecordError::Conflict { stream } => Some(Refusal::contradicts(
@@ -211,7 +170,7 @@ pub(super) async fn adopt(
     effective: Option<&str>,
     command: Option<&str>,
 ) -> Result<u8, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = read_rulebook(file).map_err(|error| {
         let file = file.display();
         Failure::could_not_run(
             "file",
@@ -222,6 +181,13 @@ pub(super) async fn adopt(
     let command = adoption(&text, by, effective, command)?;
     let recorder = desk.recorder().await?;
     one(&recorder, &command).await
+}
+
+/// Reads a rulebook's text; one byte too many is enough to refuse it.
+fn read_rulebook(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(MAX_TEXT_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Returns the command that adopts a rulebook's text.

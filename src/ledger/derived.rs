@@ -13,6 +13,7 @@ use std::time::Instant;
 use serde::Deserialize;
 use weituo_events::{Act, Event};
 use weituo_projections::Claims;
+use weituo_projections::dates::zone_minutes;
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
 use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
 
@@ -60,17 +61,31 @@ struct Recent {
 }
 
 /// The members of an entry that following needs; serde passes over the rest without keeping it.
-#[derive(Deserialize)]
-struct Header<'a> {
-    command: CommandId,
+#[derive(Debug, Deserialize)]
+pub struct Header<'a> {
+    /// The command's id.
+    pub command: CommandId,
+    /// Organisation streams that become parties by this entry.
     #[serde(default)]
-    parties: Vec<StreamName>,
-    recorded_at: RecordedAt,
-    sequence: u64,
+    pub parties: Vec<StreamName>,
+    /// When the log took the entry in.
+    pub recorded_at: RecordedAt,
+    /// 1-based place in the stream.
+    pub sequence: u64,
+    /// The stream.
     #[serde(borrow)]
-    stream: Cow<'a, str>,
+    pub stream: Cow<'a, str>,
+    /// The event type.
     #[serde(borrow, rename = "type")]
-    event_type: Cow<'a, str>,
+    pub event_type: Cow<'a, str>,
+}
+
+/// Reads the header of an entry's bytes, as a writer follows the log by it.
+///
+/// # Errors
+/// When the bytes are not JSON with these members.
+pub fn header(body: &str) -> Result<Header<'_>, serde_json::Error> {
+    serde_json::from_str(body)
 }
 
 impl Derived {
@@ -157,8 +172,7 @@ impl Derived {
         let corrupt = |what: &str, error: &dyn std::fmt::Display| ReadOnly::Corrupt {
             what: format!("the entry at leaf index {} {what}: {error}; run `weituo verify`", row.leaf_index),
         };
-        let header: Header<'_> =
-            serde_json::from_str(&row.body).map_err(|error| corrupt("cannot be read", &error))?;
+        let header = header(&row.body).map_err(|error| corrupt("cannot be read", &error))?;
         let of_log = header.stream.starts_with("log/");
         if of_log || Claims::concerns(&header.event_type) {
             let entry =
@@ -243,33 +257,9 @@ impl std::fmt::Debug for Derived {
     }
 }
 
-/// Returns the minutes east of UTC of an offset such as `+08:00`.
-pub(super) fn zone_minutes(zone: &str) -> Option<i32> {
-    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 {
-        return None;
-    }
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let minutes = (hours < 15 && minutes < 60).then_some(hours * 60 + minutes)?;
-    match zone.as_bytes()[0] {
-        b'+' => Some(minutes),
-        b'-' => Some(-minutes),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_zone_is_an_offset_from_utc() {
-        assert_eq!(zone_minutes("+08:00"), Some(480));
-        assert_eq!(zone_minutes("-03:30"), Some(-210));
-        for bad in ["", "Z", "08:00", "+8:00", "+08:60", "+15:00", "+0800", "é8:00"] {
-            assert_eq!(zone_minutes(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn only_so_many_recent_commands_are_kept() {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use weituo_events::Event;
 use weituo_events::payload::LogOpened;
+use weituo_projections::dates::zone_minutes;
 use weituo_proof::{Frontier, Hash, SigningKey};
 
 use super::anchor::{FileAnchor, blocking};
 use super::clock::Watched;
 use super::commit::sign;
-use super::derived::{Derived, zone_minutes};
+use super::derived::Derived;
 use super::index::{command_id, effective, log_act};
 use super::key;
 use super::options::{Files, InitOptions};

@@ -35,6 +35,7 @@ mod writer;
 pub use backup::Copied;
 pub use beside::Beside;
 pub use clock::{Clock, SystemClock};
+pub use derived::{Header, header};
 pub use handle::Ledger;
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};

@@ -1,116 +1,12 @@
 //! The command line as its users meet it: real processes, exit codes, words in both languages.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::commands::{CYCLES, REGISTRY, RULEBOOK};
-use crate::support::postgres::fresh_database;
-
-/// A folder with one ledger, and the binary that works on it.
-struct Shell {
-    folder: TempDir,
-    ledger: String,
-    language: &'static str,
-}
-
-impl Shell {
-    fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = format!("sqlite://{}", folder.path().join("ledger.db").display());
-        Self { folder, ledger, language: "en" }
-    }
-
-    async fn postgres() -> Self {
-        Self { ledger: fresh_database().await, ..Self::sqlite() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weituo"));
-        command
-            .current_dir(self.folder.path())
-            .env_remove("LANG")
-            .env_remove("LC_ALL")
-            .env("WEITUO_LEDGER", &self.ledger)
-            .env("WEITUO_KEY", self.path("ledger.key"))
-            .env("WEITUO_ANCHOR", self.path("ledger.anchor"))
-            .args(["--lang", self.language])
-            .args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&self.command(arguments).output().unwrap())
-    }
-
-    fn record(&self, lines: &str) -> Ran {
-        let mut child = self
-            .command(&["record"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let lines = lines.to_owned();
-        let feeding = std::thread::spawn(move || drop(input.write_all(lines.as_bytes())));
-        let output = child.wait_with_output().unwrap();
-        feeding.join().unwrap();
-        Ran::of(&output)
-    }
-
-    /// Makes a ledger with the sample registry, the rulebook and the first `cycles` samples.
-    fn filled(self, cycles: usize) -> Self {
-        self.run(&["init", "--origin", "ledger.example/cli", "--bureau", "bureau-wz"]).expect_code(0);
-        self.record(REGISTRY).expect_code(0);
-        let rulebook = self.path("rulebook.toml");
-        std::fs::write(&rulebook, RULEBOOK).unwrap();
-        let rulebook = rulebook.display().to_string();
-        self.run(&["adopt", &rulebook, "--by", "bureau-wz", "--effective", "2018-12-20"]).expect_code(0);
-        for (_, lines) in &CYCLES[..cycles] {
-            self.record(lines).expect_code(0);
-        }
-        self
-    }
-}
-
-/// What a process said.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: &Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout.clone()).unwrap(),
-            err: String::from_utf8(output.stderr.clone()).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
+use crate::support::commands::{CYCLES, REGISTRY};
+use crate::support::shell::{Shell, refused_codes, registration};
 
 /// Compares what a user reads with the snapshot, hashes, keys and times apart.
 macro_rules! assert_words {
@@ -128,22 +24,6 @@ macro_rules! assert_words {
             (r"晚 \d+ 个工作日", "晚 <天数> 个工作日"),
         ] }, { insta::assert_snapshot!($text) });
     };
-}
-
-fn refused_codes(ran: &Ran) -> Vec<String> {
-    ran.lines().iter().filter_map(|line| line["refused"]["code"].as_str().map(str::to_owned)).collect()
-}
-
-fn registration(number: u32, name: &str) -> String {
-    json!({
-        "command": format!("10000000-0000-4000-8000-{number:012}"),
-        "do": "RegisterOrganisation",
-        "stream": format!("organisation/extra-{number}"),
-        "actor": { "organisation": "bureau-wz", "role": "bureau", "person": "经办人甲" },
-        "effective": "2019-01-02",
-        "payload": { "name": name, "kind": "public_school", "legal_representative": "法人乙" },
-    })
-    .to_string()
 }
 
 #[test]

@@ -7,11 +7,13 @@ mod append;
 mod backup;
 mod cli;
 mod clock;
+mod corpus;
 mod disk;
 mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod faults;
+mod input;
 mod kill;
 mod outage;
 mod postgres_backup;

@@ -46,16 +46,26 @@ pub fn over_time(cycle: &Cycle, rulebook: &Rulebook, calendar: &Calendar) -> Vec
     for day in days {
         let mut due = laid_out(&cycle.as_of(day), &cycle.records, rulebook, calendar);
         due.retain(|one| one.void_from.is_none() || one.done.is_some());
-        let (kept, gone) = standing.into_iter().partition(|spell| due.contains(&spell.obligation));
+        let due_now = |spell: &Spell| holds(&due, |one| one, &spell.obligation);
+        let (kept, gone) = standing.into_iter().partition(due_now);
         standing = kept;
         past.extend(gone.into_iter().map(|spell: Spell| Spell { void_from: Some(day), ..spell }));
-        due.retain(|one| !standing.iter().any(|spell| spell.obligation == *one));
+        due.retain(|one| !holds(&standing, |spell| &spell.obligation, one));
         standing.extend(due.into_iter().map(|obligation| Spell { obligation, since: day, void_from: None }));
+        standing.sort_by(|a, b| place(&a.obligation).cmp(&place(&b.obligation)));
     }
     past.extend(standing);
-    past.sort_by(|a, b| {
-        let order = |one: &Spell| (one.obligation.due_until, one.obligation.code.clone(), one.since);
-        order(a).cmp(&order(b))
-    });
+    past.sort_by(|a, b| (place(&a.obligation), a.since).cmp(&(place(&b.obligation), b.since)));
     past
+}
+
+/// The order in which obligations lie.
+fn place(one: &Obligation) -> (NaiveDate, &str) {
+    (one.due_until, &one.code)
+}
+
+/// Returns whether a list in that order holds an obligation: a century of months would be slow to walk for each.
+fn holds<T>(all: &[T], of: impl Fn(&T) -> &Obligation, wanted: &Obligation) -> bool {
+    let from = all.partition_point(|one| place(of(one)) < place(wanted));
+    all[from..].iter().map(of).take_while(|one| place(one) == place(wanted)).any(|one| one == wanted)
 }

@@ -63,6 +63,19 @@ pub struct Point {
     pub working_days: u32,
 }
 
+/// Farthest that a point may lie from its anchor: a century. Working days are counted one by one.
+const MAX_MONTHS: u32 = 1_200;
+const MAX_DAYS: u32 = 36_525;
+const MAX_WORKING_DAYS: u32 = 1_000;
+
+impl Point {
+    fn is_near(&self) -> bool {
+        self.months.unsigned_abs() <= MAX_MONTHS
+            && self.days.unsigned_abs() <= MAX_DAYS
+            && self.working_days <= MAX_WORKING_DAYS
+    }
+}
+
 /// One duty.
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in the rulebook's text")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +133,11 @@ impl Duty {
         }
         if let Some(act) = [self.act].iter().chain(&self.after).find(|act| !acts.contains(act)) {
             return Err(format!("{act} is not among the acts in use"));
+        }
+        if !self.from.is_near() || !self.until.is_near() {
+            return Err(format!(
+                "a window lies within {MAX_MONTHS} months, {MAX_DAYS} days and {MAX_WORKING_DAYS} working days"
+            ));
         }
         let anchors = [self.from.anchor, self.until.anchor];
         if anchors.contains(&Anchor::Act) && self.after.is_empty() && self.each != Each::Order {

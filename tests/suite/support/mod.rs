@@ -5,3 +5,4 @@ pub(crate) mod ledger;
 pub(crate) mod many;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod shell;
