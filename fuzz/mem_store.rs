@@ -141,6 +141,10 @@ impl Store for MemStore {
 
     async fn unlock_head(&self) {}
 
+    async fn barrier(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn scan(&self, from: i64, limit: u32) -> Result<Vec<Scanned>> {
         let tables = self.tables();
         let page = tables.entries.iter().filter(|one| leaf_index(one).is_some_and(|at| at >= from));
@@ -176,6 +180,15 @@ impl Store for MemStore {
 
     async fn by_command(&self, commands: &[[u8; 16]]) -> Result<Vec<EntryRow>> {
         self.entries(|row| commands.contains(&row.command))
+    }
+
+    async fn repeated_commands(&self, limit: u32) -> Result<Vec<Vec<u8>>> {
+        let mut times: BTreeMap<[u8; 16], u32> = BTreeMap::new();
+        for row in self.entries(|_| true)? {
+            *times.entry(row.command).or_default() += 1;
+        }
+        let repeated = times.into_iter().filter(|(_, times)| *times > 1);
+        Ok(repeated.take(of_limit(limit)).map(|(command, _)| command.to_vec()).collect())
     }
 
     async fn disclosures(&self, range: Range<u64>) -> Result<Vec<DisclosureRow>> {
@@ -217,12 +230,11 @@ impl Store for MemStore {
         let all = tables.generations.entry(name.to_owned()).or_default();
         let generation = all.iter().map(|one| one.generation).max().unwrap_or(0) + 1;
         all.retain(|one| one.active);
-        let active = all.is_empty();
-        all.push(Generation { generation, fold_version, next_leaf: 0, active });
+        all.push(Generation { generation, fold_version, next_leaf: 0, active: false });
         Ok(generation)
     }
 
-    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<()> {
+    async fn activate_generations(&self, generations: &[(String, i64)]) -> Result<ApplyOutcome> {
         let mut tables = self.tables();
         for (name, generation) in generations {
             let all = tables.generations.entry(name.clone()).or_default();
@@ -232,7 +244,7 @@ impl Store for MemStore {
             }
             tables.rows.retain(|(of, number), _| of != name || number == generation);
         }
-        Ok(())
+        Ok(ApplyOutcome::Applied)
     }
 
     async fn apply_projections(&self, changes: &[ProjectionChange]) -> Result<ApplyOutcome> {
@@ -250,6 +262,12 @@ impl Store for MemStore {
             rows.extend(change.puts.iter().map(|row| (row.key.clone(), row.body.clone())));
         }
         Ok(ApplyOutcome::Applied)
+    }
+
+    async fn projection_last_key(&self, name: &str, generation: i64) -> Result<Option<String>> {
+        let tables = self.tables();
+        let rows = tables.rows.get(&(name.to_owned(), generation));
+        Ok(rows.and_then(|rows| rows.last_key_value()).map(|(key, _)| key.clone()))
     }
 
     async fn projection_get(&self, name: &str, which: Which, keys: &[String]) -> Result<Vec<ProjectionRow>> {

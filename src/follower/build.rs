@@ -61,9 +61,12 @@ impl Follower {
         let size = self.store.head().await?.map_or(0, |head| head.size);
         let cursor = if fold.next_leaf == 0 { size } else { fold.next_leaf };
         fold.rulebooks = read_rulebooks(&*self.store, cursor).await?;
-        let mut streams = Streams { rulebooks: &fold.rulebooks, open: None, rows: Vec::new(), bytes: 0 };
+        let mut streams =
+            Streams { rulebooks: &fold.rulebooks, open: None, rows: Vec::new(), bytes: 0, entries: 0 };
         let mut writing: Option<JoinHandle<Result<ApplyOutcome, StoreError>>> = None;
-        let mut reading = self.read(self.written(&fold.generations).await?);
+        let start = self.written(&fold.generations).await?;
+        let from_the_first = start.0.is_empty();
+        let mut reading = self.read(start);
         let mut done = 0;
         loop {
             let page = joined(reading.await)??;
@@ -76,6 +79,10 @@ impl Follower {
             }
             if next.is_none() {
                 streams.close();
+                if from_the_first && streams.entries != cursor {
+                    let what = format!("{} entries below leaf {cursor}: some are missing", streams.entries);
+                    return Err(StoreError::corrupt(what).into());
+                }
             }
             if next.is_none() || streams.bytes >= WRITE_BYTES {
                 if written(writing.take()).await? == ApplyOutcome::CursorMoved {
@@ -123,6 +130,8 @@ struct Streams<'a> {
     open: Option<(StreamName, StreamState)>,
     rows: Vec<Row>,
     bytes: usize,
+    /// How many entries were folded.
+    entries: u64,
 }
 
 impl Streams<'_> {
@@ -133,6 +142,7 @@ impl Streams<'_> {
             return Ok(());
         }
         let recorded = recorded(&row)?;
+        self.entries += 1;
         let stream = &recorded.act.stream;
         if self.open.as_ref().is_none_or(|(open, _)| open != stream) {
             self.close();

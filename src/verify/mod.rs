@@ -1,7 +1,7 @@
 //! Verification: the whole ledger recomputed from its stored bytes, in constant memory.
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
-//! hang; memory is about 200 bytes a stream and a bounded list of findings, whatever the number of entries.
+//! hang; memory is about 400 bytes a stream, most of it the index, and a bounded list of findings, whatever the number of entries.
 //! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted; proofs of possession of enrolled keys.
 //! Source: design.md "Verification"; format.md.
 
