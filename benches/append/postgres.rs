@@ -77,11 +77,6 @@ impl Server {
         Err(format!("PostgreSQL does not start: {last}\n{log}").into())
     }
 
-    /// Returns the process id of the server's first process, whose children the others are.
-    pub(crate) fn postmaster(&self) -> u32 {
-        self.postmaster
-    }
-
     async fn admin(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect(&format!("{}/postgres", self.url)).await
     }
@@ -148,6 +143,7 @@ impl Stored {
 }
 
 impl Database<'_> {
+    /// Returns the process id of the server's first process, whose children the others are.
     pub(crate) fn postmaster(&self) -> u32 {
         self.server.postmaster
     }

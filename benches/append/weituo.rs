@@ -23,6 +23,7 @@ use crate::rota::{Place, Rota, Shape};
 
 const RULEBOOK: &str = include_str!("../../rulebooks/wenzhou-entrustment-2018.toml");
 const BUREAU: &str = "bureau-wz";
+const SIGNED_ON: &str = "2019-06-28";
 
 /// Commands that are given at a time while streams are made ready.
 const SET_UP_CLIENTS: usize = 256;
@@ -31,7 +32,7 @@ const SET_UP_CLIENTS: usize = 256;
 const FIRST_STREAMS: usize = 20;
 
 /// More streams are made ready than the events expected need, for a rate that grows.
-const MARGIN: f64 = 1.5;
+const MARGIN: f64 = 2.0;
 
 /// Where a ledger is, and how it is opened.
 #[derive(Debug, Clone)]
@@ -119,8 +120,8 @@ impl Scene {
         self.add_streams(needed.saturating_sub(self.streams), SET_UP_CLIENTS).await
     }
 
-    /// Makes more streams ready, by so many tasks: two organisations for ten streams, a signed agreement for each, and
-    /// the activities that it holds before the measurement.
+    /// Makes more streams ready, by so many tasks: two organisations for ten streams, the four acts up to the
+    /// signing of each agreement, and the activities that it holds before the measurement.
     async fn add_streams(&mut self, more: usize, tasks: usize) -> Outcome<()> {
         let (from, to) = (self.streams, (self.streams + more).next_multiple_of(STREAMS_OF_A_PAIR));
         let pairs: Vec<usize> = (from..to).step_by(STREAMS_OF_A_PAIR).collect();
@@ -130,9 +131,8 @@ impl Scene {
         .await?;
         let existing = self.shape.existing();
         self.each((from..to).collect(), tasks, move |stream| async move {
-            let mut commands = vec![signing(stream)?];
-            // The signing is one of them.
-            for number in 1..existing {
+            let mut commands = opening(stream)?;
+            for number in commands.len()..existing {
                 commands.push(activity(stream, u32::try_from(number)?)?);
             }
             Ok(commands)
@@ -305,10 +305,15 @@ fn activity(stream: usize, number: u32) -> Outcome<Command> {
     )
 }
 
-fn signing(stream: usize) -> Outcome<Command> {
+/// The acts that open an agreement, up to its signing.
+fn opening(stream: usize) -> Outcome<Vec<Command>> {
     let (school, trustee) = (school(stream)?, trustee(stream)?);
-    let payload = json!({
-        "rulebook": { "id": "wenzhou-entrustment-2018", "version": 1 },
+    let rulebook = json!({ "id": "wenzhou-entrustment-2018", "version": 1 });
+    let scheme = json!({ "rulebook": rulebook, "paper": { "document": "示县教〔2019〕18号" } });
+    let designation = json!({ "rulebook": rulebook, "school": school, "trustee": trustee });
+    let consent = json!({ "paper": { "document": "示市教〔2019〕41号" } }).to_string();
+    let signing = json!({
+        "rulebook": rulebook,
         "school": school,
         "trustee": trustee,
         "form": "team",
@@ -316,11 +321,17 @@ fn signing(stream: usize) -> Outcome<Command> {
         "fee_fen": 240_000_000,
         "term_start": "2019-09-01",
         "countersigned": [
-            { "organisation": school, "signed_on": "2019-06-28" },
-            { "organisation": trustee, "signed_on": "2019-06-28" },
+            { "organisation": school, "signed_on": SIGNED_ON },
+            { "organisation": trustee, "signed_on": SIGNED_ON },
         ],
     });
-    by_bureau("SignAgreement", stream_name(stream), &payload)
+    let name = || stream_name(stream);
+    Ok(vec![
+        by_bureau("IssueScheme", name(), &scheme)?,
+        by_bureau("DesignateParties", name(), &designation)?,
+        command("GrantConsent", name(), BUREAU.parse()?, Role::Superior, SIGNED_ON, consent)?,
+        by_bureau("SignAgreement", name(), &signing)?,
+    ])
 }
 
 fn registration(organisation: &OrganisationId) -> Outcome<Command> {
@@ -329,7 +340,7 @@ fn registration(organisation: &OrganisationId) -> Outcome<Command> {
 }
 
 fn by_bureau(act: &str, stream: String, payload: &serde_json::Value) -> Outcome<Command> {
-    command(act, stream, BUREAU.parse()?, Role::Bureau, "2019-06-28", payload.to_string())
+    command(act, stream, BUREAU.parse()?, Role::Bureau, SIGNED_ON, payload.to_string())
 }
 
 fn command(
