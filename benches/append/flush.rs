@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::measure::Outcome;
 
 const SOURCE: &str = include_str!("slow_fsync.c");
+const LIBRARY: &str = "slow_fsync.so";
 
 /// Flushes timed.
 const FLUSHES: usize = 51;
 
 /// Compiles the library that adds so many milliseconds to every fsync and fdatasync.
 pub(crate) fn slow_library(folder: &Path, millis: f64) -> Outcome<PathBuf> {
-    let (source, library) = (folder.join("slow_fsync.c"), folder.join("slow_fsync.so"));
+    let (source, library) = (folder.join("slow_fsync.c"), folder.join(LIBRARY));
     std::fs::write(&source, SOURCE)?;
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror"])
@@ -30,8 +33,15 @@ pub(crate) fn slow_library(folder: &Path, millis: f64) -> Outcome<PathBuf> {
     Ok(library)
 }
 
-/// Returns the median time of an fdatasync of 4 KiB in a folder, in microseconds.
-pub(crate) fn measured_micros(folder: &Path) -> Outcome<f64> {
+/// What an fdatasync of 4 KiB takes, in microseconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Flush {
+    pub(crate) fastest_micros: f64,
+    pub(crate) median_micros: f64,
+}
+
+/// Times flushes in a folder. The median is much above the fastest where others use the processors too.
+pub(crate) fn timed(folder: &Path) -> Outcome<Flush> {
     let path = folder.join("flushed");
     let mut file = std::fs::File::create(&path)?;
     let mut micros = Vec::with_capacity(FLUSHES);
@@ -44,5 +54,17 @@ pub(crate) fn measured_micros(folder: &Path) -> Outcome<f64> {
     }
     std::fs::remove_file(&path)?;
     micros.sort_unstable_by(f64::total_cmp);
-    Ok(micros[FLUSHES / 2])
+    Ok(Flush { fastest_micros: micros[0], median_micros: micros[FLUSHES / 2] })
+}
+
+/// Makes sure that flushes are as slow as the run says, here and in the server.
+pub(crate) fn check(flush: Flush, millis: f64, server: Option<u32>) -> Outcome<()> {
+    if flush.fastest_micros < millis * 1_000.0 {
+        return Err(
+            format!("{millis} ms are to be added to a flush, one took {} µs", flush.fastest_micros).into()
+        );
+    }
+    let Some(pid) = server.filter(|_| millis > 0.0) else { return Ok(()) };
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    if maps.contains(LIBRARY) { Ok(()) } else { Err(format!("PostgreSQL did not preload {LIBRARY}").into()) }
 }

@@ -12,8 +12,8 @@ use crate::sample::Sample;
 pub(crate) struct Goal {
     case: String,
     probe: &'static str,
-    goal: f64,
-    /// Whether the goal is a least or a most.
+    target: f64,
+    /// Whether the target is a least or a most.
     at_most: bool,
     measured: f64,
     met: bool,
@@ -78,7 +78,7 @@ impl Rows {
     fn add(&mut self, case: String, probe: &'static str, goal: f64, at_most: bool, measured: Option<f64>) {
         if let Some(measured) = measured {
             let met = if at_most { measured <= goal } else { measured >= goal };
-            self.0.push(Goal { case, probe, goal, at_most, measured, met });
+            self.0.push(Goal { case, probe, target: goal, at_most, measured, met });
         }
     }
 }
@@ -102,7 +102,7 @@ fn on_postgres(found: &Found<'_>, rows: &mut Rows) {
         [(256, "raw-1000", "0.34 to 0.46", 0.5), (1, "raw-1", "0.53 to 0.63", 0.6)]
     {
         let ratio = found.clients(clients, "guard").zip(found.clients(clients, raw));
-        let case = format!("PostgreSQL, {} client(s), guard, against {raw}", clients);
+        let case = format!("PostgreSQL, {clients} client(s), guard, against {raw}");
         rows.least(case, probe, goal, ratio.map(|(guard, raw)| rate(guard) / rate(raw)));
     }
     for (clients, probe, goal) in [(1, "1.4", 1.5), (8, "2.3", 2.5), (64, "5.0", 6.0)] {
@@ -180,7 +180,7 @@ pub(crate) fn print(goals: &[Goal]) {
         table.add_row([
             goal.case.clone(),
             goal.probe.to_owned(),
-            format!("{sign} {}", goal.goal),
+            format!("{sign} {}", goal.target),
             format!("{:.2}", goal.measured),
             met.to_owned(),
         ]);

@@ -114,6 +114,8 @@ async fn run_part(options: &Options, file: &Path) -> Outcome<()> {
     };
     let entry = weituo::entry(&folder.join("entry")).await?;
     std::fs::remove_dir_all(folder.join("entry"))?;
+    let flush = flush::timed(folder)?;
+    flush::check(flush, millis, server.as_ref().map(Server::postmaster))?;
     let window = Window {
         warm_up: Duration::from_secs_f64(options.seconds / 5.0),
         measured: Duration::from_secs_f64(options.seconds),
@@ -122,7 +124,7 @@ async fn run_part(options: &Options, file: &Path) -> Outcome<()> {
         machine: process::machine(),
         postgres,
         fsync_millis: millis,
-        flush_micros: flush::measured_micros(folder)?,
+        flush,
         payload_bytes: event::json(&event::payload(&event::school(0)?, 0)).len(),
         entry_bytes: entry.len(),
         seconds: options.seconds,

@@ -1,4 +1,4 @@
-//! A throw-away PostgreSQL for the bench: fsync on, synchronous_commit on, on a free loopback port.
+//! A throw-away PostgreSQL for the bench: fsync on, `synchronous_commit` on, on a free loopback port.
 //!
 //! A shell watches over it: it waits on a pipe from this process, so that however the bench ends, the server is stopped
 //! and its folder removed.
@@ -77,6 +77,11 @@ impl Server {
         Err(format!("PostgreSQL does not start: {last}\n{log}").into())
     }
 
+    /// Returns the process id of the server's first process, whose children the others are.
+    pub(crate) fn postmaster(&self) -> u32 {
+        self.postmaster
+    }
+
     async fn admin(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect(&format!("{}/postgres", self.url)).await
     }
@@ -143,7 +148,6 @@ impl Stored {
 }
 
 impl Database<'_> {
-    /// Returns the process id of the server's first process, whose children the others are.
     pub(crate) fn postmaster(&self) -> u32 {
         self.server.postmaster
     }

@@ -94,7 +94,7 @@ where
     async fn append(&mut self) -> Attempt {
         let (stream, command) = self.pending.take().unwrap_or_else(|| self.next());
         match self.framework.execute(&stream, command.clone()).await {
-            Ok(()) => return Attempt::Recorded(1),
+            Ok(()) => Attempt::Recorded(1),
             Err(error) => {
                 self.pending = Some((stream, command));
                 match error {

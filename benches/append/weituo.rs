@@ -158,16 +158,16 @@ impl Scene {
                 let (streams, next, commands) = (Arc::clone(&streams), Arc::clone(&next), commands.clone());
                 let recorder = Arc::clone(&self.recorder);
                 tokio::spawn(async move {
-                    let mut recorded = 0;
+                    let mut count = 0;
                     while let Some(stream) =
                         streams.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
                     {
                         for command in commands(*stream).await? {
                             recorder.record(&command).await.map_err(|error| told(&error))?;
-                            recorded += 1;
+                            count += 1;
                         }
                     }
-                    Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(recorded)
+                    Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(count)
                 })
             })
             .collect();
