@@ -122,7 +122,7 @@ impl Scene {
 
     /// Makes more streams ready, by so many tasks: two organisations for ten streams, the four acts up to the
     /// signing of each agreement, and the activities that it holds before the measurement.
-    async fn add_streams(&mut self, more: usize, tasks: usize) -> Outcome<()> {
+    pub(crate) async fn add_streams(&mut self, more: usize, tasks: usize) -> Outcome<()> {
         let (from, to) = (self.streams, (self.streams + more).next_multiple_of(STREAMS_OF_A_PAIR));
         let pairs: Vec<usize> = (from..to).step_by(STREAMS_OF_A_PAIR).collect();
         self.each(pairs, tasks, |stream| async move {
