@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
     /// Length of a measurement; a fifth of it goes before as a warm-up
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 1.2)]
     pub(crate) seconds: f64,
     /// Rounds, of which the median is told; every second one goes through the peers backwards
     #[arg(long, default_value_t = 3)]
