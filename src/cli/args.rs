@@ -143,6 +143,7 @@ pub(crate) enum Action {
     Erase {
         leaf_index: u64,
         /// Digest of the disclosure, 43 characters
+        #[arg(allow_hyphen_values = true)]
         digest: String,
         /// Legal or other grounds, shown wherever the value stood
         #[arg(long)]

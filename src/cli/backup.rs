@@ -15,7 +15,7 @@ use crate::verify::{Report, VerifyOptions};
 /// Files that SQLite keeps beside a database while it is open.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// How long SQLite takes at most to fold them into the database after the last connection was closed.
-const CLOSING: Duration = Duration::from_secs(10);
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// Copies the ledger into a new file, verifies the copy, and only then gives it its name.
 pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {

@@ -21,8 +21,9 @@ use crate::store::EntryRow;
 /// Streams whose states are kept.
 const KEPT: usize = 50_000;
 
-/// Commands of one stream take turns; this many turns run side by side.
-const TURNS: usize = 256;
+/// Commands of one stream take turns. There are far more turns than commands at a time, so that two streams hardly ever
+/// share one, whose commands would wait for each other's commits.
+const TURNS: usize = 1 << 14;
 
 /// Entries of other processes read at a time.
 const PAGE: u32 = 256;

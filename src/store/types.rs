@@ -160,6 +160,18 @@ pub struct KeyRange<'a> {
     pub limit: u32,
 }
 
+impl KeyRange<'_> {
+    /// Returns where a page starts, as an operator and a key. One bound, because SQLite searches by one only, and would
+    /// read every page from the first key on by the other.
+    pub(crate) fn start(&self) -> (&'static str, &str) {
+        if self.after.is_empty() || self.after < self.prefix {
+            (">=", self.prefix)
+        } else {
+            (">", self.after)
+        }
+    }
+}
+
 /// What a follower writes for one projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectionChange {

@@ -4,9 +4,10 @@
 //! Absent: root hashes (`heads`), disclosures (`disclosures`), projections (`projections`).
 //! Source: design.md "Verification"; format.md "Entry".
 
+mod saved;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use weituo_proof::{
     Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
 };
@@ -16,7 +17,7 @@ use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 use super::chain::{Chains, Hole, KEPT_DOUBTS, place};
 use super::disclosures::Disclosures;
 use super::facts::{Facts, index_claim};
-use super::replay::{Leaf, Overrides, Replay, SavedReplay};
+use super::replay::{Leaf, Overrides, Replay};
 use super::report::{Collected, Counts};
 use super::resume::{LOG, Resume, Saver};
 use super::source::{PAGE, chain, read};
@@ -43,20 +44,6 @@ pub(super) struct Scan {
     next: u64,
 }
 
-/// A scan that found nothing wrong so far, by its fields: what it is asked comes first, what it established follows.
-#[derive(Serialize, Deserialize)]
-struct Saved<O, C, F, D> {
-    origin: O,
-    asked: Option<StreamName>,
-    next: u64,
-    counts: Counts,
-    last_recorded_at: Option<RecordedAt>,
-    chains: C,
-    facts: F,
-    disclosures: D,
-    replay: SavedReplay,
-}
-
 impl Scan {
     pub(super) fn new(size: u64, origin: String, asked: Option<StreamName>, replay: Replay) -> Self {
         Self {
@@ -72,46 +59,6 @@ impl Scan {
             missing: 0,
             other_origin: None,
             next: 0,
-        }
-    }
-
-    /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
-    pub(super) fn go_on(self, resume: &Resume) -> (Self, Option<u64>) {
-        let Some(saved) = resume.load::<Saved<String, Chains, Facts, Disclosures>>(LOG) else {
-            return (self, None);
-        };
-        if saved.origin != self.origin || saved.asked != self.asked || saved.next > self.size {
-            return (self, None);
-        }
-        let wanted = Replay::new(self.replay.wanted());
-        let Some(replay) = wanted.go_on(saved.replay) else { return (self, None) };
-        let went_on = Self {
-            chains: saved.chains,
-            facts: saved.facts,
-            disclosures: saved.disclosures,
-            replay,
-            counts: saved.counts,
-            last_recorded_at: saved.last_recorded_at,
-            next: saved.next,
-            ..self
-        };
-        (went_on, Some(saved.next))
-    }
-
-    fn save(&self, saver: &mut Saver<'_>) {
-        let clean = self.missing == 0 && self.other_origin.is_none() && !self.chains.in_doubt();
-        if clean && self.replay.is_clean() && self.disclosures.is_clean() {
-            saver.save(|| Saved {
-                origin: self.origin.as_str(),
-                asked: self.asked.clone(),
-                next: self.next,
-                counts: self.counts,
-                last_recorded_at: self.last_recorded_at,
-                chains: &self.chains,
-                facts: &self.facts,
-                disclosures: &self.disclosures,
-                replay: self.replay.saved(),
-            });
         }
     }
 
@@ -149,8 +96,7 @@ impl Scan {
             let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return false };
             let length = page.len();
             let last = page.iter().filter_map(index_of).max();
-            let mut rows = Vec::new();
-            let mut past_end = false;
+            let (mut rows, mut past_end) = (Vec::new(), false);
             for scanned in page {
                 past_end |=
                     index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
@@ -168,9 +114,7 @@ impl Scan {
             }
             self.disclosures.match_page(store, &rows, self.next, findings).await;
             progress(self.next);
-            if findings.collected() == before {
-                self.save(&mut saver);
-            }
+            self.save(&mut saver, findings.collected() == before);
             let forward = last.and_then(|last| last.checked_add(1)).filter(|next| *next > from);
             match forward {
                 Some(next) if !past_end && length >= PAGE as usize => from = next,

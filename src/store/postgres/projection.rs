@@ -171,15 +171,14 @@ pub(super) async fn rows(
     which: Which,
     range: KeyRange<'_>,
 ) -> sqlx::Result<Vec<ProjectionRow>> {
+    let (from, start) = range.start();
     let sql = format!(
-        "SELECT key, body::text FROM projection_row WHERE {OF_GENERATION} AND key >= $3 AND key > $4
-         ORDER BY key LIMIT $5"
+        "SELECT key, body::text FROM projection_row WHERE {OF_GENERATION} AND key {from} $3 ORDER BY key LIMIT $4"
     );
     let rows = sqlx::query(&sql)
         .bind(name)
         .bind(number(which))
-        .bind(range.prefix)
-        .bind(range.after)
+        .bind(start)
         .bind(i64::from(range.limit))
         .fetch_all(pool)
         .await?;

@@ -154,11 +154,13 @@ pub(super) fn rows(
     which: Which,
     range: KeyRange<'_>,
 ) -> Result<Vec<ProjectionRow>> {
-    let sql = "SELECT key, body FROM projection_row WHERE projection = ?1 AND generation =
-               coalesce(?2, (SELECT generation FROM projection WHERE name = ?1 AND active = 1))
-               AND key >= ?3 AND key > ?4 ORDER BY key LIMIT ?5";
-    let params = params![name, number(which), range.prefix, range.after, range.limit];
-    let mut found = page(connection, sql, params, row)?;
+    let (from, start) = range.start();
+    let sql = format!(
+        "SELECT key, body FROM projection_row WHERE projection = ?1 AND generation =
+         coalesce(?2, (SELECT generation FROM projection WHERE name = ?1 AND active = 1))
+         AND key {from} ?3 ORDER BY key LIMIT ?4"
+    );
+    let mut found = page(connection, &sql, params![name, number(which), start, range.limit], row)?;
     found.retain(|row| row.key.starts_with(range.prefix));
     Ok(found)
 }

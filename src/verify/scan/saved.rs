@@ -1,0 +1,73 @@
+//! The state of a scan that found nothing wrong so far, saved and gone on from.
+//!
+//! Invariants: nothing is saved once anything is in doubt; what is loaded was established for the same log and the same
+//! question.
+//! Source: design.md "Scale" (audit is resumable).
+
+use serde::{Deserialize, Serialize};
+use weituo_proof::{RecordedAt, StreamName};
+
+use super::Scan;
+use crate::verify::chain::Chains;
+use crate::verify::disclosures::Disclosures;
+use crate::verify::facts::Facts;
+use crate::verify::replay::{Replay, SavedReplay};
+use crate::verify::report::Counts;
+use crate::verify::resume::{LOG, Resume, Saver};
+
+/// A scan that found nothing wrong so far, by its fields: what it is asked comes first, what it established follows.
+#[derive(Serialize, Deserialize)]
+struct Saved<O, C, F, D> {
+    origin: O,
+    asked: Option<StreamName>,
+    next: u64,
+    counts: Counts,
+    last_recorded_at: Option<RecordedAt>,
+    chains: C,
+    facts: F,
+    disclosures: D,
+    replay: SavedReplay,
+}
+
+impl Scan {
+    /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
+    pub(in crate::verify) fn go_on(self, resume: &Resume) -> (Self, Option<u64>) {
+        let Some(saved) = resume.load::<Saved<String, Chains, Facts, Disclosures>>(LOG) else {
+            return (self, None);
+        };
+        if saved.origin != self.origin || saved.asked != self.asked || saved.next > self.size {
+            return (self, None);
+        }
+        let wanted = Replay::new(self.replay.wanted());
+        let Some(replay) = wanted.go_on(saved.replay) else { return (self, None) };
+        let went_on = Self {
+            chains: saved.chains,
+            facts: saved.facts,
+            disclosures: saved.disclosures,
+            replay,
+            counts: saved.counts,
+            last_recorded_at: saved.last_recorded_at,
+            next: saved.next,
+            ..self
+        };
+        (went_on, Some(saved.next))
+    }
+
+    pub(super) fn save(&self, saver: &mut Saver<'_>, nothing_found: bool) {
+        let clean =
+            nothing_found && self.missing == 0 && self.other_origin.is_none() && !self.chains.in_doubt();
+        if clean && self.replay.is_clean() && self.disclosures.is_clean() {
+            saver.save(|| Saved {
+                origin: self.origin.as_str(),
+                asked: self.asked.clone(),
+                next: self.next,
+                counts: self.counts,
+                last_recorded_at: self.last_recorded_at,
+                chains: &self.chains,
+                facts: &self.facts,
+                disclosures: &self.disclosures,
+                replay: self.replay.saved(),
+            });
+        }
+    }
+}
