@@ -1,7 +1,7 @@
 //! A ledger of many entries: what verifying and rebuilding cost in memory, and going on after an interruption.
 //!
 //! The processes are the real binary; their memory is the most that the kernel says they had. `WEITUO_TEST_ENTRIES` sets
-//! the number of entries, 200,000 unless given: the bounds are those for a million, since neither may grow with them.
+//! the number of entries, 100,000 unless given: the bounds are those for a million, since neither may grow with them.
 
 use std::io::Read as _;
 use std::process::{Child, Output, Stdio};
@@ -24,7 +24,7 @@ const VERIFY_BYTES: u64 = 50_000_000;
 const REBUILD_BYTES: u64 = 500_000_000;
 
 fn entries() -> u64 {
-    std::env::var("WEITUO_TEST_ENTRIES").map_or(200_000, |entries| entries.parse().unwrap())
+    std::env::var("WEITUO_TEST_ENTRIES").map_or(100_000, |entries| entries.parse().unwrap())
 }
 
 /// Returns a bench whose ledger has that many entries.
@@ -85,7 +85,7 @@ async fn a_large_ledger_is_verified_and_rebuilt(kind: Kind) {
     let runtime = tokio::runtime::Handle::current();
     let written = || {
         let generations = runtime.block_on(store.generations("cycle")).unwrap();
-        let Some(one) = generations.first() else { return None };
+        let one = generations.first()?;
         runtime.block_on(store.projection_last_key("cycle", one.generation)).unwrap()
     };
     tokio::task::block_in_place(|| killed_when(&bench, &["rebuild"], || written().is_some()));

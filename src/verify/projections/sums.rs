@@ -66,7 +66,7 @@ impl Comparison<'_> {
         let locked = || sums.lock().unwrap_or_else(PoisonError::into_inner);
         let after = match &*locked() {
             Saved { folded: true, .. } => return Some(()),
-            saved => saved.after.clone(),
+            unfinished => unfinished.after.clone(),
         };
         let before = findings.collected();
         let behind = |place: &(String, i64), done, findings: &Collected| {
@@ -103,7 +103,7 @@ impl Comparison<'_> {
             self.stored(name, findings, |row| {
                 self.add(&mut sum, &row.key, &row.body);
                 done += 1;
-                if done % u64::from(ROWS) == 0 {
+                if done.is_multiple_of(u64::from(ROWS)) {
                     progress(done);
                 }
             })

@@ -80,7 +80,7 @@ fn act_of(number: u64, act: u64) -> (&'static str, String, Value) {
             ("SetAnnualGoals", json!({ "year": act, "goals": [goal], "paper": { "document": document } }))
         }
         _ => {
-            let note = (act % 10 == 0).then(|| format!("第{number}号协议第{act}次活动的说明"));
+            let note = act.is_multiple_of(10).then(|| format!("第{number}号协议第{act}次活动的说明"));
             let paper = json!({ "document": document, "note": note });
             let activity = json!({
                 "kind": "guidance",
