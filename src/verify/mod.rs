@@ -19,7 +19,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdicts, VerifierKey};
+use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdict, Verdicts, VerifierKey};
 
 use crate::store::{Head, Store, StoreError};
 
@@ -275,7 +275,9 @@ impl<'a> Verification<'a> {
             complete: self.complete.verdict(&mut unlisted),
             age: self.age.verdict(&mut unlisted),
         };
-        if let Some(resume) = self.options.resume {
+        // A database that went away in between is gone on with, too.
+        let ended = !matches!(verdicts.intact, Verdict::CouldNotCheck { .. });
+        if let Some(resume) = self.options.resume.filter(|_| ended) {
             resume.clear();
         }
         let age_asked = !self.options.outside.is_empty();
