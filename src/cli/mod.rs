@@ -33,6 +33,9 @@ use crate::store::LedgerUrl;
 use args::{Action, Cli, Shared};
 use output::{Failure, Voice};
 
+/// Threads that read databases and files.
+const BLOCKING_THREADS: usize = 4;
+
 /// Runs the command line on the process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -54,7 +57,9 @@ pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let voice = Voice { language, json: cli.shared.json };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // A command reads few things at a time; on a busy machine tokio would start ever more threads, each with its own memory.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
         Ok(runtime) => runtime,
         Err(error) => return ExitCode::from(voice.fail(&Failure::from_error("runtime", &error))),
     };
