@@ -60,7 +60,8 @@ fn subtree<N: Nodes>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Error> 
 /// Returns (level, index) of the complete subtrees that make up [start, end), left to right.
 fn complete_subtrees(start: u64, end: u64) -> impl DoubleEndedIterator<Item = (u8, u64)> {
     let length = end - start;
-    (0..64_u8).rev().filter(move |level| length >> level & 1 == 1).map(move |level| {
+    let levels = (0_u8..64).take((u64::BITS - length.leading_zeros()) as usize);
+    levels.rev().filter(move |level| length >> level & 1 == 1).map(move |level| {
         let before = if level == 63 { 0 } else { length >> (level + 1) << (level + 1) };
         (level, (start + before) >> level)
     })
