@@ -34,7 +34,7 @@ use args::{Action, Cli, Shared};
 use output::{Failure, Voice};
 
 /// Threads that read databases and files.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 2;
 
 /// Runs the command line on the process's arguments.
 pub fn main() -> ExitCode {

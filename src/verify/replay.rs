@@ -69,8 +69,9 @@ pub(super) struct SavedReplay {
     size: u64,
     edge: Vec<Hash>,
     wanted: BTreeMap<u64, Option<Hash>>,
-    leaves: Vec<(Hash, Hash)>,
-    parties: Vec<(StreamName, u64, Hash)>,
+    /// Keys and value hashes of the map, as bytes: half of what they take as text.
+    leaves: Vec<([u8; 32], [u8; 32])>,
+    parties: Vec<(StreamName, u64, [u8; 32])>,
     index_roots: u64,
     indexed_to: u64,
 }
@@ -114,8 +115,8 @@ impl Replay {
             size: self.size,
             edge: self.frontier.nodes().to_vec(),
             wanted: self.wanted.clone(),
-            leaves: self.map.leaves().collect(),
-            parties: self.parties.iter().map(|(name, chain)| (name.clone(), chain.n, chain.h)).collect(),
+            leaves: self.map.leaves().map(|(key, value_hash)| (key.0, value_hash.0)).collect(),
+            parties: self.parties.iter().map(|(name, chain)| (name.clone(), chain.n, chain.h.0)).collect(),
             index_roots: self.index_roots,
             indexed_to: self.indexed_to,
         }
@@ -130,9 +131,10 @@ impl Replay {
         }
         let mut map = Map::new();
         for (key, value_hash) in saved.leaves {
-            map.insert_leaf(key, value_hash);
+            map.insert_leaf(Hash(key), Hash(value_hash));
         }
-        let parties = saved.parties.into_iter().map(|(name, n, h)| (name, PartyChain { n, h })).collect();
+        let parties =
+            saved.parties.into_iter().map(|(name, n, h)| (name, PartyChain { n, h: Hash(h) })).collect();
         let (index_roots, indexed_to) = (saved.index_roots, saved.indexed_to);
         Some(Self {
             frontier,
