@@ -6,23 +6,7 @@ use serde_json::Value;
 
 use crate::support::ledger::{Kind, assert_one_history, rows};
 use crate::support::postgres::fresh_database;
-use crate::support::process::{Bench, registration};
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[track_caller]
-fn expect_code(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{}", text(output));
-    text(output)
-}
-
-fn record(bench: &Bench, name: &str, numbers: std::ops::Range<u32>) {
-    let lines: Vec<Value> = numbers.map(registration).collect();
-    let status = bench.start_recording(name, &lines, &[]).wait().unwrap();
-    assert!(status.success(), "{}", bench.errors(name));
-}
+use crate::support::process::{Bench, expect_code, record, registration};
 
 /// An empty place of the other or the same kind, beside the same key and anchor.
 async fn elsewhere(bench: &Bench, kind: Kind) -> String {

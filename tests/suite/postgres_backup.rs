@@ -3,28 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
 use weituo::store::StoreOptions;
 
 use crate::support::ledger::{assert_one_history, rows};
 use crate::support::postgres::{PrivateServer, fresh_database};
-use crate::support::process::{Bench, registration};
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[track_caller]
-fn expect_code(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{}", text(output));
-    text(output)
-}
-
-fn record(bench: &Bench, name: &str, numbers: std::ops::Range<u32>) {
-    let lines: Vec<Value> = numbers.map(registration).collect();
-    let status = bench.start_recording(name, &lines, &[]).wait().unwrap();
-    assert!(status.success(), "{}", bench.errors(name));
-}
+use crate::support::process::{Bench, expect_code, record, registration, text};
 
 /// A restored copy of a ledger, with a copy of its anchor as it was then: so each copy may go on by itself.
 struct Restored<'a> {

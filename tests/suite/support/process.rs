@@ -108,6 +108,25 @@ impl Bench {
     }
 }
 
+/// Returns all that a process said.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Asserts that a process ended with a code, and returns all that it said.
+#[track_caller]
+pub(crate) fn expect_code(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    text(output)
+}
+
+/// Records registrations of these numbers, all of which have to be accepted.
+pub(crate) fn record(bench: &Bench, name: &str, numbers: std::ops::Range<u32>) {
+    let lines: Vec<Value> = numbers.map(registration).collect();
+    let status = bench.start_recording(name, &lines, &[]).wait().unwrap();
+    assert!(status.success(), "{}", bench.errors(name));
+}
+
 /// Returns a registration of an organisation of its own, with a sealed name in it, so that a half of it would show.
 pub(crate) fn registration(number: u32) -> Value {
     json!({
