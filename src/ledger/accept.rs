@@ -19,7 +19,7 @@ use super::index::{command_id, effective, log_act};
 use super::key;
 use super::open::Opened;
 use super::options::{Files, Options};
-use super::prepare::{Ground, Pending, prepare};
+use super::prepare::{Ground, Open, Pending};
 use super::recover::Recovered;
 use super::seal::SealKey;
 use super::types::{LedgerError, Mode, Proposal, ReadOnly};
@@ -76,13 +76,10 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
     let proposal = Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &shared.origin, answer)?;
-    let prepared = shared.with_tree(|tree| {
-        let (derived, frontier) = (&opened.derived, tree.frontier());
-        let ground =
-            Ground { origin: &shared.origin, derived, frontier, head: Some(head), seal: &seal, recorded_at };
-        prepare(ground, vec![pending]).prepared
-    });
-    let batch = prepared.ok_or_else(|| unrecorded("its entry was set aside"))?.batch;
+    let mut open = shared.with_tree(|tree| Open::on_head(Some(head), tree.frontier()));
+    open.push(Ground { derived: &opened.derived, under: None }, pending, recorded_at);
+    let prepared = open.close(&shared.origin, &seal);
+    let batch = prepared.map_err(|_| unrecorded("its entry was set aside"))?.batch;
     if shared.store.commit(&batch).await? != CommitOutcome::Committed {
         return Err(unrecorded("another process writes to this database: stop it first"));
     }

@@ -1,77 +1,180 @@
-//! Steps 2 to 5 of the append protocol for one prepared batch.
+//! Steps 2 to 5 of the append protocol: a prepared batch, and those chained on it while it commits.
 //!
-//! Invariants: nothing is signed before the commit; the derived state is changed only after it; a commit whose outcome is
-//! not known is settled under the head row's lock before anything else is written.
+//! Invariants: at most one batch is being committed; nothing is signed before its commit; the derived state is changed
+//! only after it; a batch chained on one that was not committed is dropped to the proposals that it was made of; a commit
+//! whose outcome is not known is settled under the head row's lock before anything else is written.
 //! Absent: preparing (`prepare`).
-//! Source: format.md "Append protocol" steps 2 to 5.
+//! Source: format.md "Append protocol" steps 2 to 5 and chaining.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 
+use futures_util::FutureExt as _;
 use weituo_proof::{Checkpoint, LeafIndex, RecordedAt, TreeSize};
 
-use super::answer::refuse_all;
+use super::answer::{answer_aside, refuse_all};
 use super::derived::Step;
 use super::follow::Halt;
-use super::prepare::{Pending, Prepared};
+use super::inbox::Inbox;
+use super::prepare::{Aside, Ground, Open, Pending, Prepared};
 use super::tree::Loaded;
 use super::types::{Accepted, ClockError, LedgerError, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
 use super::writer::Writer;
-use crate::store::{CommitOutcome, Head, StoreError, failpoint};
+use crate::store::{self, CommitOutcome, Head, StoreError, failpoint};
 
-/// What became of a prepared batch.
+/// What became of a batch and of those chained on it.
 #[derive(Debug)]
-pub(super) enum Settled {
-    /// Committed, and every proposal answered.
-    Committed,
-    /// Not committed: prepare these again on the head as it now is.
-    Again(Vec<Pending>),
-    /// Not committed, or not known to be: answer this.
-    Failed(Vec<Pending>, SubmitError),
+pub(super) struct Settled {
+    /// Whether any was committed.
+    pub(super) progressed: bool,
+    /// Proposals not answered yet: they have to be prepared again.
+    pub(super) again: Vec<Pending>,
+}
+
+type Outcome = store::Result<CommitOutcome>;
+
+/// A batch that is being committed.
+struct Flight {
+    prepared: Prepared,
+    commit: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    /// The outcome, where it was known at once.
+    outcome: Option<Outcome>,
+}
+
+impl Flight {
+    async fn outcome(&mut self) -> Outcome {
+        match self.outcome.take() {
+            Some(outcome) => outcome,
+            None => self.commit.as_mut().await,
+        }
+    }
 }
 
 impl Writer {
-    /// Commits a batch, then signs, anchors and answers.
-    pub(super) async fn commit(&mut self, prepared: Prepared) -> Settled {
-        failpoint::hit("writer.before_commit");
-        let outcome = self.shared.store.commit(&prepared.batch).await;
-        // `commit` has given the lock back, whatever the outcome.
+    /// Commits a batch and, as long as all goes well, the proposals that come meanwhile, chained on it.
+    pub(super) async fn commit(&mut self, first: Prepared, inbox: &mut Inbox) -> Settled {
+        let mut flight = self.launch(first);
+        let (mut later, mut progressed) = (Vec::new(), false);
+        loop {
+            let mut next = Open::on_batch(&flight.prepared);
+            for pending in later {
+                self.take_in(&mut next, Some(&flight.prepared), pending);
+            }
+            let outcome = self.gather(&mut flight, &mut next, inbox).await;
+            // `Store::commit` has given the lock back, whatever the outcome.
+            self.locked = false;
+            if !matches!(outcome, Ok(CommitOutcome::Committed)) {
+                let mut again = self.not_committed(flight.prepared, outcome).await;
+                again.extend(next.give_up().into_pending());
+                return Settled { progressed, again };
+            }
+            // From here a crash recovers forward, because the batch is durable: the next start extends the anchor to it,
+            // and a client that got no answer repeats its command by id.
+            failpoint::hit("writer.after_commit");
+            progressed = true;
+            let next = if self.may_chain() { self.close(next) } else { Err(next.give_up()) };
+            // The next batch is on its way before this one is signed, anchored and answered.
+            let next = next.map(|next| self.launch(next));
+            later = self.finish(flight.prepared).await;
+            match next {
+                Ok(next) => flight = next,
+                Err(apart) => {
+                    let again = apart.into_pending().chain(later).collect();
+                    return Settled { progressed, again };
+                }
+            }
+        }
+    }
+
+    /// Commits a batch on which nothing is chained, and returns what has to be prepared again.
+    pub(super) async fn commit_alone(&mut self, prepared: Prepared) -> Vec<Pending> {
+        let mut flight = self.launch(prepared);
+        let outcome = flight.outcome().await;
         self.locked = false;
         match outcome {
             Ok(CommitOutcome::Committed) => {
-                // From here a crash recovers forward, because the batch is durable: the next start extends the anchor
-                // to it, and a client that got no answer repeats its command by id.
                 failpoint::hit("writer.after_commit");
-                self.finish(prepared).await;
-                Settled::Committed
+                self.finish(flight.prepared).await
             }
+            outcome => self.not_committed(flight.prepared, outcome).await,
+        }
+    }
+
+    /// Sends a batch to the store.
+    fn launch(&self, prepared: Prepared) -> Flight {
+        failpoint::hit("writer.before_commit");
+        let (store, batch) = (Arc::clone(&self.shared.store), Arc::clone(&prepared.batch));
+        let mut commit: Pin<Box<_>> = Box::pin(async move { store.commit(&batch).await });
+        let outcome = commit.as_mut().now_or_never();
+        Flight { prepared, commit, outcome }
+    }
+
+    /// Takes proposals into the next batch until the one before it is settled.
+    async fn gather(&self, flight: &mut Flight, next: &mut Open, inbox: &mut Inbox) -> Outcome {
+        let room = self.room(flight.prepared.batch.rows.len());
+        loop {
+            tokio::select! {
+                biased;
+                outcome = flight.outcome() => return outcome,
+                pending = inbox.proposal(), if next.len() < room => {
+                    self.take_in(next, Some(&flight.prepared), pending);
+                }
+            }
+        }
+    }
+
+    /// Takes a proposal into a batch, at the time it is now.
+    pub(super) fn take_in(&self, open: &mut Open, under: Option<&Prepared>, pending: Pending) {
+        let ground = Ground { derived: &self.derived, under };
+        match self.recorded_at(open.last_recorded_at().or_else(|| ground.last_recorded_at())) {
+            Ok(recorded_at) => open.push(ground, pending, recorded_at),
+            Err(error) => pending.answer(Err(SubmitError::from(error))),
+        }
+    }
+
+    /// Whether a batch may follow one that was just committed without another look at the anchor and the log's state.
+    fn may_chain(&self) -> bool {
+        let anchor_failed =
+            self.shared.anchor_failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.unanchored.is_none() && !anchor_failed && self.shared.read_only().is_none()
+    }
+
+    /// Finds out why a batch was not committed, and returns the proposals to prepare again.
+    async fn not_committed(&mut self, prepared: Prepared, outcome: Outcome) -> Vec<Pending> {
+        let settled = match outcome {
+            Ok(CommitOutcome::Committed) => Ok(()),
             Ok(CommitOutcome::FenceLost) => {
                 tracing::debug!(size = self.head.size, "the fence is lost: another process has committed");
-                self.settle(prepared.chosen).await
+                self.settle().await
             }
-            Ok(CommitOutcome::Duplicate) => self.find_repeated(prepared).await,
+            Ok(CommitOutcome::Duplicate) => self.find_repeated(&prepared.chosen).await,
             Err(StoreError::CommitUnknown { source }) => {
                 tracing::warn!(%source, size = self.head.size, "the commit's outcome is not known: settling it");
-                self.settle(prepared.chosen).await
+                self.settle().await
             }
-            Err(error) => Settled::Failed(prepared.chosen, SubmitError::from(LedgerError::Store(error))),
+            Err(error) => Err(LedgerError::Store(error)),
+        };
+        match settled {
+            Ok(()) => prepared.into_pending().collect(),
+            Err(error) => {
+                refuse_all(prepared.chosen, &SubmitError::from(error));
+                prepared.apart.into_pending().collect()
+            }
         }
     }
 
     /// Takes the head row's lock, which waits for whoever may still be committing, and reads what was committed. The
     /// lock is kept for the next batch, so that no process starves.
-    async fn settle(&mut self, chosen: Vec<Pending>) -> Settled {
+    async fn settle(&mut self) -> Result<(), LedgerError> {
         // Most of what is new is read before the lock is taken, so that the lock is held for a short while only.
         let followed = match self.catch_up().await {
             Ok(()) => self.lock_and_follow().await,
             halt => halt,
         };
-        match followed {
-            Ok(()) => Settled::Again(chosen),
-            Err(halt) => {
-                self.unlock().await;
-                Settled::Failed(chosen, SubmitError::from(LedgerError::from(halt)))
-            }
+        if followed.is_err() {
+            self.unlock().await;
         }
+        followed.map_err(LedgerError::from)
     }
 
     async fn lock_and_follow(&mut self) -> Result<(), Halt> {
@@ -85,29 +188,24 @@ impl Writer {
     }
 
     /// Finds which command ids of a batch are in the log already, too old to be remembered.
-    async fn find_repeated(&mut self, prepared: Prepared) -> Settled {
-        let commands: Vec<[u8; 16]> = prepared.chosen.iter().map(|pending| pending.command).collect();
-        match self.shared.store.by_command(&commands).await {
-            Err(error) => Settled::Failed(prepared.chosen, SubmitError::from(LedgerError::Store(error))),
-            Ok(rows) if rows.is_empty() => {
-                // The fence held, so the place in the stream is taken by a row that no writer put there.
-                let what =
-                    "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
-                self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
-                Settled::Failed(prepared.chosen, SubmitError::ReadOnly(ReadOnly::Corrupt { what }))
-            }
-            Ok(rows) => {
-                for row in rows {
-                    self.derived.remember(row.command, row.leaf_index);
-                }
-                Settled::Again(prepared.chosen)
-            }
+    async fn find_repeated(&mut self, chosen: &[Pending]) -> Result<(), LedgerError> {
+        let commands: Vec<[u8; 16]> = chosen.iter().map(|pending| pending.command).collect();
+        let rows = self.shared.store.by_command(&commands).await?;
+        if rows.is_empty() {
+            // The fence held, so the place in the stream is taken by a row that no writer put there.
+            let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
+            self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
+            return Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what }));
         }
+        for row in rows {
+            self.derived.remember(row.command, row.leaf_index);
+        }
+        Ok(())
     }
 
-    /// Takes over a committed batch, signs its head, anchors it and answers.
-    async fn finish(&mut self, prepared: Prepared) {
-        let Prepared { batch, chosen, positions, nodes, frontier, claims } = prepared;
+    /// Takes over a committed batch, signs its head, anchors it and answers; returns what waited for it.
+    async fn finish(&mut self, prepared: Prepared) -> Vec<Pending> {
+        let Prepared { batch, chosen, positions, nodes, frontier, claims, apart, .. } = prepared;
         for ((row, pending), position) in batch.rows.iter().zip(&chosen).zip(&positions) {
             self.derived.apply(&Step {
                 leaf_index: row.leaf_index,
@@ -130,12 +228,23 @@ impl Writer {
         let checkpoint = self.sign();
         failpoint::hit("writer.before_anchor");
         if let Err(error) = self.publish(Arc::clone(&checkpoint)).await {
-            return refuse_all(chosen, &error);
+            refuse_all(chosen, &error);
+        } else {
+            failpoint::hit("writer.before_answer");
+            let accepted = self.receipts(&batch.rows, &positions, &checkpoint);
+            for (pending, accepted) in chosen.into_iter().zip(accepted) {
+                pending.answer(accepted);
+            }
         }
-        failpoint::hit("writer.before_answer");
-        let accepted = self.receipts(&batch.rows, &positions, &checkpoint);
-        for (pending, accepted) in chosen.into_iter().zip(accepted) {
-            pending.answer(accepted);
+        // Only now: a stream that moved within this batch is as its submitter will read it.
+        self.answer_aside(apart.aside);
+        apart.later
+    }
+
+    /// Answers proposals that were set aside, on the head that they were judged on.
+    pub(super) fn answer_aside(&self, aside: Vec<(Pending, Aside)>) {
+        for (pending, aside) in aside {
+            tokio::spawn(answer_aside(Arc::clone(&self.shared), pending, aside));
         }
     }
 
@@ -172,10 +281,10 @@ impl Writer {
         sign(&self.key, &self.shared.origin, &self.head)
     }
 
-    /// Returns the instant of the next batch.
-    pub(super) fn recorded_at(&self) -> Result<RecordedAt, ClockError> {
+    /// Returns the instant of an entry that follows one of `last`.
+    pub(super) fn recorded_at(&self, last: Option<RecordedAt>) -> Result<RecordedAt, ClockError> {
         let epoch = RecordedAt::from_unix_millis(0).expect("invariant: 1970 is a year");
-        self.clock.recorded_at(self.derived.last_recorded_at().unwrap_or(epoch))
+        self.clock.recorded_at(last.unwrap_or(epoch))
     }
 }
 

@@ -14,6 +14,7 @@ use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
 use super::backup::{self, Copied};
 use super::clock::Watched;
 use super::guard;
+use super::inbox::Message;
 use super::init;
 use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
@@ -22,7 +23,7 @@ use super::recover::{self, Backup, Recovered};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
-use super::writer::{Limits, Message, Writer};
+use super::writer::{Limits, Writer};
 use crate::store::{LedgerUrl, Store};
 
 /// Proposals that may wait for the writer before a submitter has to.

@@ -10,9 +10,8 @@ use weituo_events::payload::IndexCommitted;
 use weituo_events::{Act, Event};
 use weituo_proof::{Actor, CommandId, Effective, Origin, RecordedAt, StreamName, sha256};
 
-use super::commit::Settled;
 use super::derived::INDEX_STREAM;
-use super::prepare::Pending;
+use super::prepare::{Open, Pending};
 use super::types::{Accepted, LedgerError, Proposal, SubmitError};
 use super::writer::{ATTEMPTS, Writer};
 
@@ -25,22 +24,20 @@ impl Writer {
                 self.unlock().await;
                 return Ok(None);
             }
-            let recorded_at = self.recorded_at()?;
+            let recorded_at = self.recorded_at(self.derived.last_recorded_at())?;
             let (answer, mut answered) = oneshot::channel();
             let proposal = self.index_proposal(recorded_at);
             let pending = Pending::new(proposal, &self.shared.origin, answer)?;
-            let sorted = self.prepare(vec![pending], recorded_at);
-            let Some(prepared) = sorted.prepared else {
+            let mut open = self.shared.with_tree(|tree| Open::on_head(Some(&self.head), tree.frontier()));
+            self.take_in(&mut open, None, pending);
+            let Ok(prepared) = self.close(open) else {
                 let what = "the index entry was set aside".to_owned();
                 return Err(SubmitError::from(LedgerError::Invalid { what }));
             };
-            match self.commit(prepared).await {
-                Settled::Committed => {
-                    return answered.try_recv().map_err(|_| SubmitError::Stopped)?.map(Some);
-                }
-                // Another process has committed, perhaps an index of its own.
-                Settled::Again(_) => {}
-                Settled::Failed(_, error) => return Err(error),
+            // Dropped where it is to be prepared again: another process has committed, perhaps an index of its own.
+            drop(self.commit_alone(prepared).await);
+            if let Ok(answer) = answered.try_recv() {
+                return answer.map(Some);
             }
         }
         self.unlock().await;

@@ -20,7 +20,7 @@ use super::derived::Derived;
 use super::index::{command_id, effective, log_act};
 use super::key;
 use super::options::{Files, InitOptions};
-use super::prepare::{Ground, Pending, prepare};
+use super::prepare::{Ground, Open, Pending};
 use super::seal::SealKey;
 use super::types::{LedgerError, Proposal, SignedCheckpoint};
 use crate::store::{self, CommitOutcome, Head, LedgerUrl, Store};
@@ -106,17 +106,10 @@ async fn open_log(
     let proposal = Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &init.origin, answer)?;
-    let (derived, frontier) = (Derived::new(), Frontier::new());
-    let ground = Ground {
-        origin: &init.origin,
-        derived: &derived,
-        frontier: &frontier,
-        head: None,
-        seal,
-        recorded_at,
-    };
-    let prepared = prepare(ground, vec![pending]).prepared;
-    let prepared = prepared.ok_or_else(|| LedgerError::Invalid {
+    let mut open = Open::on_head(None, &Frontier::new());
+    let ground = Ground { derived: &Derived::new(), under: None };
+    open.push(ground, pending, recorded_at);
+    let prepared = open.close(&init.origin, seal).map_err(|_| LedgerError::Invalid {
         what: "the first entry is not valid: its origin or roots are too long".to_owned(),
     })?;
     match store.commit(&prepared.batch).await? {

@@ -19,6 +19,7 @@ mod derived;
 mod follow;
 mod guard;
 mod handle;
+mod inbox;
 mod index;
 mod init;
 mod key;

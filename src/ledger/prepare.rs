@@ -1,9 +1,10 @@
-//! Step 1 of the append protocol: from waiting proposals to one batch on the head that this process knows.
+//! Step 1 of the append protocol: from waiting proposals to one batch, on the committed head or on a batch that is still
+//! being committed.
 //!
 //! Invariants: nothing outside is changed and nothing is signed: a batch that is not committed is simply dropped. A
 //! proposal that cannot be recorded is set aside alone.
 //! Absent: database, clock, network.
-//! Source: format.md "Append protocol" step 1.
+//! Source: format.md "Append protocol" step 1, and speculative chaining.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::derived::Derived;
 use super::seal::SealKey;
 use super::tree::Node;
 use super::types::{Accepted, Proposal, SubmitError};
-use crate::store::{Batch, DisclosureRow, EntryRow, Head};
+use crate::store::{Batch, DisclosureRow, EntryRow, Fence, Head};
 
 /// A proposal on its way, with what the submitter's own task could already compute.
 #[derive(Debug)]
@@ -50,108 +51,170 @@ pub(super) struct Prepared {
     pub(super) frontier: Frontier,
     /// The claims with the batch's applied, where it has any.
     pub(super) claims: Option<Claims>,
+    /// Those not in the batch.
+    pub(super) apart: Apart,
+    /// Heads of the streams that the batch touches.
+    heads: HashMap<String, StreamHead>,
+    commands: HashSet<[u8; 16]>,
+    /// Whether the batch holds a `LogFrozen`, which nothing follows.
+    frozen: bool,
+    recorded_at: RecordedAt,
 }
 
-/// What became of the waiting proposals.
+/// Proposals that came while a batch was prepared and are not in it.
 #[derive(Debug, Default)]
-pub(super) struct Sorted {
-    pub(super) prepared: Option<Prepared>,
+pub(super) struct Apart {
+    /// Those that cannot be recorded, if this batch is.
     pub(super) aside: Vec<(Pending, Aside)>,
-    /// Those whose command id another proposal of the batch has too, and those behind a `LogFrozen`: they wait until
-    /// that one is settled.
+    /// Those whose command id another proposal has too, and those behind a `LogFrozen`: they wait until that one is
+    /// settled.
     pub(super) later: Vec<Pending>,
 }
 
-/// The ground that a batch is prepared on.
+/// The ground that a batch is prepared on: the committed state, or the batch that is being committed on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ground<'a> {
-    pub(super) origin: &'a Origin,
     pub(super) derived: &'a Derived,
-    pub(super) frontier: &'a Frontier,
-    /// The head that the batch follows; `None` creates the log.
-    pub(super) head: Option<&'a Head>,
-    pub(super) seal: &'a SealKey,
-    pub(super) recorded_at: RecordedAt,
+    /// The batch that is being committed.
+    pub(super) under: Option<&'a Prepared>,
 }
 
-struct Builder<'a> {
-    ground: Ground<'a>,
+/// A batch that still takes proposals in.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// The head that it follows; `None` creates the log.
+    before: Option<Fence>,
     frontier: Frontier,
     nodes: Vec<Node>,
-    /// Heads of the streams that the batch has touched.
     heads: HashMap<String, StreamHead>,
     commands: HashSet<[u8; 16]>,
     claims: Option<Claims>,
-    /// Whether the batch holds a `LogFrozen`, which nothing follows.
     frozen: bool,
     rows: Vec<EntryRow>,
     positions: Vec<Position>,
     disclosures: Vec<DisclosureRow>,
     erase: Vec<String>,
+    chosen: Vec<Pending>,
+    apart: Apart,
 }
 
-/// Sorts the waiting proposals and prepares a batch of those that can be recorded.
-pub(super) fn prepare(ground: Ground<'_>, waiting: Vec<Pending>) -> Sorted {
-    let mut builder = Builder {
-        ground,
-        frontier: ground.frontier.clone(),
-        nodes: Vec::new(),
-        heads: HashMap::new(),
-        commands: HashSet::new(),
-        claims: None,
-        frozen: false,
-        rows: Vec::with_capacity(waiting.len()),
-        positions: Vec::with_capacity(waiting.len()),
-        disclosures: Vec::new(),
-        erase: Vec::new(),
-    };
-    let (mut sorted, mut chosen) = (Sorted::default(), Vec::with_capacity(waiting.len()));
-    for pending in waiting {
+impl Ground<'_> {
+    /// Returns when the newest entry was recorded; `None` before there is one.
+    pub(super) fn last_recorded_at(&self) -> Option<RecordedAt> {
+        self.under.map(|under| under.recorded_at).or_else(|| self.derived.last_recorded_at())
+    }
+
+    fn head(&self, stream: &str) -> Option<StreamHead> {
+        let under = self.under.and_then(|under| under.heads.get(stream));
+        under.copied().or_else(|| self.derived.head(stream))
+    }
+
+    fn claims(&self) -> &Claims {
+        self.under.and_then(|under| under.claims.as_ref()).unwrap_or_else(|| self.derived.claims())
+    }
+
+    /// Whether this command, or any, has to wait for the batch that is being committed.
+    fn defers(&self, command: &[u8; 16]) -> bool {
+        self.under.is_some_and(|under| under.frozen || under.commands.contains(command))
+    }
+}
+
+impl Prepared {
+    /// Returns every proposal, for another batch.
+    pub(super) fn into_pending(self) -> impl Iterator<Item = Pending> {
+        self.chosen.into_iter().chain(self.apart.into_pending())
+    }
+}
+
+impl Apart {
+    /// Returns every proposal, for another batch.
+    pub(super) fn into_pending(self) -> impl Iterator<Item = Pending> {
+        self.aside.into_iter().map(|(pending, _)| pending).chain(self.later)
+    }
+}
+
+impl Open {
+    /// Begins a batch on the log's head; `None` creates the log.
+    pub(super) fn on_head(head: Option<&Head>, frontier: &Frontier) -> Self {
+        Self::new(head.map(Head::fence), frontier.clone())
+    }
+
+    /// Begins a batch on one that is being committed.
+    pub(super) fn on_batch(under: &Prepared) -> Self {
+        Self::new(Some(under.batch.after.fence()), under.frontier.clone())
+    }
+
+    fn new(before: Option<Fence>, frontier: Frontier) -> Self {
+        Self {
+            before,
+            frontier,
+            nodes: Vec::new(),
+            heads: HashMap::new(),
+            commands: HashSet::new(),
+            claims: None,
+            frozen: false,
+            rows: Vec::new(),
+            positions: Vec::new(),
+            disclosures: Vec::new(),
+            erase: Vec::new(),
+            chosen: Vec::new(),
+            apart: Apart::default(),
+        }
+    }
+
+    /// Returns the number of entries so far.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Takes a proposal into the batch, or sets it apart.
+    pub(super) fn push(&mut self, ground: Ground<'_>, pending: Pending, recorded_at: RecordedAt) {
         if let Some(leaf_index) = ground.derived.recent(&pending.command) {
-            sorted.aside.push((pending, Aside::Known(leaf_index)));
-        } else if builder.frozen || builder.commands.contains(&pending.command) {
-            sorted.later.push(pending);
+            self.apart.aside.push((pending, Aside::Known(leaf_index)));
+        } else if self.frozen || self.commands.contains(&pending.command) || ground.defers(&pending.command) {
+            self.apart.later.push(pending);
         } else {
-            match builder.push(&pending) {
-                Ok(()) => chosen.push(pending),
-                Err(error) => sorted.aside.push((pending, Aside::Refused(error))),
+            match self.append(ground, &pending, recorded_at) {
+                Ok(()) => self.chosen.push(pending),
+                Err(error) => self.apart.aside.push((pending, Aside::Refused(error))),
             }
         }
     }
-    sorted.prepared = builder.finish(chosen);
-    sorted
-}
 
-impl Builder<'_> {
-    fn push(&mut self, pending: &Pending) -> Result<(), SubmitError> {
+    fn append(
+        &mut self,
+        ground: Ground<'_>,
+        pending: &Pending,
+        recorded_at: RecordedAt,
+    ) -> Result<(), SubmitError> {
         let proposal = &pending.proposal;
-        let current = self.head(pending.draft.stream.as_str());
+        let stream = pending.draft.stream.as_str();
+        let current = self.heads.get(stream).copied().or_else(|| ground.head(stream));
         if current != proposal.expected {
             return Err(SubmitError::Conflict { current });
         }
         let concerned = Claims::concerns(&pending.draft.event_type);
         if concerned {
-            self.claims().check(&proposal.act).map_err(SubmitError::Claim)?;
+            let claims = self.claims.as_ref().unwrap_or_else(|| ground.claims());
+            claims.check(&proposal.act).map_err(SubmitError::Claim)?;
         }
         let position = Position {
-            prev: current.map_or(self.ground.derived.genesis(), |head| head.leaf_hash),
-            recorded_at: self.ground.recorded_at,
+            prev: current.map_or(ground.derived.genesis(), |head| head.leaf_hash),
+            recorded_at,
             sequence: current.map_or(1, |head| head.sequence + 1),
         };
         let body = pending.draft.entry(&position)?;
         let leaf_hash = leaf_hash(body.as_bytes());
         // From here the proposal is in the batch: every part of the batch takes it over.
         if concerned {
-            let mut claims = self.claims.take().unwrap_or_else(|| self.ground.derived.claims().clone());
+            let claims = self.claims.get_or_insert_with(|| ground.claims().clone());
             claims.apply(&proposal.act, position.sequence);
-            self.claims = Some(claims);
         }
         let leaf_index = self.frontier.size().get();
         let nodes = &mut self.nodes;
         self.frontier.append_with(leaf_hash, |level, index, hash| nodes.push((level, index, hash)));
         self.commands.insert(pending.command);
-        let stream = pending.draft.stream.as_str().to_owned();
-        self.heads.insert(stream.clone(), StreamHead { sequence: position.sequence, leaf_hash });
+        self.heads.insert(stream.to_owned(), StreamHead { sequence: position.sequence, leaf_hash });
         let digests = pending.digests.iter().zip(&proposal.disclosures);
         self.disclosures.extend(digests.map(|(digest, disclosure)| DisclosureRow {
             digest: digest.clone(),
@@ -160,55 +223,61 @@ impl Builder<'_> {
         }));
         self.frozen |= matches!(proposal.act.event, Event::LogFrozen(_));
         self.erase.extend(proposal.erase.iter().cloned());
-        self.positions.push(position);
         self.rows.push(EntryRow {
             leaf_index,
-            stream,
+            stream: stream.to_owned(),
             sequence: position.sequence,
             command: pending.command,
             leaf_hash,
             body: Arc::from(body),
         });
+        self.positions.push(position);
         Ok(())
     }
 
-    fn head(&self, stream: &str) -> Option<StreamHead> {
-        self.heads.get(stream).copied().or_else(|| self.ground.derived.head(stream))
-    }
-
-    fn claims(&self) -> &Claims {
-        self.claims.as_ref().unwrap_or_else(|| self.ground.derived.claims())
-    }
-
-    fn finish(self, chosen: Vec<Pending>) -> Option<Prepared> {
-        if chosen.is_empty() {
-            return None;
-        }
-        let Ground { origin, head, seal, recorded_at, .. } = self.ground;
-        let (size, root) = (self.frontier.size().get(), self.frontier.root());
-        let recorded_at = recorded_at.to_string();
+    /// Ends the batch and seals the head that it leaves; those set apart where it holds no entry.
+    pub(super) fn close(self, origin: &Origin, seal: &SealKey) -> Result<Prepared, Apart> {
+        let Some(last) = self.positions.last() else { return Err(self.apart) };
+        let (size, root, recorded_at) = (self.frontier.size().get(), self.frontier.root(), last.recorded_at);
+        let spelled = recorded_at.to_string();
         let after = Head {
             origin: origin.to_string(),
             size,
             root,
-            seal: seal.seal(origin.as_str(), size, &root, &recorded_at),
-            recorded_at,
+            seal: seal.seal(origin.as_str(), size, &root, &spelled),
+            recorded_at: spelled,
         };
         let batch = Batch {
-            before: head.map(Head::fence),
+            before: self.before,
             after,
             rows: self.rows,
             disclosures: self.disclosures,
             erase: self.erase,
         };
-        Some(Prepared {
+        Ok(Prepared {
             batch: Arc::new(batch),
-            chosen,
+            chosen: self.chosen,
             positions: self.positions,
             nodes: self.nodes,
             frontier: self.frontier,
             claims: self.claims,
+            apart: self.apart,
+            heads: self.heads,
+            commands: self.commands,
+            frozen: self.frozen,
+            recorded_at,
         })
+    }
+
+    /// Drops what was prepared: every proposal is to be prepared again.
+    pub(super) fn give_up(mut self) -> Apart {
+        self.apart.later.splice(..0, self.chosen).for_each(drop);
+        self.apart
+    }
+
+    /// Returns when the newest entry so far was recorded; `None` without one.
+    pub(super) fn last_recorded_at(&self) -> Option<RecordedAt> {
+        self.positions.last().map(|position| position.recorded_at)
     }
 }
 

@@ -10,36 +10,24 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use weituo_proof::{RecordedAt, SigningKey};
+use weituo_proof::SigningKey;
 
-use super::answer::{answer_aside, refuse_all};
+use super::answer::refuse_all;
 use super::clock::Watched;
 use super::commit::Settled;
 use super::derived::Derived;
 use super::follow::{self, Halt};
-use super::prepare::{Aside, Ground, Pending, Sorted, prepare};
+use super::inbox::{Inbox, Message};
+use super::prepare::{Apart, Aside, Open, Pending, Prepared};
 use super::seal::SealKey;
 use super::shared::Shared;
-use super::types::{Accepted, LedgerError, Mode, ReadOnly, SignedCheckpoint, SubmitError};
+use super::types::{LedgerError, Mode, ReadOnly, SignedCheckpoint, SubmitError};
 use crate::store::Head;
 
 /// How often a batch is prepared again for a lost fence, a repeated id or an unknown commit before it is given up.
 pub(super) const ATTEMPTS: u32 = 16;
-
-/// What the writer is asked.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// Record this.
-    Submit(Box<Pending>),
-    /// Commit the completeness index now.
-    CommitIndex(oneshot::Sender<Result<Option<Accepted>, SubmitError>>),
-    /// Look at the database for entries of other processes.
-    Follow(oneshot::Sender<Result<(), LedgerError>>),
-    /// Commit the index, anchor exactly, end.
-    Stop(oneshot::Sender<Result<(), LedgerError>>),
-}
 
 /// Numbers that steer the writer.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +57,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+    pub(super) async fn run(mut self, messages: mpsc::Receiver<Message>) {
+        let mut inbox = Inbox::new(messages);
         let mut ticks = tokio::time::interval(self.limits.follow_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let flow = tokio::select! {
-                message = inbox.recv() => match message {
+                message = inbox.next() => match message {
                     Some(message) => self.take(message, &mut inbox).await,
                     None => break,
                 },
@@ -96,36 +85,27 @@ impl Writer {
         }
     }
 
-    /// Handles a message, together with the proposals that wait behind it.
-    async fn take(&mut self, first: Message, inbox: &mut mpsc::Receiver<Message>) -> ControlFlow<()> {
-        let mut next = Some(first);
-        while let Some(message) = next.take() {
-            let mut waiting = Vec::new();
-            match message {
-                Message::Submit(pending) => waiting.push(*pending),
-                Message::CommitIndex(answer) => {
-                    let _ = answer.send(self.commit_index().await);
+    /// Handles a message; a proposal together with those that wait behind it.
+    async fn take(&mut self, message: Message, inbox: &mut Inbox) -> ControlFlow<()> {
+        match message {
+            Message::Submit(pending) => {
+                let mut waiting = vec![*pending];
+                while waiting.len() < self.limits.batch
+                    && let Some(pending) = inbox.try_proposal()
+                {
+                    waiting.push(pending);
                 }
-                Message::Follow(answer) => {
-                    let _ = answer.send(self.catch_up().await.map_err(LedgerError::from));
-                }
-                Message::Stop(answer) => {
-                    let _ = answer.send(self.stop().await);
-                    return ControlFlow::Break(());
-                }
+                self.record(waiting, inbox).await;
             }
-            while !waiting.is_empty() && waiting.len() < self.limits.batch {
-                match inbox.try_recv() {
-                    Ok(Message::Submit(pending)) => waiting.push(*pending),
-                    Ok(other) => {
-                        next = Some(other);
-                        break;
-                    }
-                    Err(_) => break,
-                }
+            Message::CommitIndex(answer) => {
+                let _ = answer.send(self.commit_index().await);
             }
-            if !waiting.is_empty() {
-                self.record(waiting).await;
+            Message::Follow(answer) => {
+                let _ = answer.send(self.catch_up().await.map_err(LedgerError::from));
+            }
+            Message::Stop(answer) => {
+                let _ = answer.send(self.stop().await);
+                return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
@@ -160,52 +140,57 @@ impl Writer {
     }
 
     /// Records the waiting proposals, in as many batches as the fence, the index and repeated ids ask for.
-    async fn record(&mut self, mut waiting: Vec<Pending>) {
+    async fn record(&mut self, mut waiting: Vec<Pending>, inbox: &mut Inbox) {
         let mut attempts = 0;
         while !waiting.is_empty() {
-            let recorded_at = match self.make_ready(attempts).await {
-                Ok(recorded_at) => recorded_at,
-                Err(error) => {
-                    refuse_all(waiting, &error);
-                    break;
-                }
-            };
-            attempts += 1;
-            // An index entry follows before so many are uncovered that it would come too late.
-            let room = self.limits.index_every.saturating_sub(1 + self.derived.uncovered().0);
-            let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, waiting.len());
-            let mut rest = waiting.split_off(room);
-            let Sorted { prepared, aside, later } = self.prepare(waiting, recorded_at);
-            waiting = later;
-            // Whether the head on which proposals were set aside is the log's head, so that this was right.
-            let current = match prepared {
-                None => aside.is_empty() || self.is_current().await,
-                Some(prepared) => match self.commit(prepared).await {
-                    Settled::Committed => {
-                        attempts = 0;
-                        true
-                    }
-                    Settled::Again(chosen) => {
-                        waiting.splice(..0, chosen).for_each(drop);
-                        false
-                    }
-                    Settled::Failed(chosen, error) => {
-                        refuse_all(chosen, &error);
-                        true
-                    }
-                },
-            };
-            waiting.append(&mut rest);
-            // Only now: a stream that moved within this batch is as its submitter will read it.
-            for (pending, aside) in aside {
-                if current || matches!(aside, Aside::Known(_)) {
-                    tokio::spawn(answer_aside(Arc::clone(&self.shared), pending, aside));
-                } else {
-                    waiting.push(pending);
-                }
+            if let Err(error) = self.make_ready(attempts).await {
+                refuse_all(waiting, &error);
+                break;
             }
+            attempts += 1;
+            let mut open = self.shared.with_tree(|tree| Open::on_head(Some(&self.head), tree.frontier()));
+            let rest = waiting.split_off(self.room(0).clamp(1, waiting.len()));
+            for pending in waiting {
+                self.take_in(&mut open, None, pending);
+            }
+            waiting = match self.close(open) {
+                Ok(prepared) => {
+                    let Settled { progressed, again } = self.commit(prepared, inbox).await;
+                    if progressed {
+                        attempts = 0;
+                    }
+                    again
+                }
+                Err(apart) => self.settle_apart(apart).await,
+            };
+            waiting.extend(rest);
         }
         self.unlock().await;
+    }
+
+    /// Answers proposals of which none can be recorded, as long as the head that they were judged on is the log's;
+    /// returns the others.
+    async fn settle_apart(&mut self, apart: Apart) -> Vec<Pending> {
+        let Apart { mut aside, later: mut again } = apart;
+        if !aside.is_empty() && !self.is_current().await {
+            let judged = aside.extract_if(.., |(_, aside)| matches!(aside, Aside::Refused(_)));
+            again.extend(judged.map(|(pending, _)| pending));
+        }
+        self.answer_aside(aside);
+        again
+    }
+
+    /// Ends a batch; without entries, returns what was set apart.
+    pub(super) fn close(&self, open: Open) -> Result<Prepared, Apart> {
+        open.close(&self.shared.origin, &self.seal)
+    }
+
+    /// Returns how many entries the next batch may hold behind so many that are being committed: an index entry follows
+    /// before so many are uncovered that it would come too late.
+    pub(super) fn room(&self, committing: usize) -> usize {
+        let uncovered = self.derived.uncovered().0 + committing as u64;
+        let room = self.limits.index_every.saturating_sub(1 + uncovered);
+        usize::try_from(room).unwrap_or(usize::MAX).min(self.limits.batch)
     }
 
     /// Returns whether the head known is the log's head, after following whatever is new.
@@ -220,8 +205,8 @@ impl Writer {
         }
     }
 
-    /// Makes sure that a batch may be prepared: writing allowed, anchor not behind, index not due, clock right.
-    async fn make_ready(&mut self, attempts: u32) -> Result<RecordedAt, SubmitError> {
+    /// Makes sure that a batch may be prepared: writing allowed, anchor not behind, index not due.
+    async fn make_ready(&mut self, attempts: u32) -> Result<(), SubmitError> {
         if attempts >= ATTEMPTS {
             let what = format!("the batch was prepared {ATTEMPTS} times and never committed");
             return Err(SubmitError::from(LedgerError::Invalid { what }));
@@ -230,22 +215,7 @@ impl Writer {
         if self.derived.uncovered().0 + 1 >= self.limits.index_every {
             self.commit_index().await?;
         }
-        Ok(self.recorded_at()?)
-    }
-
-    /// Prepares a batch on the head as this process knows it.
-    pub(super) fn prepare(&self, waiting: Vec<Pending>, recorded_at: RecordedAt) -> Sorted {
-        self.shared.with_tree(|tree| {
-            let ground = Ground {
-                origin: &self.shared.origin,
-                derived: &self.derived,
-                frontier: tree.frontier(),
-                head: Some(&self.head),
-                seal: &self.seal,
-                recorded_at,
-            };
-            prepare(ground, waiting)
-        })
+        Ok(())
     }
 
     /// Refuses where nothing may be written; tries again to anchor what was committed before.
