@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod context;
+mod kept;
 mod session;
 mod streams;
 
@@ -20,8 +21,8 @@ use crate::follower::FollowError;
 use crate::ledger::{Accepted, Ledger, LedgerError, SubmitError};
 use crate::store::{EntryRow, StoreError};
 use aggregate::{Agreement, Kind, Log, Organisation, Rulebook};
-use session::{Answer, Session};
-use streams::Streams;
+use session::{Answer, NotRecorded, Proposed, Session};
+use streams::{Streams, Turn};
 
 /// What a recorded command gives back.
 #[derive(Debug, Clone)]
@@ -123,26 +124,36 @@ impl Recorder {
 
     async fn record_in<K: Kind>(&self, command: &Command) -> Result<Recording, RecordError> {
         let stream = &command.stream;
-        let _turn = self.streams.turn(stream).await;
-        let first = self.attempt::<K>(command, false).await?;
+        let first = self.attempt::<K>(command, self.streams.turn(stream).await, false).await?;
         if let Answer::Accepted(recording) = first {
             return Ok(*recording);
         }
-        // What was at hand may be old: look at what others wrote, and decide again on fresh states.
+        // What was at hand may be old, or never have been committed: look at what others wrote, and decide again on
+        // fresh states, while no other command of this stream is under way.
+        let turn = self.streams.turn(stream).await;
         self.ledger.follow().await.map_err(|error| RecordError::Ledger(unavailable(error)))?;
-        match self.attempt::<K>(command, true).await? {
+        match self.attempt::<K>(command, turn, true).await? {
             Answer::Accepted(recording) => Ok(*recording),
             Answer::Refused(refusal) => self.refused::<K>(command, refusal).await,
             Answer::Moved => Err(RecordError::Conflict { stream: stream.clone() }),
         }
     }
 
-    /// Decides on the state at hand, or on a fresh one, and submits.
-    async fn attempt<K: Kind>(&self, command: &Command, fresh: bool) -> Result<Answer, RecordError> {
+    /// Decides on the state at hand and submits, and gives the turn on before the commit; or decides on a fresh state, and
+    /// keeps the turn to the end.
+    async fn attempt<K: Kind>(
+        &self,
+        command: &Command,
+        mut turn: Turn<'_>,
+        fresh: bool,
+    ) -> Result<Answer, RecordError> {
         let stream = &command.stream;
         let read = |source| RecordError::Read { stream: stream.clone(), source };
         self.streams.follow().await.map_err(read)?;
-        let loaded = self.streams.load::<K>(stream, fresh).await.map_err(read)?;
+        let loaded = match &*turn {
+            Some((of, left)) if of == stream && !fresh => left.clone(),
+            _ => self.streams.load::<K>(stream, fresh).await.map_err(read)?,
+        };
         let newest = loaded.head.map(|head| head.leaf_hash);
         let (act, disclosures) = match sealed_act(command, newest) {
             Ok(sealed) => sealed,
@@ -151,21 +162,58 @@ impl Recorder {
         let context = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
         let erase = context::erased_digests(&act);
         let state = Arc::clone(&loaded.state);
-        match Session::new(&self.ledger, loaded, disclosures, erase).run::<K>(stream, act, context).await {
-            Ok((accepted, act)) => {
-                let state = self.streams.recorded(&accepted, act, state).await;
-                let irregularities = irregularities_of(&state, accepted.position.sequence);
-                Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
+        let session = Session::new(&self.ledger, loaded, disclosures, erase);
+        let Proposed { act, place, submitted } = match session.run::<K>(stream, act, context).await {
+            Ok(proposed) => proposed,
+            Err(NotRecorded::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
+            Err(NotRecorded::Submit(error)) => return self.not_accepted(stream, error),
+        };
+        let Some(place) = place else {
+            drop(turn);
+            return match submitted.accepted().await {
+                Ok(accepted) => {
+                    let irregularities = irregularities_of(&state, accepted.position.sequence);
+                    Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
+                }
+                Err(error) => self.not_accepted(stream, error),
+            };
+        };
+        let adopting = matches!(Category::of(stream), Some(Category::Rulebook)).then(|| act.clone());
+        // What is folded is the only copy, which folding then does not clone.
+        *turn = None;
+        let folded = self.streams.fold(act, place, state);
+        let mut irregularities = irregularities_of(&folded.state, place.position.sequence);
+        *turn = Some((stream.clone(), folded));
+        let turn = fresh.then_some(turn);
+        let accepted = match submitted.accepted().await {
+            Ok(accepted) => accepted,
+            Err(error) => return self.not_accepted(stream, error),
+        };
+        if let Some(act) = adopting {
+            self.streams.adopt_act(&act);
+        }
+        if accepted.place() == place {
+            match turn {
+                Some(mut turn) => self.streams.keep(stream, place, &mut turn),
+                None => self.streams.committed(stream, place),
             }
-            Err(
-                session::NotRecorded::Refused(refusal)
-                | session::NotRecorded::Submit(SubmitError::Claim(refusal)),
-            ) => Ok(Answer::Refused(refusal)),
-            Err(session::NotRecorded::Submit(SubmitError::Conflict { .. })) => {
-                self.streams.forget(stream);
-                Ok(Answer::Moved)
-            }
-            Err(session::NotRecorded::Submit(error)) => Err(RecordError::Ledger(error)),
+        } else {
+            // Another process came between, and the entry has another place than the one that was folded.
+            self.streams.forget(stream);
+            let loaded = self.streams.load::<K>(stream, true).await.map_err(read)?;
+            irregularities = irregularities_of(&loaded.state, accepted.position.sequence);
+        }
+        Ok(Answer::Accepted(Box::new(Recording { accepted, irregularities })))
+    }
+
+    /// Says what a proposal's refusal means for its command. Whatever was at hand of its stream is no longer to be
+    /// decided on; a state left in its turn is found out by the commit that it leads to.
+    fn not_accepted(&self, stream: &StreamName, error: SubmitError) -> Result<Answer, RecordError> {
+        self.streams.forget(stream);
+        match error {
+            SubmitError::Claim(refusal) => Ok(Answer::Refused(refusal)),
+            SubmitError::Conflict { .. } => Ok(Answer::Moved),
+            error => Err(RecordError::Ledger(error)),
         }
     }
 

@@ -46,14 +46,30 @@ pub(crate) fn public_key_of(public_key: &[u8; 32]) -> Result<VerifyingKey, Ed255
     Ok(key)
 }
 
-/// Returns the 64-byte signature (RFC 8032 section 5.1.6) and the 32-byte public key.
-pub(crate) fn sign(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
-    SigningKey::from_bytes(seed).sign(message).to_bytes()
-}
+/// A private key with its public key at hand: computing that one costs as much as a signature.
+#[derive(Clone)]
+pub(crate) struct PrivateKey(SigningKey);
 
-/// Returns the 32-byte public key of a seed (RFC 8032 section 5.1.5).
-pub(crate) fn public_key(seed: &[u8; 32]) -> [u8; 32] {
-    SigningKey::from_bytes(seed).verifying_key().to_bytes()
+impl PrivateKey {
+    /// Returns the key of a seed (RFC 8032 section 5.1.5).
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// Returns the 32-byte seed.
+    pub(crate) fn seed(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Returns the 32-byte public key.
+    pub(crate) fn public_key(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    /// Returns the 64-byte signature of a message (RFC 8032 section 5.1.6).
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
 }
 
 #[cfg(test)]
@@ -67,9 +83,10 @@ mod tests {
             0x4c, 0xcd, 0x08, 0x9b, 0x28, 0xff, 0x96, 0xda, 0x9d, 0xb6, 0xc3, 0x46, 0xec, 0x11, 0x4e, 0x0f,
             0x5b, 0x8a, 0x31, 0x9f, 0x35, 0xab, 0xa6, 0x24, 0xda, 0x8c, 0xf6, 0xed, 0x4f, 0xb8, 0xa6, 0xfb,
         ];
-        let key = public_key(&seed);
+        let private = PrivateKey::from_seed(&seed);
+        let key = private.public_key();
         assert_eq!(key[..4], [0x3d, 0x40, 0x17, 0xc3]);
-        let mut signature = sign(&seed, &[0x72]);
+        let mut signature = private.sign(&[0x72]);
         assert_eq!(signature[..4], [0x92, 0xa0, 0x09, 0xa9]);
         assert_eq!(verify(&key, &[0x72], &signature), Ok(()));
         assert_eq!(verify(&key, &[0x73], &signature), Err(Ed25519Error::Mismatch));

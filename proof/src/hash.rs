@@ -46,13 +46,15 @@ impl Hash {
         &self.0
     }
 
-    /// Appends the 64 lower-case hex digits to `out`.
-    pub(crate) fn write_hex(&self, out: &mut String) {
+    /// Gives the 64 lower-case hex digits to `use_digits`, from the stack: entries are full of them.
+    pub(crate) fn with_hex<T>(&self, use_digits: impl FnOnce(&str) -> T) -> T {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in self.0 {
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
+        use_digits(std::str::from_utf8(&hex).expect("invariant: hex digits are ASCII"))
     }
 }
 
@@ -80,9 +82,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(64);
-        self.write_hex(&mut text);
-        f.pad(&text)
+        self.with_hex(|hex| f.pad(hex))
     }
 }
 
@@ -113,7 +113,7 @@ impl FromStr for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_hex(|hex| serializer.serialize_str(hex))
     }
 }
 

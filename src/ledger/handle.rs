@@ -4,10 +4,11 @@
 //! Absent: everything that a task behind it does.
 //! Source: format.md "Append protocol" step 5.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
 
@@ -22,7 +23,9 @@ use super::prepare::Pending;
 use super::recover::{self, Backup, Recovered};
 use super::seal::SealKey;
 use super::shared::Shared;
-use super::types::{Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
+use super::types::{
+    Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError, Submitted,
+};
 use super::writer::{Limits, Writer};
 use crate::store::{LedgerUrl, Store};
 
@@ -149,13 +152,24 @@ impl Ledger {
     ///
     /// `SubmitError` says what to do; after `Unavailable` the command may or may not be recorded: repeat it by its id.
     pub async fn submit(&self, proposal: Proposal) -> Result<Accepted, SubmitError> {
+        self.propose(proposal).await?.accepted().await
+    }
+
+    /// Hands an event in, to be recorded with whatever comes at the same time.
+    ///
+    /// # Errors
+    ///
+    /// As `submit`, where nothing is even tried.
+    pub async fn propose(&self, proposal: Proposal) -> Result<Submitted, SubmitError> {
         if let Some(reason) = self.shared.read_only() {
             return Err(SubmitError::ReadOnly(reason));
         }
-        let (answer, answered) = oneshot::channel();
-        let pending = Pending::new(proposal, &self.shared.origin, answer)?;
+        let (place, placed) = oneshot::channel();
+        let (answered, answer) = oneshot::channel();
+        let mut pending = Pending::new(proposal, &self.shared.origin, answered)?;
+        pending.placed = Some(place);
         self.send(Message::Submit(Box::new(pending))).await?;
-        answered.await.map_err(|_| SubmitError::Stopped)?
+        Ok(Submitted { placed, answer })
     }
 
     /// Returns the newest checkpoint that may leave; `None` for a ledger without any that its anchor vouches for.
@@ -166,6 +180,12 @@ impl Ledger {
     /// Returns a watch on the newest checkpoint, for followers of the log.
     pub fn watch(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
         self.shared.published.subscribe()
+    }
+
+    /// Returns a receiver of the ranges of leaf indexes that other processes record from now on. A range is sent before
+    /// the checkpoint that covers it.
+    pub fn foreign(&self) -> broadcast::Receiver<Range<u64>> {
+        self.shared.foreign.subscribe()
     }
 
     /// Returns the receipt of an entry against the newest checkpoint.

@@ -41,5 +41,6 @@ pub use handle::Ledger;
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use types::{
-    Accepted, ClockError, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError,
+    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint,
+    SubmitError, Submitted,
 };

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use weituo_events::{Act, Event};
 use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
 
@@ -23,6 +23,9 @@ use super::shared::Shared;
 use super::tree::Tree;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::{self, Head, LedgerUrl, Store, StoreError};
+
+/// Ranges of other processes' entries that a slow reader may have before it; one that falls behind reads all anew.
+const FOREIGN_RANGES: usize = 1_024;
 
 /// A ledger as found.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         verifier,
         tree: RwLock::new(Tree::default()),
         published: watch::Sender::new(None),
+        foreign: broadcast::Sender::new(FOREIGN_RANGES),
         read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),
         anchor,
         anchored: Mutex::new((0, Hash::ZERO)),

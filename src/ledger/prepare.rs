@@ -12,12 +12,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use weituo_events::Event;
 use weituo_projections::Claims;
-use weituo_proof::{Draft, Frontier, Origin, Position, RecordedAt, StreamHead, leaf_hash};
+use weituo_proof::{Draft, Frontier, LeafIndex, Origin, Position, RecordedAt, StreamHead, leaf_hash};
 
 use super::derived::Derived;
 use super::seal::SealKey;
 use super::tree::Node;
-use super::types::{Accepted, Proposal, SubmitError};
+use super::types::{Accepted, Place, Proposal, SubmitError};
 use crate::store::{Batch, DisclosureRow, EntryRow, Fence, Head};
 
 /// A proposal on its way, with what the submitter's own task could already compute.
@@ -28,6 +28,8 @@ pub(super) struct Pending {
     pub(super) command: [u8; 16],
     /// Digests of the proposal's disclosures.
     pub(super) digests: Vec<String>,
+    /// Where it is told its place in a batch, once.
+    pub(super) placed: Option<oneshot::Sender<Place>>,
     pub(super) answer: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
@@ -168,14 +170,19 @@ impl Open {
     }
 
     /// Takes a proposal into the batch, or sets it apart.
-    pub(super) fn push(&mut self, ground: Ground<'_>, pending: Pending, recorded_at: RecordedAt) {
+    pub(super) fn push(&mut self, ground: Ground<'_>, mut pending: Pending, recorded_at: RecordedAt) {
         if let Some(leaf_index) = ground.derived.recent(&pending.command) {
             self.apart.aside.push((pending, Aside::Known(leaf_index)));
         } else if self.frozen || self.commands.contains(&pending.command) || ground.defers(&pending.command) {
             self.apart.later.push(pending);
         } else {
             match self.append(ground, &pending, recorded_at) {
-                Ok(()) => self.chosen.push(pending),
+                Ok(place) => {
+                    if let Some(placed) = pending.placed.take() {
+                        let _ = placed.send(place);
+                    }
+                    self.chosen.push(pending);
+                }
                 Err(error) => self.apart.aside.push((pending, Aside::Refused(error))),
             }
         }
@@ -186,7 +193,7 @@ impl Open {
         ground: Ground<'_>,
         pending: &Pending,
         recorded_at: RecordedAt,
-    ) -> Result<(), SubmitError> {
+    ) -> Result<Place, SubmitError> {
         let proposal = &pending.proposal;
         let stream = pending.draft.stream.as_str();
         let current = self.heads.get(stream).copied().or_else(|| ground.head(stream));
@@ -232,7 +239,7 @@ impl Open {
             body: Arc::from(body),
         });
         self.positions.push(position);
-        Ok(())
+        Ok(Place { leaf_index: LeafIndex::new(leaf_index), leaf_hash, position })
     }
 
     /// Ends the batch and seals the head that it leaves; those set apart where it holds no entry.
@@ -305,7 +312,7 @@ impl Pending {
             digests.push(digest);
         }
         let command = draft.command.to_bytes();
-        Ok(Self { proposal, draft, command, digests, answer })
+        Ok(Self { proposal, draft, command, digests, placed: None, answer })
     }
 
     /// Answers the submitter, who may no longer be listening.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use weituo_events::{Act, Refusal};
 use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, TreeSize};
 
@@ -61,6 +62,48 @@ pub struct Receipt {
     pub checkpoint: Arc<SignedCheckpoint>,
 }
 
+/// The place of a proposal in a batch that is not committed yet: it holds if that batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The entry's place in the log.
+    pub leaf_index: LeafIndex,
+    /// Its leaf hash.
+    pub leaf_hash: Hash,
+    /// Its place in its stream, and when the log takes it in.
+    pub position: Position,
+}
+
+impl Place {
+    /// Returns the stream's head that this entry makes.
+    pub fn head(&self) -> StreamHead {
+        StreamHead { sequence: self.position.sequence, leaf_hash: self.leaf_hash }
+    }
+}
+
+/// A proposal that was handed in.
+#[derive(Debug)]
+pub struct Submitted {
+    pub(super) placed: oneshot::Receiver<Place>,
+    pub(super) answer: oneshot::Receiver<Result<Accepted, SubmitError>>,
+}
+
+impl Submitted {
+    /// Returns the first place that the proposal has in a batch; `None` where it is answered without one. It may end up
+    /// in another place, or in none: what follows from this one is valid once `accepted` names the same.
+    pub async fn place(&mut self) -> Option<Place> {
+        (&mut self.placed).await.ok()
+    }
+
+    /// Returns its receipt, once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Ledger::submit`].
+    pub async fn accepted(self) -> Result<Accepted, SubmitError> {
+        self.answer.await.map_err(|_| SubmitError::Stopped)?
+    }
+}
+
 /// What became of an accepted proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -75,7 +118,13 @@ pub struct Accepted {
 impl Accepted {
     /// Returns the stream's head that this entry makes.
     pub fn head(&self) -> StreamHead {
-        StreamHead { sequence: self.position.sequence, leaf_hash: self.receipt.leaf_hash }
+        self.place().head()
+    }
+
+    /// Returns the entry's place.
+    pub fn place(&self) -> Place {
+        let Receipt { leaf_index, leaf_hash, .. } = self.receipt;
+        Place { leaf_index, leaf_hash, position: self.position }
     }
 }
 

@@ -298,7 +298,9 @@ impl Writer {
         if let Err(reason) = follow::check_head(&self.shared, &self.seal, &head) {
             return Err(self.halted(reason));
         }
-        self.head = head;
+        let known = std::mem::replace(&mut self.head, head).size;
+        // Nobody may be listening.
+        let _ = self.shared.foreign.send(known..self.head.size);
         let checkpoint = self.sign();
         if let Err(error) = self.publish(checkpoint).await {
             tracing::warn!(%error, "what another process committed is not anchored yet");

@@ -1,6 +1,7 @@
 //! One session a command: the event store that cqrs-es sees, whose commit hands back the receipt.
 //!
-//! Invariant: a session commits at most one event, on the head that the decision was made on.
+//! Invariant: a session submits at most one event, on the head that the decision was made on. Its commit returns once the
+//! event has a place in a batch, so that the next command of its stream can be decided while this one is committed.
 //! Source: design.md, The append path (`execute` cannot return the receipt, so the session keeps it).
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use super::Recording;
 use super::aggregate::{DecidedAct, Kind, StreamAggregate};
 use super::streams::Loaded;
 use crate::deciding::Context;
-use crate::ledger::{Accepted, Ledger, Proposal, SubmitError};
+use crate::ledger::{Ledger, Place, Proposal, SubmitError, Submitted};
 
 /// What became of one attempt.
 pub(super) enum Answer {
@@ -44,7 +45,15 @@ struct Inner {
     loaded: Loaded,
     disclosures: Vec<String>,
     erase: Vec<String>,
-    outcome: Mutex<Option<Result<(Accepted, Act), SubmitError>>>,
+    outcome: Mutex<Option<Result<Proposed, SubmitError>>>,
+}
+
+/// A decided act on its way into the log.
+pub(super) struct Proposed {
+    pub(super) act: Act,
+    /// Its place in a batch; `None` where it is answered without one.
+    pub(super) place: Option<Place>,
+    pub(super) submitted: Submitted,
 }
 
 /// What cqrs-es carries from loading to committing.
@@ -62,13 +71,13 @@ impl Session {
         Self { inner: Arc::new(Inner { ledger: ledger.clone(), loaded, disclosures, erase, outcome }) }
     }
 
-    /// Decides and commits, and returns the receipt with the act as it was recorded.
+    /// Decides and submits, and returns the act as it is being recorded.
     pub(super) async fn run<K: Kind>(
         self,
         stream: &StreamName,
         act: Act,
         context: Context,
-    ) -> Result<(Accepted, Act), NotRecorded> {
+    ) -> Result<Proposed, NotRecorded> {
         let store = SessionStore(Arc::clone(&self.inner));
         let framework = CqrsFramework::<StreamAggregate<K>, _>::new(store, Vec::new(), ());
         let done = framework.execute(stream.as_str(), (act, context)).await;
@@ -110,7 +119,13 @@ impl<K: Kind> EventStore<StreamAggregate<K>> for SessionStore {
             expected: self.0.loaded.head,
             erase: self.0.erase.clone(),
         };
-        let outcome = self.0.ledger.submit(proposal).await.map(|accepted| (accepted, act));
+        let outcome = match self.0.ledger.propose(proposal).await {
+            Ok(mut submitted) => {
+                let place = submitted.place().await;
+                Ok(Proposed { act, place, submitted })
+            }
+            Err(error) => Err(error),
+        };
         let failed = outcome.is_err();
         *self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         if failed { Err(AggregateError::AggregateConflict) } else { Ok(Vec::new()) }

@@ -1,28 +1,29 @@
-//! States of streams, kept so that a command does not replay its stream.
+//! States of streams, so that a command does not replay its stream.
 //!
-//! Invariants: a kept state is only ever a hint: the commit checks the head it was folded to; whatever this process
-//! learns of a stream's newer head makes it read the stream again.
+//! Invariants: a state at hand is only ever a hint: the commit checks the head that it was folded to, and whatever this
+//! process learns of a stream's newer head makes it read the stream again. A state that rests on an entry not known to be
+//! committed is used for the next command of its own stream only, whose commit checks that very head; what other streams
+//! decide on is committed.
 //! Source: design.md, The append path (keep aggregates in a cache that the commit's own check keeps honest).
 
-use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{Mutex as Turn, MutexGuard};
-use weituo_events::{Act, Category, Event, OrganisationId, Recorded};
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{Mutex as Turns, MutexGuard, broadcast};
+use weituo_events::{Act, Event, OrganisationId, Recorded};
 use weituo_projections::{Rulebooks, StreamState};
 use weituo_proof::{Entry, LeafIndex, StreamHead, StreamName};
 
 use super::ReadError;
 use super::aggregate::{Kind, StreamAggregate};
+use super::kept::Kept;
 use crate::follower::{FollowError, read_rulebooks};
-use crate::ledger::{Accepted, Ledger};
+use crate::ledger::{Ledger, Place};
 use crate::store::EntryRow;
 
-/// Streams whose states are kept.
-const KEPT: usize = 50_000;
-
 /// Commands of one stream take turns. There are far more turns than commands at a time, so that two streams hardly ever
-/// share one, whose commands would wait for each other's commits.
+/// share one, whose commands would wait for each other.
 const TURNS: usize = 1 << 14;
 
 /// Entries of other processes read at a time.
@@ -36,17 +37,13 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    fn sequence(&self) -> u64 {
+    pub(super) fn sequence(&self) -> u64 {
         self.head.map_or(0, |head| head.sequence)
     }
 }
 
-/// States at hand, and how often one was forgotten: what was read before a forgetting may be old and is not kept.
-#[derive(Debug, Default)]
-struct Kept {
-    states: HashMap<StreamName, Loaded>,
-    forgotten: u64,
-}
+/// The right to decide on a stream; it holds the state that the last command left, which may not be committed yet.
+pub(super) type Turn<'a> = MutexGuard<'a, Option<(StreamName, Loaded)>>;
 
 /// The states of this process.
 #[derive(Debug)]
@@ -55,23 +52,23 @@ pub(super) struct Streams {
     kept: Mutex<Kept>,
     rulebooks: RwLock<Arc<Rulebooks>>,
     roots: Vec<OrganisationId>,
-    followed: Turn<Followed>,
-    turns: Vec<Turn<()>>,
+    foreign: Turns<Foreign>,
+    turns: Vec<Turns<Option<(StreamName, Loaded)>>>,
 }
 
-/// How far this process has looked at what others wrote.
+/// What others wrote and this process has not looked at.
 #[derive(Debug)]
-struct Followed {
-    next_leaf: u64,
-    /// Leaf indexes from `next_leaf` on that this process wrote itself.
-    own: BTreeSet<u64>,
+struct Foreign {
+    ranges: broadcast::Receiver<Range<u64>>,
+    /// The rest of the range that is being looked at.
+    rest: Range<u64>,
 }
 
 impl Streams {
     /// Returns an empty cache that knows the rulebooks adopted so far.
     pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
-        let size = ledger.checkpoint().map_or(0, |checkpoint| checkpoint.size.get());
-        let rulebooks = read_rulebooks(&**ledger.store(), size).await?;
+        let foreign = Foreign { ranges: ledger.foreign(), rest: 0..0 };
+        let rulebooks = read_rulebooks(&**ledger.store(), size(&ledger)).await?;
         let opening =
             ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
         let roots = match opening.map(|recorded| recorded.act.event) {
@@ -83,27 +80,32 @@ impl Streams {
             ledger,
             kept: Mutex::default(),
             rulebooks: RwLock::new(Arc::new(rulebooks)),
-            followed: Turn::new(Followed { next_leaf: size, own: BTreeSet::new() }),
-            turns: std::iter::repeat_with(|| Turn::new(())).take(TURNS).collect(),
+            foreign: Turns::new(foreign),
+            turns: std::iter::repeat_with(|| Turns::new(None)).take(TURNS).collect(),
         })
     }
 
     /// Waits until no other command of this process is deciding on the stream.
-    pub(super) async fn turn(&self, stream: &StreamName) -> MutexGuard<'_, ()> {
-        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(stream);
-        self.turns[usize::try_from(hash % TURNS as u64).unwrap_or(0)].lock().await
+    pub(super) async fn turn(&self, stream: &StreamName) -> Turn<'_> {
+        self.turn_of(stream).lock().await
     }
 
-    /// Returns the stream's state, from the cache unless it is stale or `fresh` is asked for.
+    fn turn_of(&self, stream: &StreamName) -> &Turns<Option<(StreamName, Loaded)>> {
+        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(stream);
+        &self.turns[usize::try_from(hash % TURNS as u64).unwrap_or(0)]
+    }
+
+    /// Returns the stream's committed state, from the cache unless it is stale or `fresh` is asked for.
     pub(super) async fn load<K: Kind>(&self, stream: &StreamName, fresh: bool) -> Result<Loaded, ReadError> {
-        if !fresh && let Some(kept) = self.kept().states.get(stream).cloned() {
+        if !fresh && let Some(kept) = self.kept().get(stream) {
             return Ok(kept);
         }
-        let forgotten = self.kept().forgotten;
+        let forgotten = self.kept().forgotten();
         let loaded = self.read::<K>(stream).await?;
-        if self.kept().forgotten == forgotten {
-            self.keep(stream.clone(), loaded.clone());
+        let mut kept = self.kept();
+        if kept.forgotten() == forgotten {
+            kept.put(stream, loaded.clone());
         }
         Ok(loaded)
     }
@@ -114,46 +116,42 @@ impl Streams {
 
     /// Forgets every stream that other processes have written to since the last call.
     pub(super) async fn follow(&self) -> Result<(), ReadError> {
-        let Some(size) = self.ledger.checkpoint().map(|checkpoint| checkpoint.size.get()) else {
-            return Ok(());
-        };
-        let mut followed = self.followed.lock().await;
-        while followed.next_leaf < size {
-            let next_leaf = followed.next_leaf;
-            if followed.own.remove(&next_leaf) {
-                followed.next_leaf += 1;
-                continue;
-            }
-            let from = i64::try_from(next_leaf).map_err(|_| ReadError::Place)?;
-            let page = self.ledger.store().scan(from, PAGE).await?;
-            if page.is_empty() {
-                return Err(ReadError::Place);
-            }
-            for scanned in page {
-                let row = scanned.into_row()?;
-                followed.next_leaf = row.leaf_index + 1;
-                if !followed.own.remove(&row.leaf_index) {
+        let mut foreign = self.foreign.lock().await;
+        loop {
+            while !foreign.rest.is_empty() {
+                let from = i64::try_from(foreign.rest.start).map_err(|_| ReadError::Place)?;
+                let limit = (foreign.rest.end - foreign.rest.start).min(u64::from(PAGE));
+                let page = self.ledger.store().scan(from, u32::try_from(limit).unwrap_or(PAGE)).await?;
+                if page.is_empty() {
+                    return Err(ReadError::Place);
+                }
+                for scanned in page {
+                    let row = scanned.into_row()?;
                     self.changed_elsewhere(&row)?;
+                    foreign.rest.start = row.leaf_index + 1;
+                }
+            }
+            match foreign.ranges.try_recv() {
+                Ok(range) => foreign.rest = range,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
+                Err(TryRecvError::Lagged(_)) => {
+                    // Ranges are lost that this process was too slow for: anything may have changed.
+                    let rulebooks = read_rulebooks(&**self.ledger.store(), size(&self.ledger)).await?;
+                    *self.rulebooks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rulebooks);
+                    self.kept().forget_all();
                 }
             }
         }
-        Ok(())
     }
 
     fn changed_elsewhere(&self, row: &EntryRow) -> Result<(), ReadError> {
         if row.stream.starts_with("rulebook/") {
-            let recorded = crate::follower::recorded(row)?;
-            self.adopt(&recorded);
+            self.adopt_act(&crate::follower::recorded(row)?.act);
         }
         if let Ok(stream) = row.stream.parse() {
             self.forget(&stream);
         }
         Ok(())
-    }
-
-    fn adopt(&self, recorded: &Recorded) {
-        let mut rulebooks = self.rulebooks.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut rulebooks).apply(recorded);
     }
 
     /// Returns the root bureaus.
@@ -166,22 +164,9 @@ impl Streams {
         Arc::clone(&self.rulebooks.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps a state, unless a newer one of its stream is kept.
-    fn keep(&self, stream: StreamName, loaded: Loaded) {
-        let mut kept = self.kept();
-        if kept.states.len() >= KEPT {
-            kept.states.clear();
-        }
-        if kept.states.get(&stream).is_none_or(|one| one.sequence() <= loaded.sequence()) {
-            kept.states.insert(stream, loaded);
-        }
-    }
-
     /// Forgets a stream's state.
     pub(super) fn forget(&self, stream: &StreamName) {
-        let mut kept = self.kept();
-        kept.states.remove(stream);
-        kept.forgotten += 1;
+        self.kept().forget(stream);
     }
 
     /// Reads and folds a stream.
@@ -204,38 +189,42 @@ impl Streams {
         Ok(Loaded { state: Arc::new(state), head })
     }
 
-    /// Folds what was just recorded into the state that it was decided on, keeps the result and returns it.
-    pub(super) async fn recorded(
-        &self,
-        accepted: &Accepted,
-        act: Act,
-        mut state: Arc<StreamState>,
-    ) -> Arc<StreamState> {
-        let stream = act.stream.clone();
-        let leaf_index = accepted.receipt.leaf_index;
-        // Out of the cache first, so that this state is the only copy and folding does not clone it.
-        self.kept().states.remove(&stream);
-        if accepted.repeated {
-            return state;
-        }
-        let mut followed = self.followed.lock().await;
-        if leaf_index.get() >= followed.next_leaf {
-            followed.own.insert(leaf_index.get());
-        }
-        drop(followed);
+    /// Folds an act that has a place into the state that it was decided on, which leaves the cache, and returns the result.
+    pub(super) fn fold(&self, act: Act, place: Place, mut state: Arc<StreamState>) -> Loaded {
+        drop(self.kept().take(&act.stream));
         let recorded = Recorded {
             act,
-            leaf_index,
-            leaf_hash: accepted.receipt.leaf_hash,
-            recorded_at: accepted.position.recorded_at,
-            sequence: accepted.position.sequence,
+            leaf_index: place.leaf_index,
+            leaf_hash: place.leaf_hash,
+            recorded_at: place.position.recorded_at,
+            sequence: place.position.sequence,
         };
-        if Category::of(&stream) == Some(Category::Rulebook) {
-            self.adopt(&recorded);
-        }
         Arc::make_mut(&mut state).apply(&recorded, &self.rulebooks());
-        let head = Some(accepted.head());
-        self.keep(stream, Loaded { state: Arc::clone(&state), head });
-        state
+        Loaded { state, head: Some(place.head()) }
     }
+
+    /// Keeps for every stream what a command has left in its turn, now that it is committed at this place.
+    pub(super) fn committed(&self, stream: &StreamName, place: Place) {
+        // A turn that is taken is the next command's, which decides on what was left.
+        if let Ok(mut turn) = self.turn_of(stream).try_lock() {
+            self.keep(stream, place, &mut turn);
+        }
+    }
+
+    /// The same for the turn that the caller holds.
+    pub(super) fn keep(&self, stream: &StreamName, place: Place, turn: &mut Turn<'_>) {
+        if let Some((_, left)) = turn.take_if(|(of, left)| of == stream && left.head == Some(place.head())) {
+            self.kept().put(stream, left);
+        }
+    }
+
+    /// Takes in what an act that is committed says about rulebooks.
+    pub(super) fn adopt_act(&self, act: &Act) {
+        let mut rulebooks = self.rulebooks.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut rulebooks).apply_act(act);
+    }
+}
+
+fn size(ledger: &Ledger) -> u64 {
+    ledger.checkpoint().map_or(0, |checkpoint| checkpoint.size.get())
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Draft, Entry};
-use crate::ed25519::{self, Ed25519Error};
+use crate::ed25519::{self, Ed25519Error, PrivateKey};
 use crate::hash::{Hash, sha256};
 
 /// The algorithm's name in a key id.
@@ -44,8 +44,9 @@ pub fn key_id(public_key: &[u8; 32]) -> Hash {
 
 /// Signs a draft with a 32-byte Ed25519 seed: sets `actor.key` and `signature`.
 pub fn sign(draft: &mut Draft, seed: &[u8; 32]) {
-    draft.actor.key = Some(key_id(&ed25519::public_key(seed)));
-    draft.signature = Some(STANDARD.encode(ed25519::sign(seed, &draft.signing_bytes())));
+    let private = PrivateKey::from_seed(seed);
+    draft.actor.key = Some(key_id(&private.public_key()));
+    draft.signature = Some(STANDARD.encode(private.sign(&draft.signing_bytes())));
 }
 
 /// Verifies the signature of an entry strictly under a 32-byte public key.

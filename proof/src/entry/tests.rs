@@ -154,7 +154,7 @@ fn an_entry_of_65_535_bytes_is_the_largest() {
 #[test]
 fn a_signature_holds_at_any_position_and_for_nothing_else() {
     let draft = full_draft();
-    let public_key = crate::ed25519::public_key(&[3; 32]);
+    let public_key = crate::ed25519::PrivateKey::from_seed(&[3; 32]).public_key();
     let verify = |draft: &Draft, at: &Position| {
         let bytes = draft.entry(at).unwrap();
         verify_actor_signature(&Entry::parse(bytes.as_bytes()).unwrap(), &public_key)

@@ -197,7 +197,7 @@ fn push_text(out: &mut String, head: &str, text: &str) {
 
 fn push_hash(out: &mut String, head: &str, hash: &Hash) {
     out.push_str(head);
-    hash.write_hex(out);
+    hash.with_hex(|hex| out.push_str(hex));
     out.push('"');
 }
 

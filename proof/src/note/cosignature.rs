@@ -60,7 +60,7 @@ impl CosigningKey {
     /// beyond 2^63 - 1, which the specification forbids, is written as that.
     pub fn cosign(&self, checkpoint: &SignedNote, timestamp: u64) -> NoteSignature {
         let timestamp = timestamp.min(MAX_TIMESTAMP);
-        let signature = ed25519::sign(self.0.seed(), &message(timestamp, checkpoint.text()));
+        let signature = self.0.private().sign(&message(timestamp, checkpoint.text()));
         self.0.line([&timestamp.to_be_bytes()[..], &signature].concat())
     }
 }

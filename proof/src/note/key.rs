@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::NoteSignature;
-use crate::ed25519::{self, Ed25519Error};
+use crate::ed25519::{self, Ed25519Error, PrivateKey};
 use crate::hash::sha256;
 
 /// The signature type identifier byte of Ed25519.
@@ -197,7 +197,7 @@ impl fmt::Debug for VerifierKey {
 /// An Ed25519 key that signs notes. `Display` writes the secret (to a key file); `Debug` does not.
 #[derive(Clone)]
 pub struct SigningKey {
-    seed: [u8; 32],
+    private: PrivateKey,
     verifier: VerifierKey,
 }
 
@@ -216,8 +216,9 @@ impl SigningKey {
         algorithm: Algorithm,
         seed: [u8; 32],
     ) -> Result<Self, KeyError> {
-        let verifier = VerifierKey::ed25519_key(name, algorithm, &ed25519::public_key(&seed))?;
-        Ok(Self { seed, verifier })
+        let private = PrivateKey::from_seed(&seed);
+        let verifier = VerifierKey::ed25519_key(name, algorithm, &private.public_key())?;
+        Ok(Self { private, verifier })
     }
 
     /// Returns the key that verifies what this one signs.
@@ -232,12 +233,16 @@ impl SigningKey {
 
     /// Returns the 32-byte seed, for keys derived from this one (the seal's).
     pub fn seed(&self) -> &[u8; 32] {
-        &self.seed
+        self.private.seed()
+    }
+
+    pub(super) fn private(&self) -> &PrivateKey {
+        &self.private
     }
 
     /// Returns the signature line of a note's text, which ends in a newline.
     pub(super) fn sign(&self, text: &str) -> NoteSignature {
-        self.line(ed25519::sign(&self.seed, text.as_bytes()).to_vec())
+        self.line(self.private.sign(text.as_bytes()).to_vec())
     }
 
     /// Returns a line with this key's name and id.
@@ -269,7 +274,7 @@ impl FromStr for SigningKey {
 
 impl fmt::Display for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = [&[ED25519], &self.seed[..]].concat();
+        let bytes = [&[ED25519], &self.seed()[..]].concat();
         let id = u32::from_be_bytes(self.verifier.key_id);
         write!(f, "PRIVATE+KEY+{}+{id:08x}+{}", self.name(), STANDARD.encode(bytes))
     }
