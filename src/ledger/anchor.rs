@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weituo_proof::tree::verify_consistency;
@@ -37,6 +37,8 @@ const LOCK_STEP: Duration = Duration::from_millis(1);
 pub(super) struct FileAnchor {
     path: PathBuf,
     verifier: VerifierKey,
+    /// The checkpoint last found or written, whose signature need not be verified again.
+    verified: Mutex<Option<SignedCheckpoint>>,
 }
 
 /// What became of an advance.
@@ -58,7 +60,7 @@ struct Slot {
 
 impl FileAnchor {
     pub(super) fn new(path: PathBuf, verifier: VerifierKey) -> Self {
-        Self { path, verifier }
+        Self { path, verifier, verified: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -127,6 +129,7 @@ impl FileAnchor {
             .and_then(|()| file.sync_data())
             .map_err(unwritable)?;
         failpoint::hit("anchor.after_write");
+        *self.verified() = Some(next.clone());
         Ok(Advanced::Durable)
     }
 
@@ -136,10 +139,24 @@ impl FileAnchor {
         let slots = slots.collect::<io::Result<Vec<_>>>().map_err(|error| self.error("read", error))?;
         let newest = slots.into_iter().flatten().max_by_key(|(counter, ..)| *counter);
         let (counter, at, text) = newest.ok_or_else(|| self.damaged("neither slot is whole".to_owned()))?;
+        let verified = self.verified().clone().filter(|verified| verified.text == text);
+        let checkpoint = match verified {
+            Some(verified) => verified,
+            None => self.verify(text)?,
+        };
+        Ok(Slot { counter, at, checkpoint })
+    }
+
+    fn verify(&self, text: String) -> Result<SignedCheckpoint, LedgerError> {
         let (checkpoint, _) = Checkpoint::open(&text, &self.verifier)
             .map_err(|error| self.damaged(format!("its checkpoint is not this log's: {error}")))?;
         let checkpoint = SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text };
-        Ok(Slot { counter, at, checkpoint })
+        *self.verified() = Some(checkpoint.clone());
+        Ok(checkpoint)
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Option<SignedCheckpoint>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn damaged(&self, what: String) -> LedgerError {

@@ -8,8 +8,8 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use weituo_proof::{Checkpoint, LeafIndex, RecordedAt, TreeSize};
 
 use super::answer::{answer_aside, refuse_all};
@@ -21,6 +21,9 @@ use super::tree::Loaded;
 use super::types::{Accepted, ClockError, LedgerError, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
 use super::writer::Writer;
 use crate::store::{self, CommitOutcome, Head, StoreError, failpoint};
+
+/// How long the next batch waits at most for more proposals.
+const LINGER: Duration = Duration::from_micros(300);
 
 /// What became of a batch and of those chained on it.
 #[derive(Debug)]
@@ -37,76 +40,57 @@ type Outcome = store::Result<CommitOutcome>;
 struct Flight {
     prepared: Prepared,
     commit: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    /// The outcome, where it was known at once.
-    outcome: Option<Outcome>,
-}
-
-impl Flight {
-    async fn outcome(&mut self) -> Outcome {
-        match self.outcome.take() {
-            Some(outcome) => outcome,
-            None => self.commit.as_mut().await,
-        }
-    }
+    started: Instant,
 }
 
 impl Writer {
     /// Commits a batch and, as long as all goes well, the proposals that come meanwhile, chained on it.
     pub(super) async fn commit(&mut self, first: Prepared, inbox: &mut Inbox) -> Settled {
-        let mut flight = self.launch(first);
-        let (mut later, mut progressed) = (Vec::new(), false);
+        let (mut flight, mut progressed) = (self.launch(first), false);
         loop {
             let mut next = Open::on_batch(&flight.prepared);
-            for pending in later {
-                self.take_in(&mut next, Some(&flight.prepared), pending);
-            }
             let outcome = self.gather(&mut flight, &mut next, inbox).await;
+            let (prepared, took) = (flight.prepared, flight.started.elapsed());
             // `Store::commit` has given the lock back, whatever the outcome.
             self.locked = false;
             if !matches!(outcome, Ok(CommitOutcome::Committed)) {
-                let mut again = self.not_committed(flight.prepared, outcome).await;
+                let mut again = self.not_committed(prepared, outcome).await;
                 again.extend(next.give_up().into_pending());
                 return Settled { progressed, again };
             }
-            // From here a crash recovers forward, because the batch is durable: the next start extends the anchor to it,
-            // and a client that got no answer repeats its command by id.
-            failpoint::hit("writer.after_commit");
             progressed = true;
-            let next = if self.may_chain() { self.close(next) } else { Err(next.give_up()) };
-            // The next batch is on its way before this one is signed, anchored and answered.
-            let next = next.map(|next| self.launch(next));
-            later = self.finish(flight.prepared).await;
-            match next {
-                Ok(next) => flight = next,
-                Err(apart) => {
-                    let again = apart.into_pending().chain(later).collect();
-                    return Settled { progressed, again };
-                }
+            let expected = prepared.batch.rows.len() + next.len();
+            let later = self.finish(prepared).await;
+            if !self.may_chain() {
+                return Settled { progressed, again: next.give_up().into_pending().chain(later).collect() };
+            }
+            for pending in later {
+                self.take_in(&mut next, None, pending);
+            }
+            self.linger(&mut next, expected, took, inbox).await;
+            match self.close(next) {
+                Ok(next) => flight = self.launch(next),
+                Err(apart) => return Settled { progressed, again: apart.into_pending().collect() },
             }
         }
     }
 
     /// Commits a batch on which nothing is chained, and returns what has to be prepared again.
     pub(super) async fn commit_alone(&mut self, prepared: Prepared) -> Vec<Pending> {
-        let mut flight = self.launch(prepared);
-        let outcome = flight.outcome().await;
+        let Flight { prepared, commit, .. } = self.launch(prepared);
+        let outcome = commit.await;
         self.locked = false;
         match outcome {
-            Ok(CommitOutcome::Committed) => {
-                failpoint::hit("writer.after_commit");
-                self.finish(flight.prepared).await
-            }
-            outcome => self.not_committed(flight.prepared, outcome).await,
+            Ok(CommitOutcome::Committed) => self.finish(prepared).await,
+            outcome => self.not_committed(prepared, outcome).await,
         }
     }
 
-    /// Sends a batch to the store.
     fn launch(&self, prepared: Prepared) -> Flight {
         failpoint::hit("writer.before_commit");
         let (store, batch) = (Arc::clone(&self.shared.store), Arc::clone(&prepared.batch));
-        let mut commit: Pin<Box<_>> = Box::pin(async move { store.commit(&batch).await });
-        let outcome = commit.as_mut().now_or_never();
-        Flight { prepared, commit, outcome }
+        let commit = Box::pin(async move { store.commit(&batch).await });
+        Flight { prepared, commit, started: Instant::now() }
     }
 
     /// Takes proposals into the next batch until the one before it is settled.
@@ -115,11 +99,30 @@ impl Writer {
         loop {
             tokio::select! {
                 biased;
-                outcome = flight.outcome() => return outcome,
+                outcome = &mut flight.commit => return outcome,
                 pending = inbox.proposal(), if next.len() < room => {
                     self.take_in(next, Some(&flight.prepared), pending);
                 }
             }
+        }
+    }
+
+    /// Waits a moment for as many proposals as there were submitters a moment ago: those just answered come again, and would
+    /// otherwise fall into two halves that wait for each other's commits. Waits by yielding, because a timer's grain is
+    /// a millisecond.
+    async fn linger(&self, next: &mut Open, expected: usize, took: Duration, inbox: &mut Inbox) {
+        // Whoever is alone is not waited for: his next proposal begins a batch at once.
+        let (started, limit) = (Instant::now(), LINGER.min(took / 4));
+        loop {
+            while next.len() < self.room(0)
+                && let Some(pending) = inbox.try_proposal()
+            {
+                self.take_in(next, None, pending);
+            }
+            if expected <= 1 || next.len() >= expected || started.elapsed() >= limit {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -205,6 +208,9 @@ impl Writer {
 
     /// Takes over a committed batch, signs its head, anchors it and answers; returns what waited for it.
     async fn finish(&mut self, prepared: Prepared) -> Vec<Pending> {
+        // From here a crash recovers forward, because the batch is durable: the next start extends the anchor to it, and a
+        // client that got no answer repeats its command by id.
+        failpoint::hit("writer.after_commit");
         let Prepared { batch, chosen, positions, nodes, frontier, claims, apart, .. } = prepared;
         for ((row, pending), position) in batch.rows.iter().zip(&chosen).zip(&positions) {
             self.derived.apply(&Step {
