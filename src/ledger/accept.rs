@@ -77,7 +77,7 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &shared.origin, answer)?;
     let mut open = shared.with_tree(|tree| Open::on_head(Some(head), tree.frontier()));
-    open.push(Ground { derived: &opened.derived, under: None }, pending, recorded_at);
+    open.push(Ground { derived: &opened.derived, under: None, contended: false }, pending, recorded_at);
     let prepared = open.close(&shared.origin, &seal);
     let batch = prepared.map_err(|_| unrecorded("its entry was set aside"))?.batch;
     if shared.store.commit(&batch).await? != CommitOutcome::Committed {

@@ -25,6 +25,11 @@ use crate::store::{self, CommitOutcome, Head, StoreError, failpoint};
 /// How long the next batch waits at most for more proposals.
 const LINGER: Duration = Duration::from_micros(300);
 
+/// Within this time of the last lost fence another one means that both processes go on writing.
+const CONTENDED: Duration = Duration::from_secs(1);
+/// How long another process goes on before this one takes the head's lock.
+const TURN: Duration = Duration::from_millis(5);
+
 /// What became of a batch and of those chained on it.
 #[derive(Debug)]
 pub(super) struct Settled {
@@ -128,7 +133,7 @@ impl Writer {
 
     /// Takes a proposal into a batch, at the time it is now.
     pub(super) fn take_in(&self, open: &mut Open, under: Option<&Prepared>, pending: Pending) {
-        let ground = Ground { derived: &self.derived, under };
+        let ground = Ground { derived: &self.derived, under, contended: self.contended() };
         match self.recorded_at(open.last_recorded_at().or_else(|| ground.last_recorded_at())) {
             Ok(recorded_at) => open.push(ground, pending, recorded_at),
             Err(error) => pending.answer(Err(SubmitError::from(error))),
@@ -148,7 +153,7 @@ impl Writer {
             Ok(CommitOutcome::Committed) => Ok(()),
             Ok(CommitOutcome::FenceLost) => {
                 tracing::debug!(size = self.head.size, "the fence is lost: another process has committed");
-                self.settle().await
+                self.take_turns().await
             }
             Ok(CommitOutcome::Duplicate) => self.find_repeated(&prepared.chosen).await,
             Err(StoreError::CommitUnknown { source }) => {
@@ -164,6 +169,23 @@ impl Writer {
                 prepared.apart.into_pending().collect()
             }
         }
+    }
+
+    /// Whether another process took the fence from this one a moment ago.
+    fn contended(&self) -> bool {
+        self.fence_lost.is_some_and(|at| at.elapsed() < CONTENDED)
+    }
+
+    /// Reads what another process committed. Where the fence was lost a moment ago too, both are writing: the other goes
+    /// on for a turn, and then this one takes the lock. Following each other's every batch would cost more than it.
+    async fn take_turns(&mut self) -> Result<(), LedgerError> {
+        let contended = self.contended();
+        self.fence_lost = Some(Instant::now());
+        if !contended {
+            return self.catch_up().await.map_err(LedgerError::from);
+        }
+        tokio::time::sleep(TURN).await;
+        self.settle().await
     }
 
     /// Takes the head row's lock, which waits for whoever may still be committing, and reads what was committed. The
@@ -238,7 +260,10 @@ impl Writer {
         } else {
             failpoint::hit("writer.before_answer");
             let accepted = self.receipts(&batch.rows, &positions, &checkpoint);
-            for (pending, accepted) in chosen.into_iter().zip(accepted) {
+            for (mut pending, accepted) in chosen.into_iter().zip(accepted) {
+                if let Ok(accepted) = &accepted {
+                    pending.tell(accepted.place());
+                }
                 pending.answer(accepted);
             }
         }

@@ -58,6 +58,8 @@ pub(super) async fn rows(
         if page.is_empty() {
             return Err(Halt::ReadOnly(missing(next)));
         }
+        let listening = shared.foreign.receiver_count() > 0;
+        let mut streams = Vec::new();
         shared.with_tree_mut(|tree| {
             for scanned in page {
                 let row = scanned.into_row()?;
@@ -71,9 +73,14 @@ pub(super) async fn rows(
                 if next == watched {
                     passed = Some(tree.frontier().root());
                 }
+                if listening {
+                    streams.push(row.stream);
+                }
             }
             Ok(())
         })?;
+        // Nobody may be listening any more.
+        let _ = shared.foreign.send(streams.into());
     }
     Ok(passed)
 }

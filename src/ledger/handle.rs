@@ -4,7 +4,6 @@
 //! Absent: everything that a task behind it does.
 //! Source: format.md "Append protocol" step 5.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,8 +86,18 @@ impl Ledger {
                 let task = tokio::spawn(guard::run(Arc::clone(&shared)));
                 guard_task = Some(Arc::new(Guard(task.abort_handle())));
             }
-            let writer =
-                Writer { shared, derived, head, key, seal, clock, limits, locked: false, unanchored: None };
+            let writer = Writer {
+                shared,
+                derived,
+                head,
+                key,
+                seal,
+                clock,
+                limits,
+                locked: false,
+                fence_lost: None,
+                unanchored: None,
+            };
             tokio::spawn(writer.run(messages));
         }
         Ok(Self { shared, inbox, _guard: guard_task })
@@ -182,9 +191,9 @@ impl Ledger {
         self.shared.published.subscribe()
     }
 
-    /// Returns a receiver of the ranges of leaf indexes that other processes record from now on. A range is sent before
-    /// the checkpoint that covers it.
-    pub fn foreign(&self) -> broadcast::Receiver<Range<u64>> {
+    /// Returns a receiver of the names of the streams that other processes record in from now on. They are sent before the
+    /// checkpoint that covers the entries.
+    pub fn foreign(&self) -> broadcast::Receiver<Arc<[String]>> {
         self.shared.foreign.subscribe()
     }
 

@@ -107,7 +107,7 @@ async fn open_log(
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &init.origin, answer)?;
     let mut open = Open::on_head(None, &Frontier::new());
-    let ground = Ground { derived: &Derived::new(), under: None };
+    let ground = Ground { derived: &Derived::new(), under: None, contended: false };
     open.push(ground, pending, recorded_at);
     let prepared = open.close(&init.origin, seal).map_err(|_| LedgerError::Invalid {
         what: "the first entry is not valid: its origin or roots are too long".to_owned(),

@@ -24,8 +24,8 @@ use super::tree::Tree;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::{self, Head, LedgerUrl, Store, StoreError};
 
-/// Ranges of other processes' entries that a slow reader may have before it; one that falls behind reads all anew.
-const FOREIGN_RANGES: usize = 1_024;
+/// Pages of other processes' entries that a slow reader may have before it; one that falls behind forgets all it has read.
+const FOREIGN_PAGES: usize = 1_024;
 
 /// A ledger as found.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         verifier,
         tree: RwLock::new(Tree::default()),
         published: watch::Sender::new(None),
-        foreign: broadcast::Sender::new(FOREIGN_RANGES),
+        foreign: broadcast::Sender::new(FOREIGN_PAGES),
         read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),
         anchor,
         anchored: Mutex::new((0, Hash::ZERO)),

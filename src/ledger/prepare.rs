@@ -79,6 +79,8 @@ pub(super) struct Ground<'a> {
     pub(super) derived: &'a Derived,
     /// The batch that is being committed.
     pub(super) under: Option<&'a Prepared>,
+    /// Whether the batch is likely to be lost to another process, so that nothing is to follow from places in it yet.
+    pub(super) contended: bool,
 }
 
 /// A batch that still takes proposals in.
@@ -178,8 +180,8 @@ impl Open {
         } else {
             match self.append(ground, &pending, recorded_at) {
                 Ok(place) => {
-                    if let Some(placed) = pending.placed.take() {
-                        let _ = placed.send(place);
+                    if !ground.contended {
+                        pending.tell(place);
                     }
                     self.chosen.push(pending);
                 }
@@ -313,6 +315,13 @@ impl Pending {
         }
         let command = draft.command.to_bytes();
         Ok(Self { proposal, draft, command, digests, placed: None, answer })
+    }
+
+    /// Tells the submitter the proposal's place, unless he was told one before.
+    pub(super) fn tell(&mut self, place: Place) {
+        if let Some(placed) = self.placed.take() {
+            let _ = placed.send(place);
+        }
     }
 
     /// Answers the submitter, who may no longer be listening.

@@ -5,7 +5,6 @@
 //! Absent: the derived state of the writer (`derived`).
 //! Source: format.md "Append protocol" steps 4 and 5.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
@@ -26,8 +25,8 @@ pub(super) struct Shared {
     pub(super) verifier: VerifierKey,
     pub(super) tree: RwLock<Tree>,
     pub(super) published: watch::Sender<Option<Arc<SignedCheckpoint>>>,
-    /// Ranges of leaf indexes that other processes have recorded, as this one learns of them.
-    pub(super) foreign: broadcast::Sender<Range<u64>>,
+    /// Streams that other processes have recorded in, as this one learns of them.
+    pub(super) foreign: broadcast::Sender<Arc<[String]>>,
     pub(super) read_only: RwLock<Option<ReadOnly>>,
     pub(super) anchor: Arc<FileAnchor>,
     /// Size and root of the anchor, as last seen.

@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -52,6 +52,8 @@ pub(super) struct Writer {
     pub(super) limits: Limits,
     /// Whether this process holds the head row's lock, after a lost fence.
     pub(super) locked: bool,
+    /// When the fence was last lost to another process.
+    pub(super) fence_lost: Option<Instant>,
     /// A committed head whose anchor is not yet durable.
     pub(super) unanchored: Option<Arc<SignedCheckpoint>>,
 }
@@ -298,9 +300,7 @@ impl Writer {
         if let Err(reason) = follow::check_head(&self.shared, &self.seal, &head) {
             return Err(self.halted(reason));
         }
-        let known = std::mem::replace(&mut self.head, head).size;
-        // Nobody may be listening.
-        let _ = self.shared.foreign.send(known..self.head.size);
+        self.head = head;
         let checkpoint = self.sign();
         if let Err(error) = self.publish(checkpoint).await {
             tracing::warn!(%error, "what another process committed is not anchored yet");

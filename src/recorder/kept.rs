@@ -10,16 +10,18 @@ use weituo_proof::StreamName;
 use super::streams::Loaded;
 
 /// Entries folded into the states of one generation.
-const GENERATION: u64 = 50_000;
+const GENERATION: u64 = 100_000;
 
-/// States at hand, and how often one was forgotten: what was read before a forgetting may be old and is not kept.
+/// States at hand, and which are being read: what is forgotten meanwhile may be old, and is not kept.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     young: HashMap<StreamName, Loaded>,
     old: HashMap<StreamName, Loaded>,
     /// Entries folded into the states of the young generation.
     entries: u64,
-    forgotten: u64,
+    /// Number of the newest reading of each stream that is being read.
+    reading: HashMap<StreamName, u64>,
+    readings: u64,
 }
 
 impl Kept {
@@ -57,17 +59,27 @@ impl Kept {
     /// Forgets a stream's state.
     pub(super) fn forget(&mut self, stream: &StreamName) {
         self.take(stream);
-        self.forgotten += 1;
+        self.reading.remove(stream);
     }
 
     /// Forgets every state.
     pub(super) fn forget_all(&mut self) {
-        *self = Self { forgotten: self.forgotten + 1, ..Self::default() };
+        *self = Self { readings: self.readings, ..Self::default() };
     }
 
-    /// Returns how often something was forgotten.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// Notes that a stream is being read and returns the reading's number.
+    pub(super) fn begin_reading(&mut self, stream: &StreamName) -> u64 {
+        self.readings += 1;
+        self.reading.insert(stream.clone(), self.readings);
+        self.readings
+    }
+
+    /// Keeps what was read, unless the stream was forgotten or read again meanwhile.
+    pub(super) fn end_reading(&mut self, stream: &StreamName, number: u64, loaded: &Loaded) {
+        if self.reading.get(stream) == Some(&number) {
+            self.reading.remove(stream);
+            self.put(stream, loaded.clone());
+        }
     }
 }
 
@@ -98,7 +110,7 @@ mod tests {
     fn states_go_with_their_generation_unless_they_are_used() {
         let mut kept = Kept::default();
         for number in 0..200 {
-            kept.put(&stream(number), state(1_000));
+            kept.put(&stream(number), state(2_000));
             assert!(kept.get(&stream(0)).is_some(), "in use at {number}");
         }
         assert!(kept.young.len() + kept.old.len() <= 101);
@@ -115,6 +127,18 @@ mod tests {
         assert_eq!(kept.entries, 5);
         kept.forget(&stream(1));
         assert!(kept.get(&stream(1)).is_none());
-        assert_eq!((kept.entries, kept.forgotten()), (0, 1));
+        assert_eq!(kept.entries, 0);
+    }
+
+    #[test]
+    fn what_is_forgotten_while_it_is_read_is_not_kept() {
+        let mut kept = Kept::default();
+        let (one, two) = (kept.begin_reading(&stream(1)), kept.begin_reading(&stream(2)));
+        kept.forget(&stream(1));
+        kept.end_reading(&stream(1), one, &state(1));
+        kept.end_reading(&stream(2), two, &state(1));
+        assert!(kept.get(&stream(1)).is_none());
+        assert!(kept.get(&stream(2)).is_some());
+        assert!(kept.reading.is_empty());
     }
 }

@@ -6,7 +6,6 @@
 //! decide on is committed.
 //! Source: design.md, The append path (keep aggregates in a cache that the commit's own check keeps honest).
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::broadcast::error::TryRecvError;
@@ -20,14 +19,10 @@ use super::aggregate::{Kind, StreamAggregate};
 use super::kept::Kept;
 use crate::follower::{FollowError, read_rulebooks};
 use crate::ledger::{Ledger, Place};
-use crate::store::EntryRow;
 
 /// Commands of one stream take turns. There are far more turns than commands at a time, so that two streams hardly ever
 /// share one, whose commands would wait for each other.
 const TURNS: usize = 1 << 14;
-
-/// Entries of other processes read at a time.
-const PAGE: u32 = 256;
 
 /// A stream's state and the head it was folded to.
 #[derive(Debug, Clone)]
@@ -59,15 +54,15 @@ pub(super) struct Streams {
 /// What others wrote and this process has not looked at.
 #[derive(Debug)]
 struct Foreign {
-    ranges: broadcast::Receiver<Range<u64>>,
-    /// The rest of the range that is being looked at.
-    rest: Range<u64>,
+    streams: broadcast::Receiver<Arc<[String]>>,
+    /// Whether rulebooks were among it, which have to be read again.
+    rulebooks: bool,
 }
 
 impl Streams {
     /// Returns an empty cache that knows the rulebooks adopted so far.
     pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
-        let foreign = Foreign { ranges: ledger.foreign(), rest: 0..0 };
+        let foreign = Foreign { streams: ledger.foreign(), rulebooks: false };
         let rulebooks = read_rulebooks(&**ledger.store(), size(&ledger)).await?;
         let opening =
             ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
@@ -101,12 +96,9 @@ impl Streams {
         if !fresh && let Some(kept) = self.kept().get(stream) {
             return Ok(kept);
         }
-        let forgotten = self.kept().forgotten();
+        let reading = self.kept().begin_reading(stream);
         let loaded = self.read::<K>(stream).await?;
-        let mut kept = self.kept();
-        if kept.forgotten() == forgotten {
-            kept.put(stream, loaded.clone());
-        }
+        self.kept().end_reading(stream, reading, &loaded);
         Ok(loaded)
     }
 
@@ -118,40 +110,28 @@ impl Streams {
     pub(super) async fn follow(&self) -> Result<(), ReadError> {
         let mut foreign = self.foreign.lock().await;
         loop {
-            while !foreign.rest.is_empty() {
-                let from = i64::try_from(foreign.rest.start).map_err(|_| ReadError::Place)?;
-                let limit = (foreign.rest.end - foreign.rest.start).min(u64::from(PAGE));
-                let page = self.ledger.store().scan(from, u32::try_from(limit).unwrap_or(PAGE)).await?;
-                if page.is_empty() {
-                    return Err(ReadError::Place);
-                }
-                for scanned in page {
-                    let row = scanned.into_row()?;
-                    self.changed_elsewhere(&row)?;
-                    foreign.rest.start = row.leaf_index + 1;
-                }
+            if foreign.rulebooks {
+                let rulebooks = read_rulebooks(&**self.ledger.store(), size(&self.ledger)).await?;
+                *self.rulebooks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rulebooks);
+                foreign.rulebooks = false;
             }
-            match foreign.ranges.try_recv() {
-                Ok(range) => foreign.rest = range,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
+            match foreign.streams.try_recv() {
+                Ok(streams) => {
+                    foreign.rulebooks = streams.iter().any(|stream| stream.starts_with("rulebook/"));
+                    let mut kept = self.kept();
+                    streams
+                        .iter()
+                        .filter_map(|stream| stream.parse().ok())
+                        .for_each(|stream| kept.forget(&stream));
+                }
                 Err(TryRecvError::Lagged(_)) => {
-                    // Ranges are lost that this process was too slow for: anything may have changed.
-                    let rulebooks = read_rulebooks(&**self.ledger.store(), size(&self.ledger)).await?;
-                    *self.rulebooks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rulebooks);
+                    // This process was too slow for what was told: anything may have changed.
+                    foreign.rulebooks = true;
                     self.kept().forget_all();
                 }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
             }
         }
-    }
-
-    fn changed_elsewhere(&self, row: &EntryRow) -> Result<(), ReadError> {
-        if row.stream.starts_with("rulebook/") {
-            self.adopt_act(&crate::follower::recorded(row)?.act);
-        }
-        if let Ok(stream) = row.stream.parse() {
-            self.forget(&stream);
-        }
-        Ok(())
     }
 
     /// Returns the root bureaus.
