@@ -104,7 +104,7 @@ impl Desk {
         let hash = leaf_hash(body.as_bytes());
         let entry = Entry::parse(body.as_bytes()).expect("what was written can be read");
         let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf), hash).expect("of a known type");
-        assert_eq!(recorded.act, *act);
+        assert_eq!(*recorded.act, *act);
         self.rulebooks.apply(&recorded);
         self.claims.apply(act, position.sequence);
         if let Some(category) = Category::of(&act.stream) {

@@ -92,7 +92,7 @@ pub(crate) fn command_line(data: &[u8]) -> bool {
         body: Arc::from(body.as_str()),
     };
     let read = assert_readers_agree(&row).expect("an entry of ours is understood");
-    assert_eq!(read.act, act);
+    assert_eq!(*read.act, act);
     let mut state = decided.state;
     let mut rulebooks = desk.rulebooks.clone();
     rulebooks.apply(&read);
@@ -158,7 +158,7 @@ fn assert_readers_agree(row: &EntryRow) -> Option<Recorded> {
     let by_value: Entry = serde_json::from_value(value).expect("cqrs-es's payload reads as an entry");
     assert_eq!(by_value.draft(), entry.draft());
     let read = read?;
-    assert_eq!(Act::from_entry(&by_value).ok().as_ref(), Some(&read.act));
+    assert_eq!(Act::from_entry(&by_value).ok().as_ref(), Some(&*read.act));
     Some(read)
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn rulebook(data: &[u8]) -> bool {
             leaf_index: LeafIndex::new(leaf as u64),
             recorded_at: RecordedAt::new("2026-11-20T01:00:00.000Z").expect("an instant"),
             sequence: leaf as u64 + 1,
-            act: act.clone(),
+            act: Arc::new(act.clone()),
         };
         let category = Category::of(&act.stream).expect("a stream of ours");
         let state = states.entry(act.stream.clone()).or_insert_with(|| StreamState::new(category));

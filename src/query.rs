@@ -90,9 +90,10 @@ impl Query {
             AsOf::Day(_) => self.home(Category::Organisation, id).await?,
             AsOf::Size(size, _) => self.folded(Category::Organisation, id, size).await?,
         };
-        let Some(StreamState::Organisation(mut organisation)) = state else { return Ok(None) };
+        let Some(StreamState::Organisation(organisation)) = state else { return Ok(None) };
+        let mut organisation = Arc::unwrap_or_clone(organisation);
         keep_until(&mut organisation, as_of.day());
-        Ok((!organisation.names.is_empty()).then_some(*organisation))
+        Ok((!organisation.names.is_empty()).then_some(organisation))
     }
 
     /// Reads a stream's state from its projection.

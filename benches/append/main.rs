@@ -39,10 +39,6 @@ use crate::postgres::Server;
 use crate::report::{Part, Record};
 use crate::sample::Sample;
 
-/// The allocator of the binary `weituo`; the peers of this process have it too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Outcome<()> {
     let options = Options::parse();
     if let Some(part) = &options.part {

@@ -1,5 +1,7 @@
 //! An act: what a command makes of an event before the log gives it its place, and what a fold reads afterwards.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use weituo_proof::sealed::SealedError;
 use weituo_proof::{
@@ -91,7 +93,7 @@ impl Act {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// What was recorded.
-    pub act: Act,
+    pub act: Arc<Act>,
     /// Its 0-based place in the log.
     pub leaf_index: LeafIndex,
     /// Its leaf hash.
@@ -109,7 +111,7 @@ impl Recorded {
     /// As [`Act::from_entry`].
     pub fn from_entry(entry: &Entry, leaf_index: LeafIndex, leaf_hash: Hash) -> Result<Self, EventError> {
         Ok(Self {
-            act: Act::from_entry(entry)?,
+            act: Arc::new(Act::from_entry(entry)?),
             leaf_index,
             leaf_hash,
             recorded_at: entry.recorded_at,

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use weituo_proof::StreamName;
 
 /// A text that is not the identifier it should be.
@@ -38,17 +39,17 @@ pub enum IdentifierError {
 macro_rules! identifier {
     ($(#[$meta:meta])* $name:ident, $check:path) => {
         $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+        #[serde(try_from = "String")]
         #[schemars(with = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Returns the checked identifier.
             ///
             /// # Errors
             /// When the text does not have its form or check character.
-            pub fn new(text: impl Into<String>) -> Result<Self, IdentifierError> {
+            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, IdentifierError> {
                 let text = text.into();
                 $check(&text)?;
                 Ok(Self(text))
@@ -74,9 +75,15 @@ macro_rules! identifier {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
 

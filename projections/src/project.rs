@@ -10,6 +10,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use weituo_events::{Category, Recorded};
 use weituo_proof::StreamName;
@@ -57,7 +59,7 @@ pub enum StreamState {
     /// `agreement/<id>`.
     Agreement(Box<Cycle>),
     /// `organisation/<id>`.
-    Organisation(Box<Organisation>),
+    Organisation(Arc<Organisation>),
     /// `rulebook/<id>`.
     Rulebook(RulebookStream),
     /// `log/…`: the ledger's own entries, which give no rows.
@@ -69,7 +71,7 @@ impl StreamState {
     pub fn new(category: Category) -> Self {
         match category {
             Category::Agreement => Self::Agreement(Box::default()),
-            Category::Organisation => Self::Organisation(Box::default()),
+            Category::Organisation => Self::Organisation(Arc::default()),
             Category::Rulebook => Self::Rulebook(RulebookStream::default()),
             Category::Log => Self::Log,
         }
@@ -100,7 +102,7 @@ impl StreamState {
     pub fn apply(&mut self, recorded: &Recorded, rulebooks: &Rulebooks) {
         match self {
             Self::Agreement(cycle) => cycle.apply(recorded, rulebooks),
-            Self::Organisation(organisation) => organisation.apply(recorded),
+            Self::Organisation(organisation) => Arc::make_mut(organisation).apply(recorded),
             Self::Rulebook(stream) => stream.apply(recorded),
             Self::Log => {}
         }

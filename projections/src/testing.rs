@@ -1,6 +1,7 @@
 //! Entries for tests: the sample commands as recorded acts, without anybody deciding on them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use weituo_events::{Act, Command, Event, Recorded};
 use weituo_proof::{LeafIndex, RecordedAt, StreamName, leaf_hash};
@@ -74,7 +75,7 @@ pub(crate) fn record(acts: impl IntoIterator<Item = Act>) -> Vec<Recorded> {
                 leaf_index: LeafIndex::new(leaf),
                 recorded_at: RecordedAt::from_unix_millis(millis).unwrap(),
                 sequence: *sequence,
-                act,
+                act: Arc::new(act),
             }
         })
         .collect()

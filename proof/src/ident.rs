@@ -12,8 +12,9 @@ mod recorded_at;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::de::{Error as _, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use effective::{Effective, Precision};
@@ -61,7 +62,7 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// Gives a `String` newtype with a `const RULE` and `fn holds(&str) -> bool` its constructors and conversions.
+/// Gives a newtype of a shared text, whose clones cost no allocation, with a `const RULE` and `fn holds(&str) -> bool` its constructors and conversions.
 macro_rules! text_newtype {
     ($name:ident) => {
         impl $name {
@@ -70,7 +71,7 @@ macro_rules! text_newtype {
             /// # Errors
             ///
             /// `IdentError` with the rule and the text refused.
-            pub fn new(text: impl Into<String>) -> Result<Self, IdentError> {
+            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, IdentError> {
                 let text = text.into();
                 if Self::holds(&text) { Ok(Self(text)) } else { Err(IdentError::new(Self::RULE, &text)) }
             }
@@ -123,8 +124,7 @@ macro_rules! text_newtype {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                Self::new(text).map_err(D::Error::custom)
+                deserializer.deserialize_str(TextVisitor::new("a string"))
             }
         }
     };
@@ -132,7 +132,7 @@ macro_rules! text_newtype {
 
 /// The name of a log: 1 to 255 ASCII graphic characters without `+`. It is also the name of the log's key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin(String);
+pub struct Origin(Arc<str>);
 
 text_newtype!(Origin);
 
@@ -147,7 +147,7 @@ impl Origin {
 
 /// The name of a stream, `category/id`: `[a-z]{1,16}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, case-sensitive.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamName(String);
+pub struct StreamName(Arc<str>);
 
 text_newtype!(StreamName);
 
@@ -195,7 +195,7 @@ pub(crate) fn is_stream_id(text: &str) -> bool {
 
 /// A command's id: a UUID in its lower-case hyphenated form, 36 characters; any version (RFC 9562 section 4).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CommandId(String);
+pub struct CommandId(Arc<str>);
 
 text_newtype!(CommandId);
 

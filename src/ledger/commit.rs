@@ -176,15 +176,14 @@ impl Writer {
         self.fence_lost.is_some_and(|at| at.elapsed() < CONTENDED)
     }
 
-    /// Reads what another process committed. Where the fence was lost a moment ago too, both are writing: the other goes
-    /// on for a turn, and then this one takes the lock. Following each other's every batch would cost more than it.
+    /// Reads what another process committed, and takes the lock. Where the fence was lost a moment ago too, both are
+    /// writing: the other goes on for a turn first, because following each other's every batch costs more than they do.
     async fn take_turns(&mut self) -> Result<(), LedgerError> {
         let contended = self.contended();
         self.fence_lost = Some(Instant::now());
-        if !contended {
-            return self.catch_up().await.map_err(LedgerError::from);
+        if contended {
+            tokio::time::sleep(TURN).await;
         }
-        tokio::time::sleep(TURN).await;
         self.settle().await
     }
 

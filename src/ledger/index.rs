@@ -5,6 +5,8 @@
 //! Absent: proofs from the index (weituo-proof), which a reader makes from a replayed map.
 //! Source: format.md "Completeness index".
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use weituo_events::payload::IndexCommitted;
 use weituo_events::{Act, Event};
@@ -64,8 +66,8 @@ impl Writer {
 }
 
 /// Returns an act of the log itself.
-pub(super) fn log_act(stream: &str, event: Event, command: CommandId, effective: Effective) -> Act {
-    Act {
+pub(super) fn log_act(stream: &str, event: Event, command: CommandId, effective: Effective) -> Arc<Act> {
+    Arc::new(Act {
         actor: Actor { key: None, organisation: "log".to_owned(), person: None, role: "operator".to_owned() },
         as_found: false,
         command,
@@ -75,7 +77,7 @@ pub(super) fn log_act(stream: &str, event: Event, command: CommandId, effective:
         signature: None,
         stream: StreamName::new(stream).expect("invariant: log/main and log/index are stream names"),
         event,
-    }
+    })
 }
 
 /// Returns the command id of the log's own entry at leaf index `size`: a UUID (version 8) from SHA-256 over origin and

@@ -27,7 +27,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Proposal {
     /// The event and what its recorder says about it.
-    pub act: Act,
+    pub act: Arc<Act>,
     /// Disclosures of the act's sealed values, base64url.
     pub disclosures: Vec<String>,
     /// Head of the stream that the decision was made on; `None` where the stream was empty.

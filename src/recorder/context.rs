@@ -47,7 +47,7 @@ impl Streams {
             let loaded = self.load::<Organisation>(&id.stream(), fresh).await?;
             let StreamState::Organisation(organisation) = loaded.state.as_ref() else { break };
             next = organisation.superior().cloned();
-            found.insert(id, Arc::new(organisation.as_ref().clone()));
+            found.insert(id, Arc::clone(organisation));
         }
         Ok(())
     }

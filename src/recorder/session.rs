@@ -50,7 +50,7 @@ struct Inner {
 
 /// A decided act on its way into the log.
 pub(super) struct Proposed {
-    pub(super) act: Act,
+    pub(super) act: Arc<Act>,
     /// Its place in a batch; `None` where it is answered without one.
     pub(super) place: Option<Place>,
     pub(super) submitted: Submitted,
@@ -113,8 +113,9 @@ impl<K: Kind> EventStore<StreamAggregate<K>> for SessionStore {
         _: HashMap<String, String>,
     ) -> Result<Vec<EventEnvelope<StreamAggregate<K>>>, AggregateError<Refusal>> {
         let Some(DecidedAct(act)) = events.into_iter().next() else { return Ok(Vec::new()) };
+        let act = Arc::new(act);
         let proposal = Proposal {
-            act: act.clone(),
+            act: Arc::clone(&act),
             disclosures: self.0.disclosures.clone(),
             expected: self.0.loaded.head,
             erase: self.0.erase.clone(),

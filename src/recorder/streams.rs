@@ -66,8 +66,8 @@ impl Streams {
         let rulebooks = read_rulebooks(&**ledger.store(), size(&ledger)).await?;
         let opening =
             ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
-        let roots = match opening.map(|recorded| recorded.act.event) {
-            Some(Event::LogOpened(opened)) => opened.roots,
+        let roots = match opening.as_ref().map(|recorded| &recorded.act.event) {
+            Some(Event::LogOpened(opened)) => opened.roots.clone(),
             _ => Vec::new(),
         };
         Ok(Self {
@@ -170,7 +170,7 @@ impl Streams {
     }
 
     /// Folds an act that has a place into the state that it was decided on, which leaves the cache, and returns the result.
-    pub(super) fn fold(&self, act: Act, place: Place, mut state: Arc<StreamState>) -> Loaded {
+    pub(super) fn fold(&self, act: Arc<Act>, place: Place, mut state: Arc<StreamState>) -> Loaded {
         drop(self.kept().take(&act.stream));
         let recorded = Recorded {
             act,

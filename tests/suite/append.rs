@@ -1,6 +1,7 @@
 //! The append path's promises, on both stores.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ on_both_stores! {
             assert_eq!(&repeated.receipt.checkpoint, again.checkpoint().as_ref().unwrap());
             assert_proves(&again, &repeated);
             let mut other = command.clone();
-            other.act.effective = weituo_proof::Effective::new("2020-01-01").unwrap();
+            Arc::make_mut(&mut other.act).effective = weituo_proof::Effective::new("2020-01-01").unwrap();
             let refused = again.submit(other).await;
             assert!(
                 matches!(refused, Err(SubmitError::Reused { leaf_index }) if leaf_index == first.receipt.leaf_index)
@@ -262,7 +263,7 @@ on_both_stores! {
         let stored = ledger.store().disclosures(leaf..leaf + 1).await.unwrap();
         assert_eq!(stored.len(), 1);
         let mut erasing = proposal("agreement/a", "n", Some(told.head()));
-        erasing.act.event = Event::DisclosureErased(DisclosureErased {
+        Arc::make_mut(&mut erasing.act).event = Event::DisclosureErased(DisclosureErased {
             digest: stored[0].digest.clone(),
             grounds: "asked for".to_owned(),
             leaf_index: leaf,

@@ -40,8 +40,9 @@ pub(super) fn needs(case: Case<'_>, check: &Check) -> Vec<Found> {
         case.before(any_of).filter(|record| !same_year || year_of(&record.event) == year).collect();
     let last = found.iter().map(|record| record.sequence).max();
     let voided = case.before(voided_by).map(|record| record.sequence).max() > last;
-    let (zh, en) = (labels(any_of, Language::Zh), labels(any_of, Language::En));
+    let wanted = || (labels(any_of, Language::Zh), labels(any_of, Language::En));
     if last.is_none() || voided {
+        let (zh, en) = wanted();
         let of = if *same_year { year } else { None };
         let of_zh = of.map_or_else(String::new, |year| format!("第 {year} 年的"));
         let of_en = of.map_or_else(String::new, |year| format!(" for year {year}"));
@@ -58,6 +59,7 @@ pub(super) fn needs(case: Case<'_>, check: &Check) -> Vec<Found> {
     if missing.is_empty() {
         return Vec::new();
     }
+    let (zh, en) = wanted();
     vec![Found::new(
         format!("「{zh}」还缺{}的记录", roles(&missing, Language::Zh)),
         format!("{en} has not been recorded by {}", roles(&missing, Language::En)),

@@ -98,7 +98,7 @@ impl Ledger {
             leaf_index: LeafIndex::new(self.leaf),
             recorded_at: RecordedAt::new("2026-11-20T01:00:00.000Z").unwrap(),
             sequence,
-            act,
+            act: Arc::new(act),
         };
         self.leaf += 1;
         self.rulebooks.apply(&recorded);

@@ -180,17 +180,17 @@ pub(crate) fn act(stream: &str, document: &str) -> Act {
 
 /// Returns a proposal of a plain act on a stream's head.
 pub(crate) fn proposal(stream: &str, document: &str, expected: Option<StreamHead>) -> Proposal {
-    Proposal { act: act(stream, document), disclosures: Vec::new(), expected, erase: Vec::new() }
+    Proposal { act: Arc::new(act(stream, document)), disclosures: Vec::new(), expected, erase: Vec::new() }
 }
 
 /// Returns a proposal whose note is sealed.
 pub(crate) fn sealed_proposal(stream: &str, note: &str, expected: Option<StreamHead>) -> Proposal {
     let mut proposal = proposal(stream, "n", expected);
-    if let Event::PlanSubmitted(plan) = &mut proposal.act.event {
+    if let Event::PlanSubmitted(plan) = &mut Arc::make_mut(&mut proposal.act).event {
         plan.paper.note = Some(Sealed::Open(note.to_owned()));
     }
     let salt: [u8; 16] = new_id().as_str().as_bytes()[20..36].try_into().unwrap();
-    proposal.disclosures = proposal.act.seal(|| salt).unwrap();
+    proposal.disclosures = Arc::make_mut(&mut proposal.act).seal(|| salt).unwrap();
     proposal
 }
 
@@ -201,8 +201,9 @@ pub(crate) async fn erasure(ledger: &Ledger, sealed: &Accepted) -> (Proposal, St
     let newest = ledger.store().stream_rows("log/main", 1, 1_000).await.unwrap().pop().unwrap();
     let head = StreamHead { sequence: newest.sequence, leaf_hash: newest.leaf_hash };
     let mut proposal = proposal("log/main", "n", Some(head));
-    proposal.act.parties.clear();
-    proposal.act.event = Event::DisclosureErased(DisclosureErased {
+    let act = Arc::make_mut(&mut proposal.act);
+    act.parties.clear();
+    act.event = Event::DisclosureErased(DisclosureErased {
         digest: digest.clone(),
         grounds: "个人信息保护法第四十七条".to_owned(),
         leaf_index,

@@ -2,6 +2,8 @@
 //!
 //! Deciding is passed over, so that a million entries take a minute or two; the entries are those that it would make.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use weituo::ledger::{Ledger, Proposal};
@@ -52,7 +54,7 @@ async fn submit(
     let mut act = command.act(None).unwrap();
     act.parties = parties_of(&act.event);
     let disclosures = command.seal(&mut act, || salt(new_id().as_str())).unwrap();
-    let proposal = Proposal { act, disclosures, expected, erase: Vec::new() };
+    let proposal = Proposal { act: Arc::new(act), disclosures, expected, erase: Vec::new() };
     ledger.submit(proposal).await.unwrap().head()
 }
 

@@ -1,5 +1,7 @@
 //! What entries say about each other: erasures, signatures, committed indexes, pinned rulebooks.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use weituo::ledger::Proposal;
@@ -16,19 +18,20 @@ use crate::support::ledger::{Place, act, on_both_stores, proposal};
 /// Returns a proposal of any event.
 fn of(stream: &str, event: Event, expected: Option<StreamHead>) -> Proposal {
     let mut proposal = proposal(stream, "n", expected);
-    proposal.act.event = event;
-    proposal.act.parties.clear();
+    let act = Arc::make_mut(&mut proposal.act);
+    act.event = event;
+    act.parties.clear();
     proposal
 }
 
 /// Returns a proposal signed with a key.
 fn signed(stream: &str, seed: &[u8; 32]) -> Proposal {
-    let mut signed = Proposal { act: act(stream, "n"), ..proposal(stream, "n", None) };
-    let mut draft = signed.act.draft(&"log.example/test".parse().unwrap());
+    let mut act = act(stream, "n");
+    let mut draft = act.draft(&"log.example/test".parse().unwrap());
     sign(&mut draft, seed);
-    signed.act.actor = draft.actor;
-    signed.act.signature = draft.signature;
-    signed
+    act.actor = draft.actor;
+    act.signature = draft.signature;
+    Proposal { act: Arc::new(act), ..proposal(stream, "n", None) }
 }
 
 on_both_stores! {
