@@ -23,7 +23,7 @@ use super::recover::{self, Backup, Recovered};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{
-    Accepted, LedgerError, Mode, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError, Submitted,
+    Accepted, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError,
 };
 use super::writer::{Limits, Writer};
 use crate::store::{LedgerUrl, Store};
@@ -48,6 +48,30 @@ struct Guard(AbortHandle);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// A proposal that was handed in.
+#[derive(Debug)]
+pub struct Submitted {
+    placed: oneshot::Receiver<Place>,
+    answer: oneshot::Receiver<Result<Accepted, SubmitError>>,
+}
+
+impl Submitted {
+    /// Returns the first place that the proposal has in a batch; `None` where it is answered without one. It may end up
+    /// in another place, or in none: what follows from this one is valid once `accepted` names the same.
+    pub async fn place(&mut self) -> Option<Place> {
+        (&mut self.placed).await.ok()
+    }
+
+    /// Returns its receipt, once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::submit`].
+    pub async fn accepted(self) -> Result<Accepted, SubmitError> {
+        self.answer.await.map_err(|_| SubmitError::Stopped)?
     }
 }
 

@@ -37,10 +37,10 @@ pub use backup::Copied;
 pub use beside::Beside;
 pub use clock::{Clock, SystemClock};
 pub use derived::{Header, header};
-pub use handle::Ledger;
+pub use handle::{Ledger, Submitted};
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use types::{
     Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint,
-    SubmitError, Submitted,
+    SubmitError,
 };

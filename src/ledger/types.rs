@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use weituo_events::{Act, Refusal};
 use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, TreeSize};
 
@@ -77,30 +76,6 @@ impl Place {
     /// Returns the stream's head that this entry makes.
     pub fn head(&self) -> StreamHead {
         StreamHead { sequence: self.position.sequence, leaf_hash: self.leaf_hash }
-    }
-}
-
-/// A proposal that was handed in.
-#[derive(Debug)]
-pub struct Submitted {
-    pub(super) placed: oneshot::Receiver<Place>,
-    pub(super) answer: oneshot::Receiver<Result<Accepted, SubmitError>>,
-}
-
-impl Submitted {
-    /// Returns the first place that the proposal has in a batch; `None` where it is answered without one. It may end up
-    /// in another place, or in none: what follows from this one is valid once `accepted` names the same.
-    pub async fn place(&mut self) -> Option<Place> {
-        (&mut self.placed).await.ok()
-    }
-
-    /// Returns its receipt, once it is durable.
-    ///
-    /// # Errors
-    ///
-    /// As [`super::Ledger::submit`].
-    pub async fn accepted(self) -> Result<Accepted, SubmitError> {
-        self.answer.await.map_err(|_| SubmitError::Stopped)?
     }
 }
 

@@ -16,7 +16,7 @@ use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, sha256};
 use crate::store::{DisclosureRow, Scanned, Store};
 
 use super::chain::KEPT_DOUBTS;
-use super::facts::{Facts, event_of};
+use super::facts::Facts;
 use super::report::{Collected, Counts};
 use super::source::{PAGE, chain, is_unreadable, read};
 
@@ -217,7 +217,7 @@ impl Disclosures {
             for scanned in &page {
                 let Scanned::Row(row) = scanned else { continue };
                 if let Ok(entry) = Entry::parse(row.body.as_bytes()) {
-                    later.take(row.leaf_index, &entry, event_of(&entry), false, findings);
+                    later.take(row.leaf_index, &entry, false, findings);
                 }
             }
             let Some(next) = last.checked_add(1).filter(|next| *next > from) else { break };

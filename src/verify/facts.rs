@@ -25,17 +25,12 @@ struct Enrolled {
     revoked: bool,
 }
 
-/// Returns the event that an entry records.
-pub(super) fn event_of(entry: &Entry) -> Result<Event, EventError> {
-    Event::parse(&entry.event_type, entry.version, entry.payload.get())
-}
-
 /// Returns what an entry commits of the index, if it does.
 pub(super) fn index_claim(entry: &Entry) -> Option<IndexClaim> {
     if entry.event_type != EventType::IndexCommitted.name() {
         return None;
     }
-    match event_of(entry) {
+    match Event::parse(&entry.event_type, entry.version, entry.payload.get()) {
         Ok(Event::IndexCommitted(index)) => Some(claim(&index)),
         _ => None,
     }
@@ -67,7 +62,6 @@ impl Facts {
         &mut self,
         leaf_index: u64,
         entry: &Entry,
-        event: Result<Event, EventError>,
         intact: bool,
         findings: &mut Collected,
     ) -> Option<IndexClaim> {
@@ -75,7 +69,7 @@ impl Facts {
             self.check_end(leaf_index, entry, findings);
             self.check_signature(leaf_index, entry, findings);
         }
-        let event = match event {
+        let event = match Event::parse(&entry.event_type, entry.version, entry.payload.get()) {
             Ok(event) => event,
             Err(_) if !intact => return None,
             Err(EventError::Unknown { event_type, version }) => {

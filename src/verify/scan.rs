@@ -4,16 +4,14 @@
 //! Absent: root hashes (`heads`), disclosures (`disclosures`), projections (`projections`).
 //! Source: design.md "Verification"; format.md "Entry".
 
-mod parsed;
 mod saved;
 
 use std::fmt::Display;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use tokio::task::{JoinHandle, spawn_blocking};
-use weituo_events::{Event, EventError};
-use weituo_proof::{Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName};
+use weituo_proof::{
+    Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
+};
 
 use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 
@@ -24,21 +22,9 @@ use super::replay::{Leaf, Overrides, Replay};
 use super::report::{Collected, Counts};
 use super::resume::{LOG, Resume, Saver};
 use super::source::{PAGE, chain, read};
-use parsed::{Parsed, ParsedRow, parse};
 
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
-
-/// How the reading of the log goes on.
-#[derive(Debug, Clone, Copy)]
-enum Reading {
-    /// From this leaf index.
-    From(i64),
-    /// It has come to the end.
-    Ended,
-    /// The rest cannot be read.
-    Failed,
-}
 
 /// Everything that reading the log establishes.
 pub(super) struct Scan {
@@ -106,76 +92,45 @@ impl Scan {
     ) -> bool {
         let mut saver = Saver::new(resume, LOG);
         let before = findings.collected();
-        let from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
-        let mut reading = Reading::From(from);
-        let mut parsing: Option<JoinHandle<Vec<Parsed>>> = None;
+        let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
         loop {
-            // A page is read while the one before it is parsed, and parsed while that one is judged.
-            let mut rows = None;
-            if let Reading::From(from) = reading {
-                (rows, reading) = self.read_page(store, from, findings).await;
-            }
-            let parsed = parsing.take();
-            parsing = rows.map(|rows| spawn_blocking(move || rows.into_iter().map(parse).collect()));
-            match parsed {
-                Some(parsed) => {
-                    let parsed = parsed.await.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-                    self.page(store, parsed, findings).await;
-                    progress(self.next);
-                    self.save(&mut saver, findings.collected() == before);
+            let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return false };
+            let length = page.len();
+            let last = page.iter().filter_map(index_of).max();
+            let (mut rows, mut past_end) = (Vec::new(), false);
+            for scanned in page {
+                past_end |=
+                    index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
+                if past_end {
+                    break;
                 }
-                None if parsing.is_none() => return matches!(reading, Reading::Ended),
-                None => {}
+                match scanned {
+                    Scanned::Row(row) => {
+                        if let Some(entry) = self.row(&row, findings) {
+                            rows.push((row.leaf_index, entry));
+                        }
+                    }
+                    Scanned::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
+                }
+            }
+            self.disclosures.match_page(store, &rows, self.next, findings).await;
+            progress(self.next);
+            self.save(&mut saver, findings.collected() == before);
+            let forward = last.and_then(|last| last.checked_add(1)).filter(|next| *next > from);
+            match forward {
+                Some(next) if !past_end && length >= PAGE as usize => from = next,
+                None if length >= PAGE as usize => {
+                    findings.could_not("the log beyond a page of rows without leaf index");
+                    return false;
+                }
+                _ => return true,
             }
         }
-    }
-
-    /// Reads a page, without what is beyond the end, and says how to go on.
-    async fn read_page(
-        &self,
-        store: &dyn Store,
-        from: i64,
-        findings: &mut Collected,
-    ) -> (Option<Vec<Scanned>>, Reading) {
-        let Some(mut page) = read("the log", findings, || store.scan(from, PAGE)).await else {
-            return (None, Reading::Failed);
-        };
-        let full = page.len() >= PAGE as usize;
-        let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
-        let is_past =
-            |row: &Scanned| index_of(row).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
-        let end = page.iter().position(is_past);
-        page.truncate(end.unwrap_or(page.len()));
-        let reading = match next.filter(|next| *next > from) {
-            _ if !full || end.is_some() => Reading::Ended,
-            Some(next) => Reading::From(next),
-            None => {
-                findings.could_not("the log beyond a page of rows without leaf index");
-                Reading::Failed
-            }
-        };
-        (Some(page), reading)
-    }
-
-    /// Judges a page of rows and counts them in.
-    async fn page(&mut self, store: &dyn Store, page: Vec<Parsed>, findings: &mut Collected) {
-        let mut entries = Vec::with_capacity(page.len());
-        for parsed in page {
-            match parsed {
-                Parsed::Row(parsed) => {
-                    let leaf_index = parsed.row.leaf_index;
-                    entries.extend(self.row(*parsed, findings).map(|entry| (leaf_index, entry)));
-                }
-                Parsed::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
-            }
-        }
-        self.disclosures.match_page(store, &entries, self.next, findings).await;
     }
 
     /// Judges a row and counts it in. Returns its entry if that is what was recorded.
-    fn row(&mut self, parsed: ParsedRow, findings: &mut Collected) -> Option<Entry> {
-        let ParsedRow { row, computed, entry: parsed } = parsed;
-        let (row, at) = (&row, row.leaf_index);
+    fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
+        let at = row.leaf_index;
         let in_row =
             |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
         if at < self.next {
@@ -188,9 +143,11 @@ impl Scan {
         self.holes_to(at, findings);
         self.next = at + 1;
         self.counts.entries += 1;
+        let computed = leaf_hash(row.body.as_bytes());
+        let parsed = Entry::parse(row.body.as_bytes());
         if computed == row.leaf_hash {
             return match parsed {
-                Ok((entry, event)) => Some(self.entry(row, entry, event, findings)),
+                Ok(entry) => Some(self.entry(row, entry, findings)),
                 Err(error) => {
                     findings.push(in_row(unreadable(&error, &row.body, computed)));
                     self.unread(row);
@@ -208,8 +165,8 @@ impl Scan {
             self.chains.resume(at, &row.stream, row.sequence, row.leaf_hash);
         }
         match parsed {
-            Ok((entry, event)) => {
-                self.facts.take(at, &entry, event, false, findings);
+            Ok(entry) => {
+                self.facts.take(at, &entry, false, findings);
                 self.count(row, &entry.parties, row.leaf_hash, None);
             }
             Err(_) => self.unread(row),
@@ -218,27 +175,18 @@ impl Scan {
     }
 
     /// Judges an entry whose bytes have the stored hash.
-    fn entry(
-        &mut self,
-        row: &EntryRow,
-        entry: Entry,
-        event: Result<Event, EventError>,
-        findings: &mut Collected,
-    ) -> Entry {
+    fn entry(&mut self, row: &EntryRow, entry: Entry, findings: &mut Collected) -> Entry {
         let at = row.leaf_index;
-        let mut column = |name: &str, expected: &dyn Display, found: &dyn Display| {
-            let detail = format!("column {name} does not repeat the entry");
+        let command = uuid::Uuid::from_bytes(row.command);
+        let columns: [(&str, bool, &dyn Display, &dyn Display); 3] = [
+            ("stream", entry.stream.as_str() == row.stream, &entry.stream, &row.stream),
+            ("sequence", entry.sequence == row.sequence, &entry.sequence, &row.sequence),
+            ("command", entry.command.to_bytes() == row.command, &entry.command, &command),
+        ];
+        for (column, _, expected, found) in columns.into_iter().filter(|(_, same, ..)| !same) {
+            let detail = format!("column {column} does not repeat the entry");
             let finding = Finding::new(FindingKind::ColumnDiffers, detail).differing(expected, found);
             findings.push(place(finding, at, &entry));
-        };
-        if entry.stream.as_str() != row.stream {
-            column("stream", &entry.stream, &row.stream);
-        }
-        if entry.sequence != row.sequence {
-            column("sequence", &entry.sequence, &row.sequence);
-        }
-        if entry.command.to_bytes() != row.command {
-            column("command", &entry.command, &uuid::Uuid::from_bytes(row.command));
         }
         if let Some(finding) = self.chains.follow(at, &entry, row.leaf_hash) {
             findings.push(finding);
@@ -252,7 +200,7 @@ impl Scan {
                 .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
-        let index = self.facts.take(at, &entry, event, true, findings);
+        let index = self.facts.take(at, &entry, true, findings);
         let leaf = Leaf {
             at,
             hash: row.leaf_hash,

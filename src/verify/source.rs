@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use super::report::Collected;
 
 /// Rows read in one call.
-pub(super) const PAGE: u32 = 256;
+pub(super) const PAGE: u32 = 1024;
 
 /// Returns what the store answers, asking once more where it was not available (after a restart of the database every
 /// idle connection fails once); `None`, with a reason, where it does not answer.
