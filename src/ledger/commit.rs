@@ -116,7 +116,6 @@ impl Writer {
     /// otherwise fall into two halves that wait for each other's commits. Waits by yielding, because a timer's grain is
     /// a millisecond.
     async fn linger(&self, next: &mut Open, expected: usize, took: Duration, inbox: &mut Inbox) {
-        // Whoever is alone is not waited for: his next proposal begins a batch at once.
         let (started, limit) = (Instant::now(), LINGER.min(took / 4));
         loop {
             while next.len() < self.room(0)
@@ -124,6 +123,7 @@ impl Writer {
             {
                 self.take_in(next, None, pending);
             }
+            // Whoever is alone is not waited for: the next proposal begins a batch at once.
             if expected <= 1 || next.len() >= expected || started.elapsed() >= limit {
                 return;
             }
@@ -144,7 +144,8 @@ impl Writer {
     fn may_chain(&self) -> bool {
         let anchor_failed =
             self.shared.anchor_failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        self.unanchored.is_none() && !anchor_failed && self.shared.read_only().is_none()
+        let writable = self.shared.read_only().is_none() && self.derived.frozen().is_none();
+        writable && self.unanchored.is_none() && !anchor_failed
     }
 
     /// Finds out why a batch was not committed, and returns the proposals to prepare again.

@@ -5,6 +5,7 @@
 
 mod append;
 mod backup;
+mod chaining;
 mod cli;
 mod clock;
 mod corpus;
