@@ -139,8 +139,8 @@ impl Recorder {
         }
     }
 
-    /// Decides on the state at hand and submits, and gives the turn on before the commit; or decides on a fresh state, and
-    /// keeps the turn to the end.
+    /// Decides on the state at hand or on a fresh one, and submits. Keeps the turn to the end, unless the next command of the
+    /// stream can be decided before that.
     async fn attempt<K: Kind>(
         &self,
         command: &Command,
@@ -184,7 +184,10 @@ impl Recorder {
         let folded = self.streams.fold(act, place, state);
         let mut irregularities = irregularities_of(&folded.state, place.position.sequence);
         *turn = Some((stream.clone(), folded));
-        let turn = fresh.then_some(turn);
+        // What a decision on another kind of stream looks up beside its own, such as whether a disclosure is still there, is
+        // read as committed: the next one waits for it.
+        let ahead = K::CATEGORY == Category::Agreement && !fresh;
+        let turn = (!ahead).then_some(turn);
         let accepted = match submitted.accepted().await {
             Ok(accepted) => accepted,
             Err(error) => return self.not_accepted(stream, error),

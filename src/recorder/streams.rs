@@ -183,18 +183,21 @@ impl Streams {
         Loaded { state, head: Some(place.head()) }
     }
 
-    /// Keeps for every stream what a command has left in its turn, now that it is committed at this place.
+    /// Keeps for every stream what a command has left in its turn, now that it is committed at this place. Where it is not
+    /// there any more, whatever was read of the stream before the commit is forgotten.
     pub(super) fn committed(&self, stream: &StreamName, place: Place) {
-        // A turn that is taken is the next command's, which decides on what was left.
-        if let Ok(mut turn) = self.turn_of(stream).try_lock() {
-            self.keep(stream, place, &mut turn);
+        match self.turn_of(stream).try_lock() {
+            Ok(mut turn) => self.keep(stream, place, &mut turn),
+            // The next command's turn, which decides on what was left.
+            Err(_) => self.forget(stream),
         }
     }
 
     /// The same for the turn that the caller holds.
     pub(super) fn keep(&self, stream: &StreamName, place: Place, turn: &mut Turn<'_>) {
-        if let Some((_, left)) = turn.take_if(|(of, left)| of == stream && left.head == Some(place.head())) {
-            self.kept().put(stream, left);
+        match turn.take_if(|(of, left)| of == stream && left.head == Some(place.head())) {
+            Some((_, left)) => self.kept().put(stream, left),
+            None => self.forget(stream),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use weituo::ledger::{ReadOnly, SubmitError};
 use weituo_events::Event;
 use weituo_proof::StreamHead;
 
+use crate::support::commands::{by_bureau, new_recorder, refusal_code};
 use crate::support::ledger::{Place, on_both_stores, proposal};
 
 on_both_stores! {
@@ -51,5 +53,31 @@ on_both_stores! {
         }
         assert_eq!(ledger.store().head().await.unwrap().unwrap().size, frozen_at + 1);
         ledger.stop().await.unwrap();
+    }
+
+    async fn of_16_erasures_of_one_disclosure_at_once_one_is_recorded(place: Place) {
+        let recorder = Arc::new(new_recorder(&place).await);
+        let payload = json!({ "name": "甲校", "kind": "public_school", "superior": "bureau-wz" });
+        let mut told = by_bureau("RegisterOrganisation", "organisation/school-e", "2018-12-21", payload);
+        told.actor.person = Some("某某".to_owned());
+        let leaf_index = recorder.record(&told).await.unwrap().accepted.receipt.leaf_index.get();
+        let stored = recorder.ledger().store().disclosures(leaf_index..leaf_index + 1).await.unwrap();
+        let erasing: Vec<_> = (0..16)
+            .map(|_| {
+                let payload = json!({ "digest": stored[0].digest, "grounds": "个人信息保护法第四十七条", "leaf_index": leaf_index });
+                let command = by_bureau("EraseDisclosure", "log/main", "2026-09-01", payload);
+                let recorder = Arc::clone(&recorder);
+                tokio::spawn(async move { recorder.record(&command).await })
+            })
+            .collect();
+        let mut accepted = 0;
+        for one in erasing {
+            match one.await.unwrap() {
+                Ok(_) => accepted += 1,
+                Err(error) => assert_eq!(refusal_code(&error), "erased-before"),
+            }
+        }
+        assert_eq!(accepted, 1);
+        recorder.ledger().stop().await.unwrap();
     }
 }
