@@ -16,10 +16,12 @@ use crate::store::{Result, StoreError, StoreOptions};
 
 /// Returns the options of the writer's connection.
 pub(super) fn writer(url: &str, options: StoreOptions) -> Result<PgConnectOptions> {
-    let millis = options.lock_timeout.as_millis().to_string();
+    // Whoever waits for the lock outlasts a holder that is stopped, from whom the server takes it.
+    let idle_millis = options.lock_timeout.as_millis().to_string();
+    let lock_millis = (options.lock_timeout + options.lock_timeout / 10).as_millis().to_string();
     Ok(base(url)?.options([
-        ("lock_timeout", millis.as_str()),
-        ("idle_in_transaction_session_timeout", millis.as_str()),
+        ("lock_timeout", lock_millis.as_str()),
+        ("idle_in_transaction_session_timeout", idle_millis.as_str()),
         // A cancelled wait for a synchronous standby returns success with a warning, which has to arrive.
         ("statement_timeout", "0"),
         ("client_min_messages", "warning"),
