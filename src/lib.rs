@@ -6,6 +6,7 @@ pub mod agreement;
 pub mod cli;
 pub mod deciding;
 pub mod follower;
+pub mod http;
 pub mod ledger;
 pub mod organisation;
 pub mod query;

@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_name = "LANG")]
     pub(crate) lang: Option<String>,
     /// The log's signing key; beside the database by default
-    #[arg(long, global = true, env = "WEITUO_KEY", value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    #[arg(long, global = true, env = "WEITUO_SIGNING_KEY", value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
     /// The anchor file; beside the key by default
     #[arg(long, global = true, env = "WEITUO_ANCHOR", value_name = "FILE")]
     pub(crate) anchor: Option<PathBuf>,
@@ -188,8 +188,8 @@ pub(crate) enum Action {
         #[arg(long)]
         stream: Option<String>,
         /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
-        #[arg(long, value_name = "KEY")]
-        verifier_key: Option<String>,
+        #[arg(long, visible_alias = "verifier-key", value_name = "KEY")]
+        key: Option<String>,
         /// Keep the state here, and go on from it after an interruption; a folder of yours, not of the ledger
         #[arg(long, value_name = "FOLDER")]
         resume: Option<PathBuf>,

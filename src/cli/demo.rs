@@ -34,7 +34,7 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     let shared = Shared {
         ledger: format!("sqlite://{}", database.display()),
         json: false,
-        key: None,
+        signing_key: None,
         anchor: None,
         ..desk.shared.clone()
     };

@@ -130,9 +130,9 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
-        Action::Verify { checkpoints, stream, verifier_key, resume } => {
-            let (stream, verifier_key) = (stream.as_deref(), verifier_key.as_deref());
-            verify::verify(&desk, checkpoints, stream, verifier_key, resume.as_deref()).await
+        Action::Verify { checkpoints, stream, key, resume } => {
+            let (stream, key) = (stream.as_deref(), key.as_deref());
+            verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Schema { command } => inspect::schema(&desk, command.as_deref()),
@@ -156,7 +156,7 @@ impl Desk<'_> {
         Options {
             mode: if self.shared.guard { Mode::Guard } else { Mode::Strict },
             read_only,
-            key_file: self.shared.key.clone(),
+            key_file: self.shared.signing_key.clone(),
             anchor_file: self.shared.anchor.clone(),
             ..Options::default()
         }

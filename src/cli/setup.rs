@@ -46,7 +46,7 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
 
 /// Returns where the signing key is, for people.
 fn key_file(url: &crate::store::LedgerUrl, desk: &Desk<'_>) -> String {
-    let given = desk.shared.key.clone();
+    let given = desk.shared.signing_key.clone();
     given
         .or_else(|| super::beside(url, "ledger.key"))
         .map_or_else(String::new, |path| path.display().to_string())

@@ -104,7 +104,7 @@ impl Files {
         match (key.or_else(|| default("ledger.key")), anchor.or_else(|| default("ledger.anchor"))) {
             (Some(key), Some(anchor)) => Ok(Self { key, anchor }),
             _ => Err(LedgerError::Invalid {
-                what: "a ledger on PostgreSQL needs WEITUO_KEY and WEITUO_ANCHOR: files outside the database"
+                what: "a ledger on PostgreSQL needs WEITUO_SIGNING_KEY and WEITUO_ANCHOR: files outside the database"
                     .to_owned(),
             }),
         }

@@ -52,7 +52,7 @@ impl Bench {
         command
             .current_dir(self.folder.path())
             .env("WEITUO_LEDGER", &self.ledger)
-            .env("WEITUO_KEY", self.path("ledger.key"))
+            .env("WEITUO_SIGNING_KEY", self.path("ledger.key"))
             .env("WEITUO_ANCHOR", self.path("ledger.anchor"))
             .env_remove("WEITUO_FAILPOINTS")
             .args(["--lang", "en"])

@@ -39,7 +39,7 @@ impl Shell {
             .env_remove("LANG")
             .env_remove("LC_ALL")
             .env("WEITUO_LEDGER", &self.ledger)
-            .env("WEITUO_KEY", self.path("ledger.key"))
+            .env("WEITUO_SIGNING_KEY", self.path("ledger.key"))
             .env("WEITUO_ANCHOR", self.path("ledger.anchor"))
             .args(["--lang", self.language])
             .args(arguments);

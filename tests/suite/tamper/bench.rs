@@ -283,7 +283,7 @@ impl Bench {
         command
             .current_dir(self.place.folder.path())
             .env("WEITUO_LEDGER", url)
-            .env("WEITUO_KEY", self.place.key_file())
+            .env("WEITUO_SIGNING_KEY", self.place.key_file())
             .env("WEITUO_ANCHOR", self.place.anchor_file())
             .args(["--lang", "en"])
             .args(arguments);
