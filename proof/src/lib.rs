@@ -16,6 +16,7 @@
 //! | [`tile`] | tree and entries as static files | C2SP tlog-tiles |
 //! | [`receipt`] | entry, proof and checkpoint in one text | C2SP tlog-proof |
 //! | [`map`] | the completeness index | Jellyfish Merkle tree |
+//! | [`dossier`] | one history in one file | format.md |
 //! | [`verdict`] | what verification says | design.md |
 //!
 //! # A verifier in ten lines
@@ -42,6 +43,7 @@
 
 pub mod canonical;
 pub mod checkpoint;
+pub mod dossier;
 mod ed25519;
 pub mod entry;
 pub mod hash;
@@ -57,6 +59,7 @@ pub mod verdict;
 
 // The names of the format, which the other crates write without a module.
 pub use checkpoint::Checkpoint;
+pub use dossier::Dossier;
 pub use ed25519::Ed25519Error;
 pub use entry::{Actor, Draft, Entry, EntryError, Position};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash, sha256};

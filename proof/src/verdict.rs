@@ -252,6 +252,12 @@ pub enum FindingKind {
     PayloadUnknown,
     /// An evidence file is not the one whose digest was recorded.
     EvidenceDiffers,
+    /// A file is not a dossier of the format that it names.
+    DossierMalformed,
+    /// An entry's inclusion proof does not lead to the checkpoint's root.
+    EntryNotIncluded,
+    /// A dossier states another state than its entries fold to.
+    StateDiffers,
 }
 
 impl std::fmt::Display for FindingKind {
@@ -269,7 +275,7 @@ impl std::fmt::Display for FindingKind {
 
 impl FindingKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::NotCanonical,
         Self::BadEntry,
         Self::LeafHashDiffers,
@@ -305,6 +311,9 @@ impl FindingKind {
         Self::CosignatureInvalid,
         Self::PayloadUnknown,
         Self::EvidenceDiffers,
+        Self::DossierMalformed,
+        Self::EntryNotIncluded,
+        Self::StateDiffers,
     ];
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use weituo_events::{Act, Event};
 use weituo_projections::Claims;
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
+use weituo_proof::map::{Map, MapProof, PartyChain, party_name, stream_value};
 use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
 
 use super::types::ReadOnly;
@@ -43,6 +43,9 @@ pub(super) struct Derived {
     heads: HashMap<Box<str>, StreamHead>,
     recent: Recent,
     index: Map,
+    /// The newest `IndexCommitted`, which the map takes in with the entry after it: until then it is what was committed.
+    index_head: Option<StreamHead>,
+    index_committed_at: Option<RecordedAt>,
     parties: HashMap<StreamName, PartyChain>,
     claims: Claims,
     keys: Vec<String>,
@@ -94,6 +97,8 @@ impl Derived {
             heads: HashMap::new(),
             recent: Recent::default(),
             index: Map::new(),
+            index_head: None,
+            index_committed_at: None,
             parties: HashMap::new(),
             claims: Claims::default(),
             keys: Vec::new(),
@@ -162,9 +167,27 @@ impl Derived {
         (self.uncovered, self.uncovered_since)
     }
 
+    /// Returns when the index was last committed.
+    pub(super) fn index_committed_at(&self) -> Option<RecordedAt> {
+        self.index_committed_at
+    }
+
     /// Returns the index's root and its number of streams, over the entries applied so far.
     pub(super) fn index_root(&mut self) -> (Hash, u64) {
+        self.take_in_index_head();
         (self.index.root(), self.heads.len() as u64)
+    }
+
+    /// Returns what the committed index says of names; `None` unless its own entry is the newest.
+    pub(super) fn prove(&mut self, names: &[String]) -> Option<Vec<MapProof>> {
+        self.index_head?;
+        Some(names.iter().map(|name| self.index.prove(name)).collect())
+    }
+
+    fn take_in_index_head(&mut self) {
+        if let Some(head) = self.index_head.take() {
+            self.index.insert(INDEX_STREAM, &stream_value(&head));
+        }
     }
 
     /// Applies an entry that was read from the database.
@@ -221,7 +244,12 @@ impl Derived {
                 self.heads.insert(step.stream.into(), head);
             }
         }
-        self.index.insert(step.stream, &stream_value(&head));
+        self.take_in_index_head();
+        if step.stream == INDEX_STREAM {
+            (self.index_head, self.index_committed_at) = (Some(head), Some(step.recorded_at));
+        } else {
+            self.index.insert(step.stream, &stream_value(&head));
+        }
         for party in step.parties {
             let chain = self.parties.entry(party.clone()).or_default();
             chain.push(&step.leaf_hash);

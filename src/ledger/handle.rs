@@ -15,6 +15,7 @@ use super::backup::{self, Copied};
 use super::clock::Watched;
 use super::guard;
 use super::inbox::Message;
+use super::index::{Asked, Proven};
 use super::init;
 use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
@@ -101,6 +102,7 @@ impl Ledger {
                 batch: options.batch.clamp(1, MAX_BATCH),
                 index_every: options.index_every.max(2),
                 index_after: options.index_after,
+                index_apart: options.index_apart,
                 follow_every: options.follow_every,
             };
             let seal = SealKey::new(key.seed());
@@ -255,6 +257,32 @@ impl Ledger {
         let (answer, answered) = oneshot::channel();
         self.send(Message::CommitIndex(answer)).await?;
         answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// Returns what the completeness index says of names, streams or `party:` and an organisation stream, over every entry
+    /// recorded so far. Waits where the index was committed for others just now ([`Options::index_apart`]).
+    ///
+    /// # Errors
+    ///
+    /// As `submit`.
+    pub async fn prove(&self, names: Vec<String>) -> Result<Proven, SubmitError> {
+        loop {
+            let (answer, answered) = oneshot::channel();
+            self.send(Message::Prove(names.clone(), answer)).await?;
+            match answered.await.map_err(|_| SubmitError::Stopped)?? {
+                Asked::Proven(proven) => return Ok(proven),
+                Asked::TooSoon(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// Returns the inclusion proof of a leaf in the tree of a size (RFC 6962 section 2.1.1).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where the log is not that large or the leaf not in it.
+    pub async fn inclusion(&self, leaf_index: LeafIndex, size: TreeSize) -> Result<Vec<Hash>, LedgerError> {
+        self.shared.inclusion(leaf_index.get(), size.get()).await
     }
 
     /// Reads what other processes have committed, without waiting for the next look.

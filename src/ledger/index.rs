@@ -1,23 +1,80 @@
-//! Committing the completeness index: an `IndexCommitted` entry, alone in its batch.
+//! Committing the completeness index, an `IndexCommitted` entry alone in its batch, and proving by it.
 //!
 //! Invariants: the entry's leaf index M is the size it states, and its root is over the entries [0, M), all of them
 //! committed. A batch of its own keeps the index free of rollback: it only ever holds what is committed.
-//! Absent: proofs from the index (weituo-proof), which a reader makes from a replayed map.
+//! Proofs are given right after it, when its own entry is the newest: the checkpoint of size M + 1 leaves no gap.
+//! Absent: what a proof proves (weituo-proof).
 //! Source: format.md "Completeness index".
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use weituo_events::payload::IndexCommitted;
 use weituo_events::{Act, Event};
-use weituo_proof::{Actor, CommandId, Effective, Origin, RecordedAt, StreamName, sha256};
+use weituo_proof::map::MapProof;
+use weituo_proof::{Actor, CommandId, Effective, LeafIndex, Origin, RecordedAt, StreamName, sha256};
 
 use super::derived::INDEX_STREAM;
 use super::prepare::{Open, Pending};
-use super::types::{Accepted, LedgerError, Proposal, SubmitError};
+use super::types::{Accepted, LedgerError, Proposal, SignedCheckpoint, SubmitError};
 use super::writer::{ATTEMPTS, Writer};
 
+/// What the index says, proven by a signed checkpoint.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// Leaf index M of the `IndexCommitted` entry, which covers the entries [0, M).
+    pub index: LeafIndex,
+    /// The signed checkpoint of size M + 1.
+    pub checkpoint: Arc<SignedCheckpoint>,
+    /// A proof for each name asked about, in the same order.
+    pub proofs: Vec<MapProof>,
+}
+
+/// Answer to who asks for proofs.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Proven(Proven),
+    /// The index was committed just now, and entries have come since: ask again after this time.
+    TooSoon(Duration),
+}
+
 impl Writer {
+    /// Proves what the index says of names, committing it before where it does not cover every entry.
+    pub(super) async fn prove(&mut self, names: &[String]) -> Result<Asked, SubmitError> {
+        self.catch_up().await.map_err(|halt| SubmitError::from(LedgerError::from(halt)))?;
+        if let Some(wait) = self.too_soon()? {
+            return Ok(Asked::TooSoon(wait));
+        }
+        self.commit_index().await?;
+        let proofs = self.derived.prove(names);
+        let checkpoint =
+            self.shared.checkpoint().filter(|checkpoint| checkpoint.size.get() == self.head.size);
+        match (proofs, checkpoint) {
+            (Some(proofs), Some(checkpoint)) => {
+                let index = LeafIndex::new(self.head.size - 1);
+                Ok(Asked::Proven(Proven { index, checkpoint, proofs }))
+            }
+            // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
+            _ => {
+                let what = format!("no checkpoint of size {} may leave yet", self.head.size);
+                Err(SubmitError::from(LedgerError::NotFound { what }))
+            }
+        }
+    }
+
+    /// Returns how long to wait before the index may be committed for proofs again.
+    fn too_soon(&self) -> Result<Option<Duration>, SubmitError> {
+        let (uncovered, _) = self.derived.uncovered();
+        let Some(committed) = self.derived.index_committed_at().filter(|_| uncovered > 0) else {
+            return Ok(None);
+        };
+        let now = self.recorded_at(self.derived.last_recorded_at())?;
+        let since = u64::try_from(now.unix_millis() - committed.unix_millis()).unwrap_or(0);
+        let wait = self.limits.index_apart.saturating_sub(Duration::from_millis(since));
+        Ok((!wait.is_zero()).then_some(wait))
+    }
+
     /// Commits the index over all entries; `None` where it covers them already.
     pub(super) async fn commit_index(&mut self) -> Result<Option<Accepted>, SubmitError> {
         for _ in 0..ATTEMPTS {

@@ -39,6 +39,8 @@ pub struct Options {
     pub index_every: u64,
     /// … and so long after the first entry that it does not cover.
     pub index_after: Duration,
+    /// So long after it, it is committed again for those who ask for proofs, at the earliest.
+    pub index_apart: Duration,
     /// How often the database is looked at for entries of other processes.
     pub follow_every: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             batch: 1_000,
             index_every: 4_096,
             index_after: Duration::from_mins(1),
+            index_apart: Duration::from_secs(10),
             follow_every: Duration::from_millis(500),
         }
     }

@@ -36,6 +36,7 @@ pub(super) struct Limits {
     pub(super) batch: usize,
     pub(super) index_every: u64,
     pub(super) index_after: Duration,
+    pub(super) index_apart: Duration,
     pub(super) follow_every: Duration,
 }
 
@@ -101,6 +102,9 @@ impl Writer {
             }
             Message::CommitIndex(answer) => {
                 let _ = answer.send(self.commit_index().await);
+            }
+            Message::Prove(names, answer) => {
+                let _ = answer.send(self.prove(&names).await);
             }
             Message::Follow(answer) => {
                 let _ = answer.send(self.catch_up().await.map_err(LedgerError::from));

@@ -30,10 +30,10 @@ pub enum Terminal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapProof {
-    /// Where the path ends.
-    pub terminal: Terminal,
     /// From the terminal's sibling up to the root's child, at most 256.
     pub siblings: Vec<Hash>,
+    /// Where the path ends.
+    pub terminal: Terminal,
 }
 
 /// Why a map proof does not prove.

@@ -122,6 +122,15 @@ impl FindingKind {
             Self::EvidenceDiffers => {
                 "An evidence file is not the one whose digest was recorded; the record stands, this file does not support it."
             }
+            Self::DossierMalformed => {
+                "The file is not a dossier as the ledger writes one, so nothing in it is proven; it may be damaged, cut or made by somebody else."
+            }
+            Self::EntryNotIncluded => {
+                "This entry is not proven to be in the log that the checkpoint commits to: it was altered, or was never recorded there."
+            }
+            Self::StateDiffers => {
+                "The state that the file states is not the one that its entries give; go by the entries."
+            }
         }
     }
 
@@ -216,6 +225,11 @@ impl FindingKind {
             Self::EvidenceDiffers => {
                 "核验异常:佐证文件不是当时登记摘要的那一份;存证记录有效,但该文件不能佐证它。"
             }
+            Self::DossierMalformed => {
+                "核验异常:文件不是台账所写的存证卷宗,其中内容均不能证明;可能已损坏、被截断,或由他人制作。"
+            }
+            Self::EntryNotIncluded => "核验异常:不能证明这条记录在检查点所指的台账中:记录被改动,或从未存证。",
+            Self::StateDiffers => "核验异常:文件所述状态与其存证记录推算的不同;请以存证记录为准。",
         }
     }
 }
