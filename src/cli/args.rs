@@ -1,5 +1,6 @@
 //! What the command line accepts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -162,6 +163,12 @@ pub(crate) enum Action {
         /// The day that its state is of; today by default
         #[arg(long, value_name = "DATE")]
         on: Option<NaiveDate>,
+    },
+    /// help-serve
+    Serve {
+        /// Where to listen
+        #[arg(long, env = "WEITUO_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8740")]
+        listen: SocketAddr,
     },
     /// help-erase
     Erase {

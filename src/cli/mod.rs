@@ -13,6 +13,7 @@ mod lines;
 mod organisation;
 mod output;
 mod record;
+mod serve;
 mod setup;
 mod show;
 mod tables;
@@ -125,6 +126,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Checkpoint => inspect::checkpoint(&desk).await,
         Action::Receipt { leaf_index } => inspect::receipt(&desk, *leaf_index).await,
         Action::Dossier { of, id, out, on } => dossier::dossier(&desk, *of, id, out, *on).await,
+        Action::Serve { listen } => serve::serve(&desk, *listen).await,
         Action::Erase { leaf_index, digest, grounds, by } => {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }
