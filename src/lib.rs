@@ -10,6 +10,7 @@ pub mod follower;
 pub mod http;
 pub mod ledger;
 pub mod organisation;
+pub mod mirror;
 pub mod query;
 pub mod recorder;
 pub mod rulebook;

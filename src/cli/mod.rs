@@ -10,6 +10,7 @@ mod dossier;
 mod errors;
 mod inspect;
 mod lines;
+mod mirror;
 mod organisation;
 mod output;
 mod record;
@@ -134,7 +135,11 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
-        Action::Verify { checkpoints, stream, key, resume } => {
+        Action::Mirror { url, dir, key } => mirror::mirror(&desk, url, dir, key),
+        Action::Verify { checkpoints, stream, key: Some(key), mirror: Some(log), .. } => {
+            mirror::verify(&desk, log, checkpoints, stream.as_deref(), key)
+        }
+        Action::Verify { checkpoints, stream, key, resume, .. } => {
             let (stream, key) = (stream.as_deref(), key.as_deref());
             verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
         }
