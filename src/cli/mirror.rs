@@ -51,11 +51,16 @@ pub(super) fn verify(
     stream: Option<&str>,
     key: &str,
 ) -> Result<u8, Failure> {
-    let outside = checkpoints.iter().map(|path| super::verify::outside(path)).collect::<Result<Vec<_>, _>>()?;
+    let outside =
+        checkpoints.iter().map(|path| super::verify::outside(path)).collect::<Result<Vec<_>, _>>()?;
     let stream =
         stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
-    let options =
-        VerifyOptions { verifier: Some(super::verify::key(key)?), outside, stream, ..VerifyOptions::default() };
+    let options = VerifyOptions {
+        verifier: Some(super::verify::key(key)?),
+        outside,
+        stream,
+        ..VerifyOptions::default()
+    };
     let bar = desk.voice.progress(0, "progress-verify");
     let report = crate::verify::verify_log(&LogSource::of(log), &options, |progress| {
         bar.set_length(progress.total);

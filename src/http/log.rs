@@ -42,8 +42,11 @@ pub fn router(ledger: Ledger) -> Router {
 async fn checkpoint(State(ledger): State<Ledger>, headers: HeaderMap) -> Response {
     match ledger.served_checkpoint() {
         Some(checkpoint) => content(&headers, TEXT, BRIEFLY, Bytes::from(checkpoint.text.clone())),
-        None => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no checkpoint may be given: the log's anchor does not vouch for it")
-            .into_response(),
+        None => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no checkpoint may be given: the log's anchor does not vouch for it",
+        )
+        .into_response(),
     }
 }
 
@@ -53,7 +56,8 @@ async fn key(State(ledger): State<Ledger>, headers: HeaderMap) -> Response {
 
 async fn tile(State(ledger): State<Ledger>, Path(path): Path<String>, headers: HeaderMap) -> Response {
     let Ok(path) = format!("tile/{path}").parse::<TilePath>() else {
-        return Problem::new(StatusCode::NOT_FOUND, "this is not the path of a tile or an entry bundle").into_response();
+        return Problem::new(StatusCode::NOT_FOUND, "this is not the path of a tile or an entry bundle")
+            .into_response();
     };
     match ledger.tile(&path).await {
         Ok(Some(bytes)) => content(&headers, BINARY, FOR_EVER, Bytes::from(bytes)),
@@ -63,8 +67,11 @@ async fn tile(State(ledger): State<Ledger>, Path(path): Path<String>, headers: H
         }
         Err(error) => {
             tracing::warn!(%error, %path, "a tile could not be served");
-            let status =
-                if error.is_retryable() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+            let status = if error.is_retryable() {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
+            };
             Problem::new(status, format!("{path} cannot be read now: {error}")).into_response()
         }
     }
@@ -76,7 +83,9 @@ fn content(request: &HeaderMap, media_type: &'static str, caching: &'static str,
     let tag = format!("W/\"{digest}\"");
     let known = request.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let unchanged = known.is_some_and(|tags| {
-        tags.split(',').any(|known| known.trim().trim_start_matches("W/").trim_matches('"') == digest || known.trim() == "*")
+        tags.split(',').any(|known| {
+            known.trim().trim_start_matches("W/").trim_matches('"') == digest || known.trim() == "*"
+        })
     });
     let tag = HeaderValue::from_str(&tag).expect("invariant: base64url is a header's text");
     let headers = [
@@ -86,5 +95,9 @@ fn content(request: &HeaderMap, media_type: &'static str, caching: &'static str,
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    if unchanged { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
+    if unchanged {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, body).into_response()
+    }
 }

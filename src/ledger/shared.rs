@@ -147,6 +147,7 @@ impl Shared {
         for _ in 0..ANCHOR_ATTEMPTS {
             let known = self.anchored();
             if known.0 >= next.size.get() {
+                self.keep_anchored(next);
                 return Ok(());
             }
             let proof = self.consistency(known.0, next.size.get()).await?;

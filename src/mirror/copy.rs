@@ -104,7 +104,8 @@ pub fn copy(
     let copying = Copying { log, own: &own, folder };
     let mut fetched = 0;
     if checkpoint.size.get() > 0 {
-        let nodes = TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)).map_err(differs)?;
+        let nodes =
+            TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)).map_err(differs)?;
         if let Some((before, before_text)) = &before {
             if !extends(before, &checkpoint, &nodes)? {
                 let evidence = copying.keep_evidence(before_text, &text)?;
@@ -170,7 +171,13 @@ struct Copying<'a> {
 impl Copying<'_> {
     /// Copies the bundles of a log that has grown; those that an interrupted copy has left are taken where they hold what
     /// the tree says. Returns how many were fetched.
-    fn bundles<N>(&self, nodes: &N, from: u64, to: TreeSize, progress: impl Fn(u64, u64)) -> Result<u64, MirrorError>
+    fn bundles<N>(
+        &self,
+        nodes: &N,
+        from: u64,
+        to: TreeSize,
+        progress: impl Fn(u64, u64),
+    ) -> Result<u64, MirrorError>
     where
         N: Nodes<Error = TileReadError<SourceError>>,
     {
@@ -201,7 +208,9 @@ impl Copying<'_> {
         for (leaf_index, entry) in (path.index() * 256..).zip(entries) {
             let (expected, found) = (nodes.node(0, leaf_index).map_err(differs)?, leaf_hash(entry));
             if expected != found {
-                return Err(wrong(format!("entry {leaf_index} has leaf hash {found}, the tree says {expected}")));
+                return Err(wrong(format!(
+                    "entry {leaf_index} has leaf hash {found}, the tree says {expected}"
+                )));
             }
         }
         Ok(())

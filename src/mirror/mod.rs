@@ -8,5 +8,5 @@
 mod copy;
 mod source;
 
-pub use copy::{Mirrored, MirrorError, copy};
+pub use copy::{MirrorError, Mirrored, copy};
 pub use source::{LogSource, SourceError};

@@ -69,7 +69,12 @@ impl Opened {
 }
 
 /// Opens a checkpoint under the key given; what is wrong with it, or why it cannot be opened, goes to `into`.
-pub(super) fn open(label: &str, text: &str, key: Option<&VerifierKey>, into: &mut Collected) -> Option<Checkpoint> {
+pub(super) fn open(
+    label: &str,
+    text: &str,
+    key: Option<&VerifierKey>,
+    into: &mut Collected,
+) -> Option<Checkpoint> {
     let Some(key) = key else {
         into.could_not(format!("the signature of {label}: no key of the log was given"));
         return None;

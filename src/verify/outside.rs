@@ -36,8 +36,7 @@ impl Verification<'_> {
         };
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
         let key = self.options.verifier.as_ref();
-        let checkpoint =
-            text.and_then(|text| heads::open("the checkpoint", &text, key, &mut self.intact));
+        let checkpoint = text.and_then(|text| heads::open("the checkpoint", &text, key, &mut self.intact));
         let Some(checkpoint) = checkpoint else {
             self.complete.could_not("there is no checkpoint to rely on");
             self.age.could_not("there is no checkpoint to rely on");
@@ -58,7 +57,9 @@ impl Verification<'_> {
                 self.intact.push(finding.clone());
             }
         }
-        self.notes.push("whether a command id was used twice was not looked at: that takes the database".to_owned());
+        self.notes.push(
+            "whether a command id was used twice was not looked at: that takes the database".to_owned(),
+        );
         self.report(Some(origin), &scan)
     }
 
@@ -100,7 +101,8 @@ impl Scan {
                 Ok(bytes) => bytes,
                 Err(error @ SourceError::NotFound { .. }) => {
                     let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
-                    findings.push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "nothing"));
+                    findings
+                        .push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "nothing"));
                     self.holes_to(first + u64::from(path.width()), findings);
                     continue;
                 }
@@ -113,11 +115,18 @@ impl Scan {
                 Ok(entries) => entries,
                 Err(error) => {
                     let finding = Finding::new(FindingKind::TileDiffers, format!("{path}: {error}"));
-                    findings.push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "other bytes"));
+                    findings.push(
+                        finding.at(LeafIndex::new(first)).differing("a bundle of entries", "other bytes"),
+                    );
                     self.holes_to(first + u64::from(path.width()), findings);
                     continue;
                 }
             };
+            if let Some(Err(error)) = nodes.as_ref().map(|nodes| nodes.node(0, first)) {
+                // What it lacks is no evidence against the entries, whose own root is compared in the end.
+                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
+                findings.push(finding.at(LeafIndex::new(first)).differing("a tile of the tree", "another"));
+            }
             for (leaf_index, bytes) in (first..).zip(entries) {
                 if leaf_index < self.next {
                     continue;

@@ -265,7 +265,13 @@ impl Scan {
     }
 
     /// Reports bytes that are no entry, and counts them in by their leaf hash.
-    pub(super) fn unreadable_at(&mut self, at: u64, finding: Finding, leaf_hash: Hash, findings: &mut Collected) {
+    pub(super) fn unreadable_at(
+        &mut self,
+        at: u64,
+        finding: Finding,
+        leaf_hash: Hash,
+        findings: &mut Collected,
+    ) {
         self.holes_to(at, findings);
         self.next = at + 1;
         self.counts.entries += 1;

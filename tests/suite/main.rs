@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod corpus;
 mod disk;
+mod dossier;
 mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
@@ -19,6 +20,7 @@ mod kill;
 mod outage;
 mod postgres_backup;
 mod recording;
+mod served;
 mod size;
 mod standby;
 mod startup;
