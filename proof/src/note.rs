@@ -199,6 +199,14 @@ impl SignedNote {
         self.signatures.push(signature);
     }
 
+    /// Returns the line by which a key signed, and the time that a cosignature states; `None` where it did not, or where
+    /// any line under its name and id does not hold.
+    pub fn signed_by(&self, key: &VerifierKey) -> Option<(&NoteSignature, Option<u64>)> {
+        let verified = self.verify(std::slice::from_ref(key)).ok()?.pop()?;
+        let by_key = |line: &&NoteSignature| line.name == key.name() && line.key_id == key.key_id();
+        Some((self.signatures.iter().find(by_key)?, verified.timestamp))
+    }
+
     /// Returns the keys whose signature holds, one a key, in the order of the lines.
     ///
     /// Signatures by other keys are ignored; keys of an algorithm that this crate lacks count as not given.
