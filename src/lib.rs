@@ -5,6 +5,7 @@
 pub mod agreement;
 pub mod cli;
 pub mod deciding;
+mod files;
 pub mod follower;
 pub mod http;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod recorder;
 pub mod rulebook;
 pub mod store;
 pub mod verify;
+pub mod witness;
 
 use chrono::NaiveDate;
 

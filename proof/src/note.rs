@@ -189,6 +189,12 @@ impl SignedNote {
         &self.signatures
     }
 
+    /// Returns the text alone, to which signatures are then added.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        Self { text: self.text.clone(), signatures: Vec::new() }
+    }
+
     /// Adds a signature by another key, such as the log's next one.
     pub fn add_signature(&mut self, key: &SigningKey) {
         self.signatures.push(key.sign(&self.text));

@@ -1,5 +1,6 @@
 //! What the command line accepts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -198,6 +199,21 @@ pub(crate) enum Action {
     Rebuild {
         /// One projection; all by default
         projection: Option<String>,
+    },
+    /// help-witness
+    Witness {
+        /// The witness's directory; it gets a key of its own on first use
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Verifier key of a log that is witnessed, or a file that holds it
+        #[arg(long = "log", value_name = "KEY", required = true)]
+        logs: Vec<String>,
+        /// Where it listens
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8742")]
+        listen: SocketAddr,
+        /// The witness's name, for good; one made from its key by default
+        #[arg(long)]
+        name: Option<String>,
     },
     /// help-schema
     Schema {

@@ -14,6 +14,7 @@ use crate::follower::FollowError;
 use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
 use crate::recorder::{ReadError, RecordError};
 use crate::store::{LedgerUrlError, StoreError};
+use crate::witness::StateError;
 
 /// Returns an error and its sources in Chinese, separated by colons.
 pub(super) fn chain_zh(error: &(dyn Error + 'static)) -> String {
@@ -40,6 +41,7 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(read))
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
+        .or_else(|| error.downcast_ref().map(witness_state))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
     translated.unwrap_or_else(|| error.to_string())
 }
@@ -166,6 +168,26 @@ fn read(error: &ReadError) -> String {
         ReadError::Store(_) | ReadError::Events(_) => "数据库出错".to_owned(),
         ReadError::Entry(_) | ReadError::Place => "存证记录损坏:请运行 `weituo verify`".to_owned(),
         ReadError::Event(_) => "存证记录不被本程序理解:请使用更新的 `weituo`".to_owned(),
+    }
+}
+
+fn witness_state(error: &StateError) -> String {
+    match error {
+        StateError::Io { path, .. } => format!("{path} 无法读写"),
+        StateError::InUse { path } => format!("另一见证服务正在使用 {path}:两个会附署出两种历史"),
+        StateError::Key { path, .. } => format!("{path} 中没有签名密钥"),
+        StateError::Name(_) => "见证方不能用此名称".to_owned(),
+        StateError::OtherName { path, found, asked } => {
+            format!("{path} 的见证方名为 {found},不是 {asked}:名称与密钥始终对应")
+        }
+        StateError::MemoryLost { path } => {
+            format!("密钥曾被使用,而 {path} 不在:请放回,或停用此见证方并在空目录中另建")
+        }
+        StateError::Damaged { path } => {
+            format!("{path} 不是此见证方附署过的检查点:请放回原文件,或停用此见证方")
+        }
+        StateError::Origin { .. } => "台账公钥的名称应为其来源标识".to_owned(),
+        StateError::Randomness { what } => format!("系统没有随机数:{what}"),
     }
 }
 

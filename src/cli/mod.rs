@@ -16,6 +16,7 @@ mod setup;
 mod show;
 mod tables;
 mod verify;
+mod witness;
 mod words;
 
 use std::path::PathBuf;
@@ -135,6 +136,9 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
             verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
+        Action::Witness { state, logs, listen, name } => {
+            witness::witness(&desk, state, logs, *listen, name.as_deref()).await
+        }
         Action::Schema { command } => inspect::schema(&desk, command.as_deref()),
         Action::Demo { dir } => demo::demo(&desk, dir.as_deref()).await,
     }

@@ -110,7 +110,7 @@ fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
 }
 
 /// Reads a verifier key, or the file that holds it.
-fn key(given: &str) -> Result<VerifierKey, Failure> {
+pub(super) fn key(given: &str) -> Result<VerifierKey, Failure> {
     let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
     text.trim().parse().map_err(|error| Failure::from_error("verifier-key", &error))
 }

@@ -2,6 +2,8 @@
 //!
 //! Absent: deciding anything (the application's rooms do); TLS, which a proxy in front ends.
 
+pub mod witness;
+
 use std::io;
 
 use axum::Router;

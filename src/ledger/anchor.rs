@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use weituo_proof::tree::verify_consistency;
 use weituo_proof::{Checkpoint, Hash, VerifierKey, sha256};
 
-use super::key::create_whole;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
+use crate::files::create_whole;
 use crate::store::failpoint;
 
 const MAGIC: &[u8; 16] = b"weituo anchor 1\n";

@@ -27,3 +27,4 @@ mod style;
 mod support;
 mod tamper;
 mod verify;
+mod witness;

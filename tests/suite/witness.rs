@@ -1,0 +1,3 @@
+//! Witnesses: ours as a server, and the log that asks witnesses.
+
+mod server;
