@@ -1,3 +1,4 @@
 //! Witnesses: ours as a server, and the log that asks witnesses.
 
+mod conformance;
 mod server;
