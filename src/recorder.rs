@@ -243,6 +243,7 @@ impl Recorder {
             sequence: entry.sequence,
         };
         let accepted = Accepted { receipt, position, repeated: true };
+        let accepted = self.ledger.witnessed(accepted).await.map_err(RecordError::Ledger)?;
         let loaded = self.streams.load::<K>(&command.stream, false).await.map_err(read)?;
         let irregularities = irregularities_of(&loaded.state, accepted.position.sequence);
         Ok(Recording { accepted, irregularities })

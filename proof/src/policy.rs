@@ -220,6 +220,14 @@ impl Policy {
         self.is_quorum(&witnessed)
     }
 
+    /// Returns whether cosignatures of the witnesses chosen would make the quorum; keys of an unknown algorithm never do.
+    pub fn could_have_quorum(&self, chosen: impl Fn(&PolicyWitness) -> bool) -> bool {
+        let usable = |witness: &PolicyWitness| {
+            witness.key.algorithm() == crate::note::Algorithm::CosignatureV1 && chosen(witness)
+        };
+        self.is_quorum(&self.witnesses.iter().map(usable).collect::<Vec<_>>())
+    }
+
     /// Returns the checkpoint in a note, and who cosigned it.
     ///
     /// # Errors

@@ -49,6 +49,21 @@ pub(crate) struct Shared {
     /// Answers before the anchor is durable (at most 50 ms behind)
     #[arg(long, global = true)]
     pub(crate) guard: bool,
+    /// The trust policy that names the outside witnesses; nobody is asked by default
+    #[arg(long, global = true, env = "WEITUO_POLICY", value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Answers wait so many seconds for the policy's quorum (30 where no number is given)
+    #[arg(
+        long,
+        global = true,
+        env = "WEITUO_WAIT_FOR_WITNESSES",
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=3_600)
+    )]
+    pub(crate) wait_for_witnesses: Option<u64>,
 }
 
 /// What a state is shown of.

@@ -54,6 +54,7 @@ fn ledger(error: &LedgerError) -> Option<String> {
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
         LedgerError::Recover { what } => format!("无法补回:{what}"),
         LedgerError::Stopped => "台账已停止".to_owned(),
+        LedgerError::Policy { path, .. } => format!("策略文件 {path} 不能使用"),
         LedgerError::Copy { what } => format!("备份或恢复未完成:{what}"),
         _ => return None,
     })
@@ -101,6 +102,9 @@ fn submit(error: &SubmitError) -> Option<String> {
         SubmitError::ReadOnly(_) => "台账只读".to_owned(),
         SubmitError::Unavailable(_) => "台账暂时无法记录;请用同一编号重试".to_owned(),
         SubmitError::Stopped => "台账已停止".to_owned(),
+        SubmitError::NotCosigned { leaf_index, seconds } => format!(
+            "命令已记录,序号 {leaf_index},但 {seconds} 秒内未获足够的见证附署:稍后请运行 `weituo receipt {leaf_index}`"
+        ),
         SubmitError::Invalid(_) => "这不能成为存证记录".to_owned(),
         _ => return None,
     })

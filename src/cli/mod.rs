@@ -22,6 +22,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
 use weituo_proof::Language;
@@ -162,6 +163,8 @@ impl Desk<'_> {
             read_only,
             key_file: self.shared.signing_key.clone(),
             anchor_file: self.shared.anchor.clone(),
+            policy_file: self.shared.policy.clone(),
+            wait_for_witnesses: self.shared.wait_for_witnesses.map(Duration::from_secs),
             ..Options::default()
         }
     }

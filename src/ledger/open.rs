@@ -14,6 +14,7 @@ use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
 use super::accept;
 use super::anchor::{FileAnchor, blocking};
 use super::commit::sign;
+use super::cosign::{self, Witnesses};
 use super::derived::Derived;
 use super::follow::{self, Halt};
 use super::key;
@@ -58,6 +59,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         Err(error) => return Err(error),
     };
     let verifier = key.as_ref().map_or(genesis.verifier, |key| key.verifier().clone());
+    let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifier)?;
     let anchor = Arc::new(FileAnchor::new(files.anchor, verifier.clone()));
     let shared = Arc::new(Shared {
         store,
@@ -69,6 +71,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),
         anchor,
         anchored: Mutex::new((0, Hash::ZERO)),
+        witnesses,
         anchor_failure: Mutex::new(None),
     });
     let mut opened = Opened { shared, derived: Derived::new(), head, key };
@@ -130,16 +133,21 @@ impl Opened {
     async fn load_anchor(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
         let anchor = &self.shared.anchor;
         let loaded = blocking(anchor, FileAnchor::load).await;
-        let lost = match &loaded {
-            Ok(None) => true,
-            Err(LedgerError::ReadOnly(_)) => options.accept_lost_anchor || !options.witnessed.is_empty(),
-            _ => false,
+        let damaged = match &loaded {
+            Ok(None) => false,
+            Err(LedgerError::ReadOnly(_)) => true,
+            _ => return loaded,
         };
-        if !lost || options.read_only {
+        if options.read_only {
+            return loaded;
+        }
+        let mut witnessed = options.witnessed.clone();
+        witnessed.extend(cosign::remembered(&self.shared).await);
+        if damaged && witnessed.is_empty() && !options.accept_lost_anchor {
             return loaded;
         }
         let mut highest: Option<SignedCheckpoint> = None;
-        for text in &options.witnessed {
+        for text in &witnessed {
             let (checkpoint, _) = Checkpoint::open(text, &self.shared.verifier).map_err(|error| {
                 LedgerError::Invalid { what: format!("a witnessed checkpoint is not this log's: {error}") }
             })?;

@@ -6,6 +6,7 @@
 //! Absent: HTTP (`http::witness`), a log's entries, ML-DSA cosignatures and `sign-subtree`, which are optional.
 //! Source: C2SP tlog-witness v1.1.0, "add-checkpoint"; C2SP tlog-cosignature.
 
+pub(crate) mod client;
 mod state;
 
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! Witnesses: ours as a server, and the log that asks witnesses.
 
+mod cli;
 mod conformance;
+mod log;
 mod server;

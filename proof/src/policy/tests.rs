@@ -42,6 +42,9 @@ fn the_specifications_example_asks_for_two_of_three_and_one_of_three() {
     );
     assert_eq!(policy.logs()[0].url.as_deref(), Some("https://log.example"));
     assert!(policy.asks_for_cosignatures());
+    assert!(policy.could_have_quorum(|_| true));
+    assert!(policy.could_have_quorum(|witness| ["W1", "W3", "W6"].contains(&witness.name.as_str())));
+    assert!(!policy.could_have_quorum(|witness| ["W1", "W2", "W3"].contains(&witness.name.as_str())));
     for (by, enough) in [
         (&[][..], false),
         (&[1, 2], false),
@@ -118,6 +121,7 @@ fn a_witness_whose_algorithm_is_unknown_never_counts() {
     let text = "witness Q q.example+01020304+BgUFBQ==\nquorum Q\n";
     let policy = Policy::parse(text.as_bytes()).unwrap();
     assert!(!policy.has_quorum(&note(&[1])));
+    assert!(!policy.could_have_quorum(|_| true));
 }
 
 #[test]

@@ -144,3 +144,65 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// Writes a policy file: witnesses by name, key and address, and the lines that follow them.
+pub(crate) fn write_policy(path: &Path, witnesses: &[(&str, &VerifierKey, &str)], rest: &str) {
+    let lines = witnesses.iter().map(|(name, key, url)| format!("witness {name} {key} {url}\n"));
+    std::fs::write(path, format!("{}{rest}\n", lines.collect::<Vec<_>>().concat())).unwrap();
+}
+
+/// A server that answers every request with the same bytes, however wrong, or never.
+pub(crate) struct Liar {
+    pub(crate) url: String,
+    pub(crate) asked: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Liar {
+    pub(crate) fn saying(answer: Option<String>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answer, seen) = (stream.unwrap(), answer.clone(), seen.clone());
+                std::thread::spawn(move || {
+                    use std::io::Write as _;
+                    let request = read_request(&mut stream);
+                    seen.lock().unwrap().push(request);
+                    match answer {
+                        Some(answer) => drop(stream.write_all(answer.as_bytes())),
+                        None => std::thread::sleep(Duration::from_mins(1)),
+                    }
+                });
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// Returns a response of a status, a content type and a body.
+    pub(crate) fn response(status: &str, content_type: &str, body: &str) -> String {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    }
+}
+
+/// Reads a request with its body, which may come in parts.
+fn read_request(stream: &mut std::net::TcpStream) -> String {
+    use std::io::Read as _;
+    let (mut request, mut part) = (Vec::new(), [0; 4_096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let length =
+            text.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.unwrap_or(0)) {
+            return text;
+        }
+        match stream.read(&mut part) {
+            Ok(read) if read > 0 => request.extend_from_slice(&part[..read]),
+            _ => return text,
+        }
+    }
+}
