@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     /// The log's signing key; beside the database by default
     #[arg(long, global = true, env = "WEITUO_SIGNING_KEY", value_name = "FILE")]
     pub(crate) signing_key: Option<PathBuf>,
-    /// The anchor file; beside the key by default
+    /// The anchor file, or the address of a witness of our own; a file beside the key by default
     #[arg(long, global = true, env = "WEITUO_ANCHOR", value_name = "FILE")]
     pub(crate) anchor: Option<PathBuf>,
     /// Answers before the anchor is durable (at most 50 ms behind)

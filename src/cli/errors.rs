@@ -49,7 +49,7 @@ fn zh(error: &(dyn Error + 'static)) -> String {
 fn ledger(error: &LedgerError) -> Option<String> {
     Some(match error {
         LedgerError::Store(_) => "数据库出错".to_owned(),
-        LedgerError::Anchor { path, .. } => format!("锚点文件 {path} 无法读写"),
+        LedgerError::Anchor { path, .. } => format!("锚点 {path} 无法读写"),
         LedgerError::Key { path, what } => format!("密钥文件 {path}:{what}"),
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
         LedgerError::Recover { what } => format!("无法补回:{what}"),

@@ -12,7 +12,7 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
 
 use super::accept;
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{Anchor, blocking};
 use super::commit::sign;
 use super::cosign::{self, Witnesses};
 use super::derived::Derived;
@@ -60,7 +60,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
     };
     let verifier = key.as_ref().map_or(genesis.verifier, |key| key.verifier().clone());
     let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifier)?;
-    let anchor = Arc::new(FileAnchor::new(files.anchor, verifier.clone()));
+    let anchor = Arc::new(Anchor::new(files.anchor, verifier.clone())?);
     let shared = Arc::new(Shared {
         store,
         origin: genesis.origin,
@@ -132,7 +132,7 @@ impl Opened {
     /// Returns the anchor, or what takes its place where it is lost or damaged.
     async fn load_anchor(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
         let anchor = &self.shared.anchor;
-        let loaded = blocking(anchor, FileAnchor::load).await;
+        let loaded = blocking(anchor, Anchor::load).await;
         let damaged = match &loaded {
             Ok(None) => false,
             Err(LedgerError::ReadOnly(_)) => true,
@@ -215,7 +215,7 @@ impl Opened {
                 self.shared.set_anchored(&checkpoint);
             }
             None => {
-                let path = self.shared.anchor.path().display().to_string();
+                let path = self.shared.anchor.place();
                 return Ok(Err(ReadOnly::AnchorLost { path }));
             }
         }

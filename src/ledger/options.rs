@@ -10,6 +10,7 @@ use weituo_events::OrganisationId;
 use weituo_events::payload::Predecessor;
 use weituo_proof::Origin;
 
+use super::anchor::address;
 use super::clock::{Clock, SystemClock};
 use super::types::{LedgerError, Mode};
 use crate::store::{LedgerUrl, StoreOptions};
@@ -23,7 +24,8 @@ pub struct Options {
     pub read_only: bool,
     /// The signing key's file; for SQLite `ledger.key` beside the database unless given.
     pub key_file: Option<PathBuf>,
-    /// The anchor's file; for SQLite `ledger.anchor` beside the database unless given.
+    /// The anchor's file; for SQLite `ledger.anchor` beside the database unless given. Or the address of a witness of our
+    /// own, `http://HOST:PORT`, as the anchor of several machines.
     pub anchor_file: Option<PathBuf>,
     /// The trust policy that names the outside witnesses (C2SP tlog-policy); nobody is asked without one.
     pub policy_file: Option<PathBuf>,
@@ -104,9 +106,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Returns where the newest cosigned checkpoint is kept: `ledger.cosigned` beside `ledger.anchor`.
+    /// Returns where the newest cosigned checkpoint is kept: `ledger.cosigned` beside `ledger.anchor`, or beside the key where
+    /// the anchor is no file.
     pub(super) fn cosigned(&self) -> PathBuf {
-        self.anchor.with_extension("cosigned")
+        let beside = if address(&self.anchor).is_some() { &self.key } else { &self.anchor };
+        beside.with_extension("cosigned")
     }
 
     pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {

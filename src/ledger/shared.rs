@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use weituo_proof::tree::verify_inclusion;
 use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey};
 
-use super::anchor::{Advanced, FileAnchor, blocking};
+use super::anchor::{Advanced, Anchor, blocking};
 use super::cosign::{Cosigned, Witnesses};
 use super::tree::{Loaded, Tree};
 use super::types::{LedgerError, ReadOnly, Receipt, SignedCheckpoint};
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     /// Streams that other processes have recorded in, as this one learns of them.
     pub(super) foreign: broadcast::Sender<Arc<[String]>>,
     pub(super) read_only: RwLock<Option<ReadOnly>>,
-    pub(super) anchor: Arc<FileAnchor>,
+    pub(super) anchor: Arc<Anchor>,
     /// Size and root of the anchor, as last seen.
     pub(super) anchored: Mutex<(u64, Hash)>,
     /// The outside witnesses; `None` without a policy.
@@ -182,6 +182,6 @@ impl Shared {
             }
         }
         let source = std::io::Error::other("other processes keep moving it");
-        Err(LedgerError::Anchor { path: self.anchor.path().display().to_string(), doing: "written", source })
+        Err(LedgerError::Anchor { path: self.anchor.place(), doing: "written", source })
     }
 }

@@ -26,8 +26,13 @@ impl Drop for Witness {
 
 /// Returns the command that runs a witness on a port of the system's choice.
 pub(crate) fn command(state: &Path, logs: &[&VerifierKey]) -> Command {
+    command_at("127.0.0.1:0", state, logs)
+}
+
+/// Returns the command that runs a witness at an address that another had before.
+pub(crate) fn command_at(address: &str, state: &Path, logs: &[&VerifierKey]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weituo"));
-    command.args(["--json", "--lang", "en", "witness", "--listen", "127.0.0.1:0", "--state"]).arg(state);
+    command.args(["--json", "--lang", "en", "witness", "--listen", address, "--state"]).arg(state);
     for log in logs {
         command.arg("--log").arg(log.to_string());
     }
