@@ -190,7 +190,13 @@ impl Recorder {
         let turn = (!ahead).then_some(turn);
         let accepted = match submitted.accepted().await {
             Ok(accepted) => accepted,
-            Err(error) => return self.not_accepted(stream, error),
+            Err(error) => {
+                if let (SubmitError::NotCosigned { .. }, Some(act)) = (&error, &adopting) {
+                    // It is recorded all the same.
+                    self.streams.adopt_act(act);
+                }
+                return self.not_accepted(stream, error);
+            }
         };
         if let Some(act) = adopting {
             self.streams.adopt_act(&act);

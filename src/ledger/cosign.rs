@@ -15,7 +15,7 @@ mod ask;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use weituo_proof::note::NoteSignature;
@@ -28,6 +28,9 @@ use super::types::{Accepted, LedgerError, SignedCheckpoint, SubmitError};
 use crate::files::replace_whole;
 use ask::Asked;
 pub(super) use ask::{finish, remembered, run, until_covered};
+
+/// How often whoever waits looks whether a tree that another process had cosigned has been read.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A checkpoint that the quorum cosigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +126,11 @@ impl Witnesses {
     /// Returns the newest cosigned checkpoint that covers a leaf.
     pub(super) fn covering(&self, leaf: u64) -> Option<Arc<Cosigned>> {
         self.newest.borrow().clone().filter(|cosigned| covers(cosigned, leaf))
+    }
+
+    /// Returns the newest cosigned checkpoint, a signed note.
+    fn kept(&self) -> Option<String> {
+        self.newest.borrow().as_ref().map(|cosigned| cosigned.checkpoint.text.clone())
     }
 
     /// Returns where the newest cosigned checkpoint is kept.
@@ -222,18 +230,25 @@ pub(super) async fn witnessed(shared: &Shared, mut accepted: Accepted) -> Result
     let Some((witnesses, limit)) = waiting else { return Ok(accepted) };
     let leaf_index = accepted.receipt.leaf_index;
     let mut newest = witnesses.newest.subscribe();
+    // Another process may have had a tree cosigned that this one has not read yet: it follows in a moment.
     let covered = |newest: &Option<Arc<Cosigned>>| {
-        newest.as_ref().is_some_and(|cosigned| covers(cosigned, leaf_index.get()))
+        newest
+            .as_ref()
+            .is_some_and(|cosigned| covers(cosigned, leaf_index.get()) && shared.has_read(cosigned))
     };
-    let cosigned = match tokio::time::timeout(limit, newest.wait_for(covered)).await {
-        Ok(Ok(cosigned)) => cosigned.clone(),
-        _ => None,
-    };
-    let Some(cosigned) = cosigned else {
-        return Err(SubmitError::NotCosigned { leaf_index, seconds: limit.as_secs() });
-    };
-    accepted.receipt = shared.receipt_under(accepted.receipt, &cosigned).await?;
-    Ok(accepted)
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        let look = LOOK.min(limit.saturating_sub(start.elapsed()));
+        let cosigned = match tokio::time::timeout(look, newest.wait_for(covered)).await {
+            Ok(Ok(cosigned)) => cosigned.clone(),
+            _ => None,
+        };
+        if let Some(cosigned) = cosigned {
+            accepted.receipt = shared.receipt_under(accepted.receipt, &cosigned).await?;
+            return Ok(accepted);
+        }
+    }
+    Err(SubmitError::NotCosigned { leaf_index, seconds: limit.as_secs() })
 }
 
 fn covers(cosigned: &Cosigned, leaf: u64) -> bool {

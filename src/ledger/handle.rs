@@ -257,10 +257,15 @@ impl Ledger {
             let leaf = leaf_index.get();
             cosign::until_covered(&self.shared, witnesses, leaf, &receipt.checkpoint).await;
         }
-        match witnesses.covering(leaf_index.get()) {
-            Some(cosigned) => self.shared.receipt_under(receipt, &cosigned).await,
-            None => Ok(receipt),
+        let Some(cosigned) = witnesses.covering(leaf_index.get()) else { return Ok(receipt) };
+        if !self.shared.has_read(&cosigned) && self.read_only().is_none() {
+            // Another process had it cosigned.
+            self.follow().await?;
         }
+        if self.shared.has_read(&cosigned) {
+            return self.shared.receipt_under(receipt, &cosigned).await;
+        }
+        Ok(receipt)
     }
 
     /// Waits for the witnesses where answers do, as [`Submitted::accepted`].

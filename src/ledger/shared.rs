@@ -134,6 +134,11 @@ impl Shared {
         Ok(Receipt { leaf_index, leaf_hash: row.leaf_hash, entry: row.body, inclusion, checkpoint, cosigned })
     }
 
+    /// Returns whether this process has read all that a cosigned checkpoint covers.
+    pub(super) fn has_read(&self, cosigned: &Cosigned) -> bool {
+        self.with_tree(Tree::size) >= cosigned.checkpoint.size.get()
+    }
+
     /// Returns a receipt's like against a cosigned checkpoint that covers its entry.
     pub(super) async fn receipt_under(
         &self,

@@ -209,7 +209,8 @@ pub(in crate::ledger) async fn finish(shared: &Shared) {
     }
 }
 
-/// Returns the newest checkpoints of this log that the witnesses remember, each signed by the log's key.
+/// Returns the newest checkpoints of this log that the witnesses remember or are known to have cosigned, each signed by the
+/// log's key.
 pub(in crate::ledger) async fn remembered(shared: &Arc<Shared>) -> Vec<String> {
     let Some(witnesses) = &shared.witnesses else { return Vec::new() };
     let mut asking = JoinSet::new();
@@ -217,7 +218,8 @@ pub(in crate::ledger) async fn remembered(shared: &Arc<Shared>) -> Vec<String> {
         let shared = Arc::clone(shared);
         asking.spawn(on_thread(move || remembered_by(&shared, at)));
     }
-    asking.join_all().await.into_iter().flatten().flatten().collect()
+    let asked = asking.join_all().await.into_iter().flatten().flatten();
+    asked.chain(witnesses.kept()).collect()
 }
 
 fn remembered_by(shared: &Shared, at: usize) -> Option<String> {
@@ -280,7 +282,13 @@ fn call(shared: &Shared, at: usize, target: &SignedCheckpoint, request: &AddChec
             }
             Err(error) => Outcome::Failed(format!("its answer holds no cosignature by it: {error}")),
         },
-        Ok(Answer::Moved(newest)) => Outcome::Moved(newest),
+        Ok(Answer::Moved(newest)) => {
+            if newest > target.size {
+                // Another process may have been faster, and have left what it got.
+                witnesses.reload();
+            }
+            Outcome::Moved(newest)
+        }
         Ok(Answer::Refused { status, told }) => {
             if status == 422 {
                 tracing::error!(name = %asked.witness.name, url = asked.client.url(), size = %target.size, %told,

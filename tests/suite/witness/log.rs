@@ -120,9 +120,35 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), None);
         ledger.stop().await.unwrap();
         std::fs::remove_file(scene.place.anchor_file()).unwrap();
+        std::fs::remove_file(scene.place.anchor_file().with_extension("cosigned")).unwrap();
         scene.policy(&[("own", &scene.witness.key, "http://127.0.0.1:9")], "quorum own");
         let ledger = scene.open().await;
         assert!(matches!(ledger.read_only(), Some(ReadOnly::AnchorLost { .. })));
+    }
+
+    async fn processes_that_wait_for_one_witness_are_all_answered_with_cosigned_receipts(place: Place) {
+        let scene = Scene::new(place).await;
+        let waiting = || Options { wait_for_witnesses: Some(Duration::from_secs(30)), ..scene.options() };
+        let mut ledgers = Vec::new();
+        for _ in 0..3 {
+            ledgers.push(Ledger::open(&scene.place.url, waiting()).await.unwrap());
+        }
+        let record = |ledger: Ledger, name: usize| async move {
+            let mut receipts = Vec::new();
+            for number in 0..6 {
+                let proposal = proposal(&format!("agreement/p{name}-{number}"), "n", None);
+                receipts.push(ledger.submit(proposal).await.unwrap().receipt);
+            }
+            receipts
+        };
+        let all = ledgers.iter().enumerate().map(|(name, ledger)| tokio::spawn(record(ledger.clone(), name)));
+        for receipts in futures_util::future::join_all(all).await {
+            receipts.unwrap().iter().for_each(|receipt| scene.assert_cosigned(receipt, &["own"]));
+        }
+        for ledger in ledgers {
+            ledger.stop().await.unwrap();
+        }
+        assert_eq!(scene.evidence(), 0);
     }
 
     async fn a_database_rolled_back_with_its_anchor_gone_is_behind_the_witness(place: Place) {
