@@ -105,3 +105,22 @@ pub(crate) fn disclosure(data: &[u8]) -> bool {
     assert!(disclosure.sealed_ref().matches(text));
     true
 }
+
+/// Policies: what is accepted names its quorum's witnesses, and nobody cosigned a note without signatures by them.
+pub(crate) fn policy(data: &[u8]) -> bool {
+    let Ok(policy) = weituo_proof::Policy::parse(data) else { return false };
+    let key = weituo_proof::SigningKey::from_seed("log.example", [3; 32]).expect("a name");
+    let note = SignedNote::sign("log.example\n", &key).expect("a text");
+    assert!(policy.cosigners(&note).is_empty());
+    assert_eq!(policy.has_quorum(&note), !policy.asks_for_cosignatures());
+    true
+}
+
+/// Requests to a witness: an accepted request is written alike.
+pub(crate) fn add_checkpoint(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let _ = weituo_proof::witness::parse_size(text);
+    let Ok(request) = weituo_proof::witness::AddCheckpoint::parse(text) else { return false };
+    assert_eq!(request.to_string(), text);
+    true
+}

@@ -6,6 +6,7 @@ pub mod agreement;
 pub mod cli;
 pub mod deciding;
 pub mod dossier;
+mod files;
 pub mod follower;
 pub mod http;
 pub mod ledger;
@@ -16,6 +17,7 @@ pub mod recorder;
 pub mod rulebook;
 pub mod store;
 pub mod verify;
+pub mod witness;
 
 use chrono::NaiveDate;
 

@@ -190,7 +190,13 @@ impl Recorder {
         let turn = (!ahead).then_some(turn);
         let accepted = match submitted.accepted().await {
             Ok(accepted) => accepted,
-            Err(error) => return self.not_accepted(stream, error),
+            Err(error) => {
+                if let (SubmitError::NotCosigned { .. }, Some(act)) = (&error, &adopting) {
+                    // It is recorded all the same.
+                    self.streams.adopt_act(act);
+                }
+                return self.not_accepted(stream, error);
+            }
         };
         if let Some(act) = adopting {
             self.streams.adopt_act(&act);
@@ -243,6 +249,7 @@ impl Recorder {
             sequence: entry.sequence,
         };
         let accepted = Accepted { receipt, position, repeated: true };
+        let accepted = self.ledger.witnessed(accepted).await.map_err(RecordError::Ledger)?;
         let loaded = self.streams.load::<K>(&command.stream, false).await.map_err(read)?;
         let irregularities = irregularities_of(&loaded.state, accepted.position.sequence);
         Ok(Recording { accepted, irregularities })

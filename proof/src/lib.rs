@@ -15,6 +15,7 @@
 //! | [`note`], [`checkpoint`] | signed tree heads and cosignatures | C2SP signed-note, tlog-checkpoint, tlog-cosignature |
 //! | [`tile`] | tree and entries as static files | C2SP tlog-tiles |
 //! | [`receipt`] | entry, proof and checkpoint in one text | C2SP tlog-proof |
+//! | [`witness`], [`policy`] | asking for cosignatures, and which ones are enough | C2SP tlog-witness, tlog-policy |
 //! | [`map`] | the completeness index | Jellyfish Merkle tree |
 //! | [`dossier`] | one history in one file | format.md |
 //! | [`verdict`] | what verification says | design.md |
@@ -50,12 +51,14 @@ pub mod hash;
 pub mod ident;
 pub mod map;
 pub mod note;
+pub mod policy;
 pub mod receipt;
 pub mod sealed;
 pub mod stream;
 pub mod tile;
 pub mod tree;
 pub mod verdict;
+pub mod witness;
 
 // The names of the format, which the other crates write without a module.
 pub use checkpoint::Checkpoint;
@@ -65,6 +68,7 @@ pub use entry::{Actor, Draft, Entry, EntryError, Position};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash, sha256};
 pub use ident::{CommandId, Effective, IdentError, LeafIndex, Origin, RecordedAt, StreamName, TreeSize};
 pub use note::{SignedNote, SigningKey, VerifierKey};
+pub use policy::Policy;
 pub use receipt::Receipt;
 pub use sealed::{Disclosure, SealedRef};
 pub use stream::{ChainBreak, StreamHead};

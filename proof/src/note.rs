@@ -189,6 +189,12 @@ impl SignedNote {
         &self.signatures
     }
 
+    /// Returns the text alone, to which signatures are then added.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        Self { text: self.text.clone(), signatures: Vec::new() }
+    }
+
     /// Adds a signature by another key, such as the log's next one.
     pub fn add_signature(&mut self, key: &SigningKey) {
         self.signatures.push(key.sign(&self.text));
@@ -197,6 +203,14 @@ impl SignedNote {
     /// Adds a signature line made elsewhere, such as a witness's.
     pub fn push(&mut self, signature: NoteSignature) {
         self.signatures.push(signature);
+    }
+
+    /// Returns the line by which a key signed, and the time that a cosignature states; `None` where it did not, or where
+    /// any line under its name and id does not hold.
+    pub fn signed_by(&self, key: &VerifierKey) -> Option<(&NoteSignature, Option<u64>)> {
+        let verified = self.verify(std::slice::from_ref(key)).ok()?.pop()?;
+        let by_key = |line: &&NoteSignature| line.name == key.name() && line.key_id == key.key_id();
+        Some((self.signatures.iter().find(by_key)?, verified.timestamp))
     }
 
     /// Returns the keys whose signature holds, one a key, in the order of the lines.

@@ -68,3 +68,13 @@ fn receipt_corpus_replays() {
 fn tile_path_corpus_replays() {
     replay("tile_path", bodies::tile_path);
 }
+
+#[test]
+fn policy_corpus_replays() {
+    replay("policy", bodies::policy);
+}
+
+#[test]
+fn add_checkpoint_corpus_replays() {
+    replay("add_checkpoint", bodies::add_checkpoint);
+}

@@ -43,12 +43,27 @@ pub(crate) struct Shared {
     /// The log's signing key; beside the database by default
     #[arg(long, global = true, env = "WEITUO_SIGNING_KEY", value_name = "FILE")]
     pub(crate) signing_key: Option<PathBuf>,
-    /// The anchor file; beside the key by default
+    /// The anchor file, or the address of a witness of our own; a file beside the key by default
     #[arg(long, global = true, env = "WEITUO_ANCHOR", value_name = "FILE")]
     pub(crate) anchor: Option<PathBuf>,
     /// Answers before the anchor is durable (at most 50 ms behind)
     #[arg(long, global = true)]
     pub(crate) guard: bool,
+    /// The trust policy that names the outside witnesses; nobody is asked by default
+    #[arg(long, global = true, env = "WEITUO_POLICY", value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Answers wait so many seconds for the policy's quorum (30 where no number is given)
+    #[arg(
+        long,
+        global = true,
+        env = "WEITUO_WAIT_FOR_WITNESSES",
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=3_600)
+    )]
+    pub(crate) wait_for_witnesses: Option<u64>,
 }
 
 /// What a state is shown of.
@@ -243,6 +258,21 @@ pub(crate) enum Action {
     Rebuild {
         /// One projection; all by default
         projection: Option<String>,
+    },
+    /// help-witness
+    Witness {
+        /// The witness's directory; it gets a key of its own on first use
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Verifier key of a log that is witnessed, or a file that holds it
+        #[arg(long = "log", value_name = "KEY", required = true)]
+        logs: Vec<String>,
+        /// Where it listens
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8742")]
+        listen: SocketAddr,
+        /// The witness's name, for good; one made from its key by default
+        #[arg(long)]
+        name: Option<String>,
     },
     /// help-schema
     Schema {

@@ -16,6 +16,7 @@ use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
 use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::store::{LedgerUrlError, StoreError};
+use crate::witness::StateError;
 
 /// Returns an error and its sources in Chinese, separated by colons.
 pub(super) fn chain_zh(error: &(dyn Error + 'static)) -> String {
@@ -45,6 +46,7 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(source))
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
+        .or_else(|| error.downcast_ref().map(witness_state))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
     translated.unwrap_or_else(|| error.to_string())
 }
@@ -52,11 +54,12 @@ fn zh(error: &(dyn Error + 'static)) -> String {
 fn ledger(error: &LedgerError) -> Option<String> {
     Some(match error {
         LedgerError::Store(_) => "数据库出错".to_owned(),
-        LedgerError::Anchor { path, .. } => format!("锚点文件 {path} 无法读写"),
+        LedgerError::Anchor { path, .. } => format!("锚点 {path} 无法读写"),
         LedgerError::Key { path, what } => format!("密钥文件 {path}:{what}"),
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
         LedgerError::Recover { what } => format!("无法补回:{what}"),
         LedgerError::Stopped => "台账已停止".to_owned(),
+        LedgerError::Policy { path, .. } => format!("策略文件 {path} 不能使用"),
         LedgerError::Copy { what } => format!("备份或恢复未完成:{what}"),
         _ => return None,
     })
@@ -104,6 +107,9 @@ fn submit(error: &SubmitError) -> Option<String> {
         SubmitError::ReadOnly(_) => "台账只读".to_owned(),
         SubmitError::Unavailable(_) => "台账暂时无法记录;请用同一编号重试".to_owned(),
         SubmitError::Stopped => "台账已停止".to_owned(),
+        SubmitError::NotCosigned { leaf_index, seconds } => format!(
+            "命令已记录,序号 {leaf_index},但 {seconds} 秒内未获足够的见证附署:稍后请运行 `weituo receipt {leaf_index}`"
+        ),
         SubmitError::Invalid(_) => "这不能成为存证记录".to_owned(),
         _ => return None,
     })
@@ -203,6 +209,26 @@ fn source(error: &SourceError) -> String {
     match error {
         SourceError::NotFound { what } => format!("没有 {what}"),
         SourceError::Read { what, .. } => format!("无法读取 {what}"),
+    }
+}
+
+fn witness_state(error: &StateError) -> String {
+    match error {
+        StateError::Io { path, .. } => format!("{path} 无法读写"),
+        StateError::InUse { path } => format!("另一见证服务正在使用 {path}:两个会附署出两种历史"),
+        StateError::Key { path, .. } => format!("{path} 中没有签名密钥"),
+        StateError::Name(_) => "见证方不能用此名称".to_owned(),
+        StateError::OtherName { path, found, asked } => {
+            format!("{path} 的见证方名为 {found},不是 {asked}:名称与密钥始终对应")
+        }
+        StateError::MemoryLost { path } => {
+            format!("密钥曾被使用,而 {path} 不在:请放回,或停用此见证方并在空目录中另建")
+        }
+        StateError::Damaged { path } => {
+            format!("{path} 不是此见证方附署过的检查点:请放回原文件,或停用此见证方")
+        }
+        StateError::Origin { .. } => "台账公钥的名称应为其来源标识".to_owned(),
+        StateError::Randomness { what } => format!("系统没有随机数:{what}"),
     }
 }
 

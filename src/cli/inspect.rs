@@ -190,7 +190,7 @@ pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
 /// Prints the receipt of an entry.
 pub(super) async fn receipt(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failure> {
     let ledger = desk.reader().await?;
-    let receipt = match ledger.receipt(LeafIndex::new(leaf_index)).await {
+    let receipt = match ledger.cosigned_receipt(LeafIndex::new(leaf_index)).await {
         Ok(receipt) => receipt,
         Err(crate::ledger::LedgerError::NotFound { .. }) => {
             let there = ledger.store().entry(leaf_index).await.map_err(|error| read_failed(&error))?;
@@ -203,10 +203,18 @@ pub(super) async fn receipt(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Fail
             "leaf_index": receipt.leaf_index,
             "leaf_hash": receipt.leaf_hash,
             "entry": receipt.entry,
+            "cosigned": receipt.cosigned,
             "receipt": receipt.to_proof().text_with_entry(),
         }));
     } else {
         line(receipt.to_proof().text_with_entry().trim_end());
+        // Beside the receipt, which is a file's content.
+        if desk.shared.policy.is_some() && receipt.cosigned.is_empty() {
+            eprintln!("{}", desk.voice.word("receipt-not-cosigned"));
+        } else if desk.shared.policy.is_some() {
+            let names = receipt.cosigned.join(", ");
+            eprintln!("{}", words(desk.voice.language, "receipt-cosigned", &[("names", &names)]));
+        }
     }
     Ok(0)
 }

@@ -19,11 +19,13 @@ mod setup;
 mod show;
 mod tables;
 mod verify;
+mod witness;
 mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
 use weituo_proof::Language;
@@ -144,6 +146,9 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
             verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
+        Action::Witness { state, logs, listen, name } => {
+            witness::witness(&desk, state, logs, *listen, name.as_deref()).await
+        }
         Action::Schema { command } => inspect::schema(&desk, command.as_deref()),
         Action::Demo { dir } => demo::demo(&desk, dir.as_deref()).await,
     }
@@ -167,6 +172,8 @@ impl Desk<'_> {
             read_only,
             key_file: self.shared.signing_key.clone(),
             anchor_file: self.shared.anchor.clone(),
+            policy_file: self.shared.policy.clone(),
+            wait_for_witnesses: self.shared.wait_for_witnesses.map(Duration::from_secs),
             ..Options::default()
         }
     }

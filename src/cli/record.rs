@@ -134,6 +134,17 @@ fn nobody_reads(line: u64, error: &std::io::Error) -> Failure {
 }
 
 fn could_not_record(line: u64, error: &RecordError) -> Failure {
+    if let RecordError::Ledger(SubmitError::NotCosigned { leaf_index, seconds }) = error {
+        return Failure::could_not_run(
+            "not-cosigned",
+            format!(
+                "第 {line} 行已记录,序号 {leaf_index},但 {seconds} 秒内未获足够的见证附署,其后各行未处理:稍后请运行 `weituo receipt {leaf_index}`;可用同一编号重新记录"
+            ),
+            format!(
+                "line {line} is recorded at leaf {leaf_index}, but the witnesses of the policy have not cosigned it in {seconds} s, and what follows it was not tried: run `weituo receipt {leaf_index}` later; recording again with the same ids is safe"
+            ),
+        );
+    }
     Failure::could_not_run(
         "not-recorded",
         format!("第 {line} 行未能记录,其后各行未处理:{}", super::errors::chain_zh(error)),
@@ -153,6 +164,7 @@ fn accepted(command: &Command, recording: &Recording) -> Value {
         "recorded_at": recording.accepted.position.recorded_at,
         "repeated": recording.accepted.repeated,
         "irregularities": recording.irregularities,
+        "cosigned": receipt.cosigned,
         "receipt": receipt.to_proof().text_with_entry(),
     } })
 }

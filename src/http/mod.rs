@@ -4,6 +4,7 @@
 
 pub mod log;
 mod problem;
+pub mod witness;
 
 use std::io;
 

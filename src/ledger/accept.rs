@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use weituo_events::Event;
 use weituo_events::payload::{AnchorAccepted, Paper};
 
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{Anchor, blocking};
 use super::clock::Watched;
 use super::follow::{self, Halt};
 use super::handle::Ledger;
@@ -33,8 +33,8 @@ pub(super) async fn accept(
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
     let verifier = key::read(&files.key)?.verifier().clone();
-    let anchor = Arc::new(FileAnchor::new(files.anchor, verifier));
-    match blocking(&anchor, FileAnchor::load).await {
+    let anchor = Arc::new(Anchor::new(files.anchor, verifier)?);
+    match blocking(&anchor, Anchor::load).await {
         Ok(None) | Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. })) => {}
         Ok(Some(found)) => {
             let what = format!("the anchor is not lost: it vouches for {} entries", found.size);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use weituo_events::{Act, Event};
 use weituo_proof::{Entry, Frontier};
 
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{Anchor, blocking};
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
@@ -55,8 +55,8 @@ pub(super) async fn restore(
 ) -> Result<Copied, LedgerError> {
     let files = Files::of(url, options)?;
     let key = key::read(&files.key)?;
-    let anchor = Arc::new(FileAnchor::new(files.anchor, key.verifier().clone()));
-    let anchored = blocking(&anchor, FileAnchor::load).await?.map_or(0, |anchored| anchored.size.get());
+    let anchor = Arc::new(Anchor::new(files.anchor, key.verifier().clone())?);
+    let anchored = blocking(&anchor, Anchor::load).await?.map_or(0, |anchored| anchored.size.get());
     let source = store::open(from, options.store, false).await?;
     let seal = SealKey::new(key.seed());
     let copied = async {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use weituo_proof::VerifierKey;
 
-use super::anchor::FileAnchor;
+use super::anchor::Anchor;
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
@@ -43,8 +43,7 @@ impl Beside {
         }
         let key = key::read(key_file)?;
         let verifier = key.verifier().clone();
-        let (anchor, anchor_damaged) = match FileAnchor::new(anchor_file.to_owned(), verifier.clone()).load()
-        {
+        let (anchor, anchor_damaged) = match Anchor::new(anchor_file.to_owned(), verifier.clone())?.load() {
             Ok(anchor) => (anchor.map(|one| one.text), None),
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => (None, Some(what)),
             Err(error) => return Err(error),

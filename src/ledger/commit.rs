@@ -300,6 +300,7 @@ impl Writer {
                     entry: Arc::clone(&row.body),
                     inclusion,
                     checkpoint: Arc::clone(checkpoint),
+                    cosigned: Vec::new(),
                 };
                 Ok(Accepted { receipt, position: *position, repeated: false })
             })

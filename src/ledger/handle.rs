@@ -13,6 +13,7 @@ use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
 
 use super::backup::{self, Copied};
 use super::clock::Watched;
+use super::cosign;
 use super::guard;
 use super::inbox::Message;
 use super::index::{Asked, Names, Proven};
@@ -39,22 +40,23 @@ const MAX_BATCH: usize = 4_096;
 pub struct Ledger {
     pub(super) shared: Arc<Shared>,
     inbox: mpsc::Sender<Message>,
-    _guard: Option<Arc<Guard>>,
+    _tasks: Arc<Tasks>,
 }
 
-/// Ends the guard task with the last handle.
-#[derive(Debug)]
-struct Guard(AbortHandle);
+/// Ends the tasks that follow the published checkpoints with the last handle.
+#[derive(Debug, Default)]
+struct Tasks(Vec<AbortHandle>);
 
-impl Drop for Guard {
+impl Drop for Tasks {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
 /// A proposal that was handed in.
 #[derive(Debug)]
 pub struct Submitted {
+    shared: Arc<Shared>,
     placed: oneshot::Receiver<Place>,
     answer: oneshot::Receiver<Result<Accepted, SubmitError>>,
 }
@@ -66,13 +68,14 @@ impl Submitted {
         (&mut self.placed).await.ok()
     }
 
-    /// Returns its receipt, once it is durable.
+    /// Returns its receipt, once it is durable, and cosigned where answers wait for witnesses.
     ///
     /// # Errors
     ///
     /// As [`Ledger::submit`].
     pub async fn accepted(self) -> Result<Accepted, SubmitError> {
-        self.answer.await.map_err(|_| SubmitError::Stopped)?
+        let accepted = self.answer.await.map_err(|_| SubmitError::Stopped)??;
+        cosign::witnessed(&self.shared, accepted).await
     }
 }
 
@@ -95,7 +98,7 @@ impl Ledger {
     pub async fn open(url: &LedgerUrl, options: Options) -> Result<Self, LedgerError> {
         let Opened { shared, derived, head, key } = open::open(url, &options).await?;
         let (inbox, messages) = mpsc::channel(INBOX);
-        let mut guard_task = None;
+        let mut tasks = Vec::new();
         if let (Some(key), None) = (key, shared.read_only()) {
             let limits = Limits {
                 mode: options.mode,
@@ -109,8 +112,10 @@ impl Ledger {
             let clock = Watched::new(options.clock);
             let shared = Arc::clone(&shared);
             if options.mode == Mode::Guard {
-                let task = tokio::spawn(guard::run(Arc::clone(&shared)));
-                guard_task = Some(Arc::new(Guard(task.abort_handle())));
+                tasks.push(tokio::spawn(guard::run(Arc::clone(&shared))).abort_handle());
+            }
+            if shared.witnesses.is_some() {
+                tasks.push(tokio::spawn(cosign::run(Arc::clone(&shared))).abort_handle());
             }
             let writer = Writer {
                 shared,
@@ -126,7 +131,7 @@ impl Ledger {
             };
             tokio::spawn(writer.run(messages));
         }
-        Ok(Self { shared, inbox, _guard: guard_task })
+        Ok(Self { shared, inbox, _tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// Settles a lost or damaged anchor: by a checkpoint of this log that somebody kept, or without one by accepting the
@@ -185,7 +190,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// `SubmitError` says what to do; after `Unavailable` the command may or may not be recorded: repeat it by its id.
+    /// `SubmitError` says what to do; after `Unavailable` the command may or may not be recorded: repeat it by its id. After
+    /// `NotCosigned` it is recorded.
     pub async fn submit(&self, proposal: Proposal) -> Result<Accepted, SubmitError> {
         self.propose(proposal).await?.accepted().await
     }
@@ -204,7 +210,7 @@ impl Ledger {
         let mut pending = Pending::new(proposal, &self.shared.origin, answered)?;
         pending.placed = Some(place);
         self.send(Message::Submit(Box::new(pending))).await?;
-        Ok(Submitted { placed, answer })
+        Ok(Submitted { shared: Arc::clone(&self.shared), placed, answer })
     }
 
     /// Returns the newest checkpoint that may leave; `None` for a ledger without any that its anchor vouches for.
@@ -237,6 +243,40 @@ impl Ledger {
             }
             receipt => receipt,
         }
+    }
+
+    /// Returns the receipt of an entry against the newest checkpoint that the policy's witnesses cosigned and that covers it,
+    /// asking them now where there is none; else against the newest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where no checkpoint covers it; `Invalid` where witnesses cosigned another history than the database's.
+    pub async fn cosigned_receipt(&self, leaf_index: LeafIndex) -> Result<Receipt, LedgerError> {
+        let receipt = self.receipt(leaf_index).await?;
+        let Some(witnesses) = &self.shared.witnesses else { return Ok(receipt) };
+        witnesses.reload();
+        if witnesses.covering(leaf_index.get()).is_none() {
+            let leaf = leaf_index.get();
+            cosign::until_covered(&self.shared, witnesses, leaf, &receipt.checkpoint).await;
+        }
+        let Some(cosigned) = witnesses.covering(leaf_index.get()) else { return Ok(receipt) };
+        if !self.shared.has_read(&cosigned) && self.read_only().is_none() {
+            // Another process had it cosigned.
+            self.follow().await?;
+        }
+        if self.shared.has_read(&cosigned) {
+            return self.shared.receipt_under(receipt, &cosigned).await;
+        }
+        Ok(receipt)
+    }
+
+    /// Waits for the witnesses where answers do, as [`Submitted::accepted`].
+    ///
+    /// # Errors
+    ///
+    /// `NotCosigned` where they have not cosigned in time.
+    pub(crate) async fn witnessed(&self, accepted: Accepted) -> Result<Accepted, SubmitError> {
+        cosign::witnessed(&self.shared, accepted).await
     }
 
     /// Returns the consistency proof between two tree sizes (RFC 6962 section 2.1.2).
@@ -295,7 +335,8 @@ impl Ledger {
         answered.await.map_err(|_| LedgerError::Stopped)?
     }
 
-    /// Stops cleanly: everything submitted is answered, the index is committed, the anchor is exact.
+    /// Stops cleanly: everything submitted is answered, the index is committed, the anchor is exact, and outside witnesses
+    /// had a few seconds for the last checkpoint.
     ///
     /// # Errors
     ///
@@ -303,7 +344,11 @@ impl Ledger {
     pub async fn stop(&self) -> Result<(), LedgerError> {
         let (answer, answered) = oneshot::channel();
         let stopped = match self.send(Message::Stop(answer)).await {
-            Ok(()) => answered.await.unwrap_or(Err(LedgerError::Stopped)),
+            Ok(()) => {
+                let stopped = answered.await.unwrap_or(Err(LedgerError::Stopped));
+                cosign::finish(&self.shared).await;
+                stopped
+            }
             // A ledger that only reads has nothing to finish.
             Err(_) => Ok(()),
         };

@@ -13,7 +13,7 @@ use weituo_events::payload::LogOpened;
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::{Frontier, Hash, SigningKey};
 
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{self, Anchor, blocking};
 use super::clock::Watched;
 use super::commit::sign;
 use super::derived::Derived;
@@ -33,7 +33,8 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
             what: format!("{:?} is no zone: write an offset from UTC such as +08:00", init.zone),
         });
     }
-    for file in [&files.key, &files.anchor] {
+    let anchor = Some(&files.anchor).filter(|place| anchor::address(place).is_none());
+    for file in [Some(&files.key), anchor].into_iter().flatten() {
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| LedgerError::Invalid {
                 what: format!("the folder {} cannot be made: {error}", folder.display()),
@@ -81,7 +82,7 @@ async fn make(
     };
     // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
     let checkpoint = sign(&key, &init.origin, &head);
-    let anchor = Arc::new(FileAnchor::new(files.anchor.clone(), key.verifier().clone()));
+    let anchor = Arc::new(Anchor::new(files.anchor.clone(), key.verifier().clone())?);
     let first = SignedCheckpoint::clone(&checkpoint);
     blocking(&anchor, move |anchor| anchor.create(&first)).await
 }

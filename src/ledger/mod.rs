@@ -15,6 +15,7 @@ mod backup;
 mod beside;
 mod clock;
 mod commit;
+mod cosign;
 mod derived;
 mod follow;
 mod guard;

@@ -12,8 +12,9 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
 
 use super::accept;
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{Anchor, blocking};
 use super::commit::sign;
+use super::cosign::{self, Witnesses};
 use super::derived::Derived;
 use super::follow::{self, Halt};
 use super::key;
@@ -58,7 +59,8 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         Err(error) => return Err(error),
     };
     let verifier = key.as_ref().map_or(genesis.verifier, |key| key.verifier().clone());
-    let anchor = Arc::new(FileAnchor::new(files.anchor, verifier.clone()));
+    let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifier)?;
+    let anchor = Arc::new(Anchor::new(files.anchor, verifier.clone())?);
     let shared = Arc::new(Shared {
         store,
         origin: genesis.origin,
@@ -70,6 +72,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),
         anchor,
         anchored: Mutex::new((0, Hash::ZERO)),
+        witnesses,
         anchor_failure: Mutex::new(None),
     });
     let mut opened = Opened { shared, derived: Derived::new(), head, key };
@@ -130,17 +133,22 @@ impl Opened {
     /// Returns the anchor, or what takes its place where it is lost or damaged.
     async fn load_anchor(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
         let anchor = &self.shared.anchor;
-        let loaded = blocking(anchor, FileAnchor::load).await;
-        let lost = match &loaded {
-            Ok(None) => true,
-            Err(LedgerError::ReadOnly(_)) => options.accept_lost_anchor || !options.witnessed.is_empty(),
-            _ => false,
+        let loaded = blocking(anchor, Anchor::load).await;
+        let damaged = match &loaded {
+            Ok(None) => false,
+            Err(LedgerError::ReadOnly(_)) => true,
+            _ => return loaded,
         };
-        if !lost || options.read_only {
+        if options.read_only {
+            return loaded;
+        }
+        let mut witnessed = options.witnessed.clone();
+        witnessed.extend(cosign::remembered(&self.shared).await);
+        if damaged && witnessed.is_empty() && !options.accept_lost_anchor {
             return loaded;
         }
         let mut highest: Option<SignedCheckpoint> = None;
-        for text in &options.witnessed {
+        for text in &witnessed {
             let (checkpoint, _) = Checkpoint::open(text, &self.shared.verifier).map_err(|error| {
                 LedgerError::Invalid { what: format!("a witnessed checkpoint is not this log's: {error}") }
             })?;
@@ -208,7 +216,7 @@ impl Opened {
                 self.shared.set_anchored(&checkpoint);
             }
             None => {
-                let path = self.shared.anchor.path().display().to_string();
+                let path = self.shared.anchor.place();
                 return Ok(Err(ReadOnly::AnchorLost { path }));
             }
         }

@@ -10,6 +10,7 @@ use weituo_events::OrganisationId;
 use weituo_events::payload::Predecessor;
 use weituo_proof::Origin;
 
+use super::anchor::address;
 use super::clock::{Clock, SystemClock};
 use super::types::{LedgerError, Mode};
 use crate::store::{LedgerUrl, StoreOptions};
@@ -23,8 +24,13 @@ pub struct Options {
     pub read_only: bool,
     /// The signing key's file; for SQLite `ledger.key` beside the database unless given.
     pub key_file: Option<PathBuf>,
-    /// The anchor's file; for SQLite `ledger.anchor` beside the database unless given.
+    /// The anchor's file; for SQLite `ledger.anchor` beside the database unless given. Or the address of a witness of our
+    /// own, `http://HOST:PORT`, as the anchor of several machines.
     pub anchor_file: Option<PathBuf>,
+    /// The trust policy that names the outside witnesses (C2SP tlog-policy); nobody is asked without one.
+    pub policy_file: Option<PathBuf>,
+    /// Answers wait so long for the policy's quorum, and say so where it has not cosigned; at once unless given.
+    pub wait_for_witnesses: Option<Duration>,
     /// Signed checkpoints that witnesses kept: the highest replaces a lost anchor.
     pub witnessed: Vec<String>,
     /// Accepts the database as it is where the anchor is lost and no witness kept a checkpoint.
@@ -52,6 +58,8 @@ impl Default for Options {
             read_only: false,
             key_file: None,
             anchor_file: None,
+            policy_file: None,
+            wait_for_witnesses: None,
             witnessed: Vec::new(),
             accept_lost_anchor: false,
             clock: Arc::new(SystemClock::default()),
@@ -101,6 +109,13 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// Returns where the newest cosigned checkpoint is kept: `ledger.cosigned` beside `ledger.anchor`, or beside the key where
+    /// the anchor is no file.
+    pub(super) fn cosigned(&self) -> PathBuf {
+        let beside = if address(&self.anchor).is_some() { &self.key } else { &self.anchor };
+        beside.with_extension("cosigned")
+    }
+
     pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
         let default = |name: &str| url.folder().map(|folder| folder.join(name));
         let (key, anchor) = (options.key_file.clone(), options.anchor_file.clone());

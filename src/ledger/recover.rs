@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weituo_events::{Act, Event};
 use weituo_proof::{Disclosure, Entry, Frontier, SigningKey, leaf_hash};
 
-use super::anchor::{FileAnchor, blocking};
+use super::anchor::{Anchor, blocking};
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
@@ -54,8 +54,8 @@ pub(super) async fn recover(
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
     let key = key::read(&files.key)?;
-    let anchor = Arc::new(FileAnchor::new(files.anchor, key.verifier().clone()));
-    let anchored = blocking(&anchor, FileAnchor::load).await?;
+    let anchor = Arc::new(Anchor::new(files.anchor, key.verifier().clone())?);
+    let anchored = blocking(&anchor, Anchor::load).await?;
     let anchored = anchored.ok_or_else(|| cannot("there is no anchor that says how far to recover"))?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;

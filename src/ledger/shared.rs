@@ -8,9 +8,11 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
+use weituo_proof::tree::verify_inclusion;
 use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey};
 
-use super::anchor::{Advanced, FileAnchor, blocking};
+use super::anchor::{Advanced, Anchor, blocking};
+use super::cosign::{Cosigned, Witnesses};
 use super::tree::{Loaded, Tree};
 use super::types::{LedgerError, ReadOnly, Receipt, SignedCheckpoint};
 use crate::store::{EntryRow, Store, StoreError};
@@ -28,11 +30,13 @@ pub(super) struct Shared {
     /// Streams that other processes have recorded in, as this one learns of them.
     pub(super) foreign: broadcast::Sender<Arc<[String]>>,
     pub(super) read_only: RwLock<Option<ReadOnly>>,
-    pub(super) anchor: Arc<FileAnchor>,
+    pub(super) anchor: Arc<Anchor>,
     /// Size and root of the anchor, as last seen.
     pub(super) anchored: Mutex<(u64, Hash)>,
     /// The newest checkpoint of this process that is anchored.
     pub(super) anchored_own: Mutex<Option<Arc<SignedCheckpoint>>>,
+    /// The outside witnesses; `None` without a policy.
+    pub(super) witnesses: Option<Witnesses>,
     /// Why the anchor could not follow, in guard mode.
     pub(super) anchor_failure: Mutex<Option<Arc<LedgerError>>>,
 }
@@ -136,7 +140,36 @@ impl Shared {
             })?;
         let inclusion = self.inclusion(leaf, checkpoint.size.get()).await?;
         let leaf_index = LeafIndex::new(leaf);
-        Ok(Receipt { leaf_index, leaf_hash: row.leaf_hash, entry: row.body, inclusion, checkpoint })
+        let cosigned = Vec::new();
+        Ok(Receipt { leaf_index, leaf_hash: row.leaf_hash, entry: row.body, inclusion, checkpoint, cosigned })
+    }
+
+    /// Returns whether this process has read all that a cosigned checkpoint covers.
+    pub(super) fn has_read(&self, cosigned: &Cosigned) -> bool {
+        self.with_tree(Tree::size) >= cosigned.checkpoint.size.get()
+    }
+
+    /// Returns a receipt's like against a cosigned checkpoint that covers its entry.
+    pub(super) async fn receipt_under(
+        &self,
+        receipt: Receipt,
+        cosigned: &Cosigned,
+    ) -> Result<Receipt, LedgerError> {
+        let (index, size) = (receipt.leaf_index, cosigned.checkpoint.size);
+        let inclusion = self.inclusion(index.get(), size.get()).await?;
+        // The file that it may come from is not this process's own.
+        if verify_inclusion(&receipt.leaf_hash, index, size, &inclusion, &cosigned.checkpoint.root).is_err() {
+            let file = self.witnesses.as_ref().map(|witnesses| witnesses.path().display().to_string());
+            let file = file.unwrap_or_default();
+            tracing::error!(cosigned = %cosigned.checkpoint.text, "witnesses cosigned another history than this database's");
+            return Err(LedgerError::Invalid {
+                what: format!(
+                    "witnesses cosigned another history of {size} entries than this database holds: keep {file}, run `weituo verify --checkpoint {file}`"
+                ),
+            });
+        }
+        let (checkpoint, cosigned) = (Arc::clone(&cosigned.checkpoint), cosigned.names.clone());
+        Ok(Receipt { inclusion, checkpoint, cosigned, ..receipt })
     }
 
     /// Moves the anchor to a checkpoint, or finds that another process has moved it at least as far. Durable on return.
@@ -167,6 +200,6 @@ impl Shared {
             }
         }
         let source = std::io::Error::other("other processes keep moving it");
-        Err(LedgerError::Anchor { path: self.anchor.path().display().to_string(), doing: "written", source })
+        Err(LedgerError::Anchor { path: self.anchor.place(), doing: "written", source })
     }
 }

@@ -59,6 +59,8 @@ pub struct Receipt {
     pub inclusion: Vec<Hash>,
     /// The checkpoint.
     pub checkpoint: Arc<SignedCheckpoint>,
+    /// Names of the witnesses that cosigned it, as the policy has them; none where the quorum has not.
+    pub cosigned: Vec<String>,
 }
 
 /// The place of a proposal in a batch that is not committed yet: it holds if that batch is.
@@ -139,6 +141,16 @@ pub enum SubmitError {
     /// Not now; the same command may be repeated, with the same id.
     #[error("the ledger cannot record now; repeat the command with the same id")]
     Unavailable(#[source] Arc<LedgerError>),
+    /// Recorded, but the policy's quorum has not cosigned it in the time that answers wait.
+    #[error(
+        "the command is recorded at leaf index {leaf_index}, but not cosigned after {seconds} s: ask `weituo receipt {leaf_index}` later"
+    )]
+    NotCosigned {
+        /// Where it is recorded.
+        leaf_index: LeafIndex,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The ledger was stopped.
     #[error("the ledger has been stopped")]
     Stopped,
@@ -311,6 +323,15 @@ pub enum LedgerError {
     Copy {
         /// Why.
         what: String,
+    },
+    /// The policy's file cannot be read or understood.
+    #[error("the policy {path} cannot be used")]
+    Policy {
+        /// Its file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Something the caller gave cannot be used.
     #[error("{what}")]

@@ -29,3 +29,4 @@ mod style;
 mod support;
 mod tamper;
 mod verify;
+mod witness;

@@ -7,3 +7,4 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod shell;
+pub(crate) mod witness;

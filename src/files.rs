@@ -1,0 +1,65 @@
+//! Files that are there whole or not at all.
+//!
+//! Invariants: what these functions wrote is on the disk when they return; a crash or a full disk leaves the old file or
+//! none, never a part of the new one.
+//! Absent: what is in the files.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Creates a file whole and durable or not at all: a full disk or a crash leaves nothing under its name.
+/// Refuses to replace another.
+pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let new = beside(path);
+    let written = || -> io::Result<()> {
+        write_synced(&new, bytes, mode)?;
+        // Unlike renaming, this fails where there is a file of that name.
+        std::fs::hard_link(&new, path)
+    };
+    let outcome = written();
+    remove_leftover(&new);
+    outcome?;
+    sync_folder(path)
+}
+
+/// Puts a file whole and durable in the place of another, or leaves that as it is. One caller at a time.
+pub(crate) fn replace_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let new = beside(path);
+    let outcome = write_synced(&new, bytes, mode).and_then(|()| std::fs::rename(&new, path));
+    if outcome.is_err() {
+        remove_leftover(&new);
+    }
+    outcome?;
+    sync_folder(path)
+}
+
+/// Makes a new name in a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Returns the name under which this process writes a file before it gets its own.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn remove_leftover(path: &Path) {
+    if path.exists()
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        tracing::warn!(file = %path.display(), %error, "cannot be removed");
+    }
+}

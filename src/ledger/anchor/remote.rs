@@ -1,0 +1,129 @@
+//! The anchor as a witness of our own, for the processes of several machines.
+//!
+//! Compare-and-swap is the witness's own rule: it takes a checkpoint only with a proof from the size it has (409 where that
+//! is another), only where it extends what it has (422), and has it on the disk before it answers.
+//!
+//! Invariants: what the witness serves is believed only with the log's signature; a size without one decides nothing.
+//! Absent: the witness's cosignature, which the anchor does not need: whoever can answer in the witness's place could put
+//! back the anchor as whoever can write to the file could (docs/trust.md).
+//! Source: format.md "Append protocol" step 4; C2SP tlog-witness v1.1.0.
+
+use std::io::{self, ErrorKind};
+
+use weituo_proof::witness::AddCheckpoint;
+use weituo_proof::{Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
+
+use super::{Advanced, fork};
+use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
+use crate::store::failpoint;
+use crate::witness::client::{Answer, Client, ClientError};
+
+/// A witness as the anchor of one log.
+#[derive(Debug)]
+pub(in crate::ledger) struct RemoteAnchor {
+    client: Client,
+    origin: Origin,
+    verifier: VerifierKey,
+}
+
+impl RemoteAnchor {
+    pub(super) fn new(url: &str, verifier: VerifierKey) -> Result<Self, LedgerError> {
+        let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
+        let origin = Origin::new(verifier.name());
+        let origin = origin.map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
+        Ok(Self { client, origin, verifier })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.client.url()
+    }
+
+    pub(super) fn load(&self) -> Result<Option<SignedCheckpoint>, LedgerError> {
+        let served = self.client.newest(&self.origin).map_err(|error| self.unreachable("read", error))?;
+        let Some(text) = served else { return Ok(None) };
+        let (checkpoint, _) = Checkpoint::open(&text, &self.verifier).map_err(|error| {
+            let what = format!("its checkpoint is not this log's: {error}");
+            LedgerError::ReadOnly(ReadOnly::AnchorDamaged { path: self.url().to_owned(), what })
+        })?;
+        Ok(Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text }))
+    }
+
+    pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+        match self.ask(TreeSize::new(0), checkpoint, &[])? {
+            Answer::Cosigned(_) => Ok(()),
+            Answer::Moved(_) => match self.load()? {
+                // An interrupted creation is finished by repeating it.
+                Some(there) if (there.size, there.root) == (checkpoint.size, checkpoint.root) => Ok(()),
+                _ => Err(self.failed(ErrorKind::AlreadyExists, "it has a checkpoint of this log".to_owned())),
+            },
+            Answer::Refused { status: 404, .. } => {
+                let what = format!(
+                    "it does not know this log: restart it with `--log '{}'`, then repeat this",
+                    self.verifier
+                );
+                Err(self.failed(ErrorKind::NotFound, what))
+            }
+            Answer::Refused { status, told } => Err(self.refused(status, &told)),
+        }
+    }
+
+    pub(super) fn advance(
+        &self,
+        known: (u64, Hash),
+        next: &SignedCheckpoint,
+        proof: &[Hash],
+    ) -> Result<Advanced, LedgerError> {
+        failpoint::hit("anchor.before_write");
+        let (status, told) = match self.ask(TreeSize::new(known.0), next, proof)? {
+            Answer::Cosigned(_) => {
+                failpoint::hit("anchor.after_write");
+                return Ok(Advanced::Durable);
+            }
+            Answer::Moved(_) => (409, String::new()),
+            Answer::Refused { status, told } => (status, told),
+        };
+        if !matches!(status, 409 | 422) {
+            return Err(self.refused(status, &told));
+        }
+        // Only what the log's key signed counts.
+        let gone = || self.failed(ErrorKind::NotFound, "it has lost its checkpoint of this log".to_owned());
+        let current = self.load()?.ok_or_else(gone)?;
+        if status == 422 || (current.size == next.size && current.root != next.root) {
+            return Err(fork(&current, next));
+        }
+        if current.size >= next.size {
+            return Ok(Advanced::Ahead(current));
+        }
+        if (current.size.get(), current.root) == known {
+            let what = "it says that its checkpoint is another than it serves".to_owned();
+            return Err(self.failed(ErrorKind::InvalidData, what));
+        }
+        Ok(Advanced::Moved(current))
+    }
+
+    fn ask(
+        &self,
+        old_size: TreeSize,
+        next: &SignedCheckpoint,
+        proof: &[Hash],
+    ) -> Result<Answer, LedgerError> {
+        let note = SignedNote::parse(&next.text);
+        let note = note.map_err(|error| self.failed(ErrorKind::InvalidInput, error.to_string()))?;
+        let request = AddCheckpoint { old_size, proof: proof.to_vec(), note };
+        self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", error))
+    }
+
+    fn refused(&self, status: u16, told: &str) -> LedgerError {
+        self.failed(ErrorKind::Other, format!("it answers {status}: {told}"))
+    }
+
+    fn failed(&self, kind: ErrorKind, what: String) -> LedgerError {
+        let source = io::Error::new(kind, what);
+        LedgerError::Anchor { path: self.url().to_owned(), doing: "written", source }
+    }
+
+    fn unreachable(&self, doing: &'static str, error: ClientError) -> LedgerError {
+        let source = io::Error::other(error);
+        LedgerError::Anchor { path: self.url().to_owned(), doing, source }
+    }
+}
