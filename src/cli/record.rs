@@ -271,8 +271,10 @@ fn compose(
         confidential: false,
         r#do: event_type.command().to_owned(),
         effective,
+        parties: Vec::new(),
         payload,
         seen: None,
+        signed: None,
         stream,
     })
 }

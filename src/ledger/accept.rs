@@ -73,7 +73,8 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
         effective(recorded_at, opened.derived.zone_minutes()),
     );
     let expected = opened.derived.head("log/main");
-    let proposal = Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new() };
+    let proposal =
+        Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new(), rests_on: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &shared.origin, answer)?;
     let mut open = shared.with_tree(|tree| Open::on_head(Some(head), tree.frontier()));

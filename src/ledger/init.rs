@@ -103,7 +103,8 @@ async fn open_log(
     });
     let date = effective(recorded_at, zone_minutes(&init.zone).unwrap_or(0));
     let act = log_act("log/main", event, command_id(&init.origin, 0), date);
-    let proposal = Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new() };
+    let proposal =
+        Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new(), rests_on: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &init.origin, answer)?;
     let mut open = Open::on_head(None, &Frontier::new());

@@ -41,6 +41,6 @@ pub use handle::{Ledger, Submitted};
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use types::{
-    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint,
+    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, RestsOn, SignedCheckpoint,
     SubmitError,
 };

@@ -202,6 +202,11 @@ impl Open {
         if current != proposal.expected {
             return Err(SubmitError::Conflict { current });
         }
+        // A signature's key may have been revoked since: then the act is decided again.
+        let now = |stream: &str| self.heads.get(stream).copied().or_else(|| ground.head(stream));
+        if proposal.rests_on.iter().any(|other| now(other.stream.as_str()) != other.head) {
+            return Err(SubmitError::Conflict { current });
+        }
         let concerned = Claims::concerns(&pending.draft.event_type);
         if concerned {
             let claims = self.claims.as_ref().unwrap_or_else(|| ground.claims());

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use weituo_events::{Act, Refusal};
-use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, TreeSize};
+use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, StreamName, TreeSize};
 
 use crate::store::StoreError;
 
@@ -33,6 +33,17 @@ pub struct Proposal {
     pub expected: Option<StreamHead>,
     /// Digests of disclosures to delete, because this act is their `DisclosureErased`.
     pub erase: Vec<String>,
+    /// Other streams that must not have moved since the decision, such as that of the organisation whose key signed.
+    pub rests_on: Vec<RestsOn>,
+}
+
+/// A stream that a decision rests on, and its head then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestsOn {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its head; `None` where it was empty.
+    pub head: Option<StreamHead>,
 }
 
 /// A tree head signed by the log's key.

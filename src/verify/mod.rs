@@ -2,13 +2,14 @@
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
 //! hang; memory is about 400 bytes a stream, most of it the index, and a bounded list of findings, whatever the number of entries.
-//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted; proofs of possession of enrolled keys.
+//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted.
 //! Source: design.md "Verification"; format.md.
 
 mod chain;
 mod disclosures;
 mod facts;
 mod heads;
+mod keys;
 mod projections;
 mod replay;
 mod report;

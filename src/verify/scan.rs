@@ -77,7 +77,7 @@ impl Scan {
         }
         self.size = self.next;
         self.counts.streams = self.chains.streams();
-        self.counts.signatures = self.facts.signatures;
+        self.counts.signatures = self.facts.keys.held;
         self.counts.erased = self.facts.erased.len() as u64;
         self.find_repeated(store, findings).await;
         whole
