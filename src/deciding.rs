@@ -6,6 +6,7 @@
 //! Absent: storage, clocks, capacity across cycles (`weituo_projections::Claims`, asked by the writer at the commit).
 //! Source: design.md, Words ("It refuses only what cannot be true …").
 
+pub mod offline;
 mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};

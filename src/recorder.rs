@@ -264,15 +264,8 @@ impl Recorder {
 /// Returns the act that a command asks for, sealed under fresh salts, and its disclosures.
 fn sealed_act(command: &Command, newest: Option<Hash>) -> Result<(Act, Vec<String>), Refusal> {
     let mut act = command.act(newest)?;
-    let disclosures = command.seal(&mut act, fresh_salt)?;
+    let disclosures = command.seal(&mut act, crate::fresh_salt)?;
     Ok((act, disclosures))
-}
-
-/// Returns 128 random bits from the operating system.
-fn fresh_salt() -> [u8; 16] {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).expect("the operating system gives random bytes, or nothing here is safe");
-    salt
 }
 
 fn unavailable(error: LedgerError) -> SubmitError {

@@ -25,6 +25,7 @@ pub struct CommandActor {
     /// The organisation that records.
     pub organisation: OrganisationId,
     /// The person acting, as text; sealed in the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// In what capacity.
     pub role: Role,
@@ -72,6 +73,7 @@ pub struct Command {
     /// What the event says.
     pub payload: Box<RawValue>,
     /// The newest entry of the stream that the actor has read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
     /// The actor's signature.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -78,6 +78,15 @@ impl Command {
         Ok(())
     }
 
+    /// Replaces the payload by that of an event of the same type, its sealed values open.
+    ///
+    /// # Panics
+    /// Never: an event's payload is JSON.
+    pub fn set_payload(&mut self, event: &crate::Event) {
+        self.payload = serde_json::value::RawValue::from_string(event.payload_json())
+            .expect("invariant: a payload is JSON");
+    }
+
     /// Refuses what is only known to be so when it is decided, and so cannot have been signed.
     pub(crate) fn fixed(&self) -> Result<(), Refusal> {
         match self.seen {

@@ -26,6 +26,8 @@ use weituo_projections::{Cycle, Severity};
 use crate::deciding::Context;
 
 pub(crate) use actor::allowed_role;
+pub(crate) use completion::left_open;
+pub(crate) use named::joining;
 
 /// Decides on one act of an agreement: returns it complete.
 ///

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use weituo_events::OrganisationId;
+use weituo_events::{OrganisationId, Role};
 
 use super::lines::MAX_LINE_BYTES;
 
@@ -63,6 +63,54 @@ pub(crate) enum Shown {
     Organisation,
 }
 
+/// What is done with an actor's key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// help-key-new
+    New {
+        /// A new file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+        /// What to call the key; the file's name by default
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// help-key-show
+    Show {
+        /// The key file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+    },
+    /// help-key-enrol
+    Enrol {
+        /// The key file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+        /// The organisation that the key is to sign for
+        #[arg(long, value_name = "ID")]
+        organisation: OrganisationId,
+        /// Origin of the ledger
+        #[arg(long, env = "WEITUO_ORIGIN", value_name = "ORIGIN")]
+        ledger_origin: String,
+        /// Who enrols it; the organisation itself by default
+        #[arg(id = "by_whom", long = "by", value_name = "ID")]
+        by_whom: Option<OrganisationId>,
+        /// In what role
+        #[arg(long, value_parser = role, default_value = "bureau")]
+        role: Role,
+        /// When; today by default
+        #[arg(long, value_name = "DATE")]
+        effective: Option<String>,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|_| {
+        let codes: Vec<&str> = Role::ALL.iter().map(|role| role.code()).collect();
+        codes.join(", ")
+    })
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// help-init
@@ -102,6 +150,32 @@ pub(crate) enum Action {
             value_parser = clap::value_parser!(u64).range(MAX_LINES_BYTES)
         )]
         max_line: u64,
+    },
+    /// help-sign
+    Sign {
+        /// JSON Lines; standard input by default
+        #[arg(default_value = "-")]
+        file: String,
+        /// The actor's key file
+        #[arg(id = "actor_key", long = "key", value_name = "KEYFILE")]
+        key_file: PathBuf,
+        /// Origin of the ledger that the commands are for
+        #[arg(long, env = "WEITUO_ORIGIN", value_name = "ORIGIN")]
+        ledger_origin: String,
+        /// Longest line, in bytes: a longer one is refused
+        #[arg(
+            long,
+            env = "WEITUO_MAX_LINE",
+            value_name = "BYTES",
+            default_value_t = MAX_LINE_BYTES,
+            value_parser = clap::value_parser!(u64).range(MAX_LINES_BYTES)
+        )]
+        max_line: u64,
+    },
+    /// help-key
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
     },
     /// help-show
     Show {

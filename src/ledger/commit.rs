@@ -212,11 +212,13 @@ impl Writer {
         }
     }
 
-    /// Finds which command ids of a batch are in the log already, too old to be remembered.
+    /// Finds which command ids of a batch are in the log already, too old to be remembered, or which of its disclosures.
     async fn find_repeated(&mut self, chosen: &[Pending]) -> Result<(), LedgerError> {
         let commands: Vec<[u8; 16]> = chosen.iter().map(|pending| pending.command).collect();
         let rows = self.shared.store.by_command(&commands).await?;
-        if rows.is_empty() {
+        let digests: Vec<String> = chosen.iter().flat_map(|pending| &pending.digests).cloned().collect();
+        let stored = self.shared.store.disclosures_by_digest(&digests).await?;
+        if rows.is_empty() && stored.is_empty() {
             // The fence held, so the place in the stream is taken by a row that no writer put there.
             let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
             self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
@@ -225,6 +227,7 @@ impl Writer {
         for row in rows {
             self.derived.remember(row.command, row.leaf_index);
         }
+        self.derived.remember_stored(stored.into_iter().map(|row| row.digest));
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //! Source: format.md "Append protocol" step 1, "Completeness index"; design.md "One copy of the truth".
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -22,6 +22,9 @@ use crate::store::EntryRow;
 
 /// Command ids kept in memory; an older one is found by the database's unique index.
 const RECENT_COMMANDS: usize = 1 << 16;
+
+/// Digests kept that were found to be stored already.
+const STORED_DIGESTS: usize = 1 << 16;
 
 /// The stream of the completeness index.
 pub(super) const INDEX_STREAM: &str = "log/index";
@@ -42,6 +45,8 @@ pub(super) struct Step<'a> {
 pub(super) struct Derived {
     heads: HashMap<Box<str>, StreamHead>,
     recent: Recent,
+    /// Digests of stored disclosures that a batch wanted to store again.
+    stored: HashSet<String>,
     index: Map,
     parties: HashMap<StreamName, PartyChain>,
     claims: Claims,
@@ -93,6 +98,7 @@ impl Derived {
         Self {
             heads: HashMap::new(),
             recent: Recent::default(),
+            stored: HashSet::new(),
             index: Map::new(),
             parties: HashMap::new(),
             claims: Claims::default(),
@@ -124,6 +130,19 @@ impl Derived {
     /// Remembers a command that was found in the database.
     pub(super) fn remember(&mut self, command: [u8; 16], leaf_index: u64) {
         self.recent.put(command, leaf_index);
+    }
+
+    /// Returns whether a disclosure of this digest was found to be stored.
+    pub(super) fn is_stored(&self, digest: &str) -> bool {
+        self.stored.contains(digest)
+    }
+
+    /// Remembers digests of disclosures that were found in the database.
+    pub(super) fn remember_stored(&mut self, digests: impl IntoIterator<Item = String>) {
+        if self.stored.len() > STORED_DIGESTS {
+            self.stored.clear();
+        }
+        self.stored.extend(digests);
     }
 
     /// Returns the claims taken so far.

@@ -64,8 +64,11 @@ async fn make(
         return Err(exists(&format!("there is a ledger at {url}")));
     }
     // A key without an anchor is what an interrupted `init` leaves.
-    let key =
-        if files.key.exists() { key::read(&files.key)? } else { key::create(&files.key, &init.origin)? };
+    let key = if files.key.exists() {
+        key::read(&files.key)?
+    } else {
+        key::create(&files.key, init.origin.as_str())?
+    };
     if key.name() != init.origin.as_str() {
         return Err(exists(&format!("{} holds the key of {}", files.key.display(), key.name())));
     }

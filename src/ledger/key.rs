@@ -1,4 +1,4 @@
-//! The log's signing key in its file.
+//! Signing keys in their files: the log's, and those of actors, which have the same form.
 //!
 //! Invariants: a new key file is readable by its owner only, never overwrites another, and is on the disk before the
 //! log exists.
@@ -10,13 +10,13 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use weituo_proof::{Origin, SigningKey};
+use weituo_proof::SigningKey;
 
 use super::types::LedgerError;
 
-/// Makes a key from the system's randomness and writes its file, mode 0600.
-pub(super) fn create(path: &Path, origin: &Origin) -> Result<SigningKey, LedgerError> {
-    let key = SigningKey::from_seed(origin.as_str(), random()?).map_err(|error| key_error(path, &error))?;
+/// Makes a key of this name from the system's randomness and writes its file, mode 0600.
+pub(crate) fn create(path: &Path, name: &str) -> Result<SigningKey, LedgerError> {
+    let key = SigningKey::from_seed(name, random()?).map_err(|error| key_error(path, &error))?;
     create_whole(path, format!("{key}\n").as_bytes(), 0o600).map_err(|error| key_error(path, &error))?;
     Ok(key)
 }
@@ -45,7 +45,7 @@ pub(super) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Res
 }
 
 /// Reads the key.
-pub(super) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
+pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
     let text = std::fs::read_to_string(path).map_err(|error| key_error(path, &error))?;
     text.trim_end().parse().map_err(|error| key_error(path, &error))
 }

@@ -22,7 +22,7 @@ mod handle;
 mod inbox;
 mod index;
 mod init;
-mod key;
+pub(crate) mod key;
 mod open;
 mod options;
 mod prepare;

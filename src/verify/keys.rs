@@ -28,7 +28,7 @@ struct Enrolled {
 /// What is known so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Keys {
-    keys: HashMap<Hash, Vec<Enrolled>>,
+    enrolled: HashMap<Hash, Vec<Enrolled>>,
     /// Organisations that ever had a key enrolled.
     holders: HashSet<String>,
     roots: Vec<String>,
@@ -50,7 +50,7 @@ impl Keys {
     }
 
     pub(super) fn revoke(&mut self, organisation: &str, key: &Hash) {
-        for key in self.keys.get_mut(key).into_iter().flatten() {
+        for key in self.enrolled.get_mut(key).into_iter().flatten() {
             key.revoked |= key.organisation == organisation;
         }
     }
@@ -104,7 +104,7 @@ impl Keys {
         }
         self.holders.insert(organisation.to_owned());
         let key = Enrolled { organisation: organisation.to_owned(), public_key, revoked: false };
-        self.keys.entry(enrolled.key).or_default().push(key);
+        self.enrolled.entry(enrolled.key).or_default().push(key);
     }
 
     /// The organisation itself, the authorities above it, the roots.
@@ -123,7 +123,7 @@ impl Keys {
     pub(super) fn check_signature(&mut self, leaf_index: u64, entry: &Entry, findings: &mut Collected) {
         let (Some(key), Some(signature)) = (entry.actor.key, &entry.signature) else { return };
         let organisation = &entry.actor.organisation;
-        let enrolled = self.keys.get(&key).into_iter().flatten().rev();
+        let enrolled = self.enrolled.get(&key).into_iter().flatten().rev();
         let detail = match enrolled.into_iter().find(|enrolled| enrolled.organisation == *organisation) {
             None => format!("key {key} was not enrolled for {organisation} before this entry"),
             Some(enrolled) if enrolled.revoked => {

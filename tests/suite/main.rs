@@ -19,6 +19,7 @@ mod kill;
 mod outage;
 mod postgres_backup;
 mod recording;
+mod signing;
 mod size;
 mod standby;
 mod startup;

@@ -6,3 +6,4 @@ pub(crate) mod many;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod shell;
+pub(crate) mod signing;
