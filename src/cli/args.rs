@@ -63,6 +63,36 @@ pub(crate) enum Shown {
     Organisation,
 }
 
+/// The ledger that a new one follows.
+#[derive(Debug, Args)]
+pub(crate) struct After {
+    /// The last checkpoint of the ledger that this one follows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predecessor: Option<PathBuf>,
+    /// That ledger's verifier key, which the checkpoint is verified with
+    #[arg(long, value_name = "KEY", requires = "predecessor")]
+    pub(crate) predecessor_key: Option<String>,
+    /// First leaf index of that ledger that is lost
+    #[arg(long, value_name = "LEAF", requires = "predecessor")]
+    pub(crate) lost_from: Option<u64>,
+    /// First leaf index after what is lost
+    #[arg(long, value_name = "LEAF", requires = "lost_from")]
+    pub(crate) lost_to: Option<u64>,
+}
+
+/// What is done with the log's own keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogKeyAction {
+    /// help-log-key-rotate
+    Rotate,
+    /// help-log-key-revoke
+    Revoke {
+        /// Its verifier key, or the 8 hex digits of its id
+        #[arg(value_name = "KEY")]
+        log_key: String,
+    },
+}
+
 /// What is done with an actor's key.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyAction {
@@ -121,6 +151,8 @@ pub(crate) enum Action {
         /// Id of a root bureau, which may register organisations from the start
         #[arg(long = "bureau", value_name = "ID", default_value = "bureau")]
         bureaus: Vec<OrganisationId>,
+        #[command(flatten)]
+        after: After,
     },
     /// help-adopt
     Adopt {
@@ -238,6 +270,17 @@ pub(crate) enum Action {
         #[arg(long, conflicts_with = "from")]
         accept_lost_anchor: bool,
     },
+    /// help-log-key
+    LogKey {
+        #[command(subcommand)]
+        action: LogKeyAction,
+    },
+    /// help-freeze
+    Freeze {
+        /// Origin of the ledger that follows
+        #[arg(long, value_name = "ORIGIN")]
+        successor: Option<String>,
+    },
     /// help-backup
     Backup {
         /// A new file
@@ -263,7 +306,7 @@ pub(crate) enum Action {
         stream: Option<String>,
         /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
         #[arg(long, visible_alias = "verifier-key", value_name = "KEY")]
-        key: Option<String>,
+        key: Vec<String>,
         /// Keep the state here, and go on from it after an interruption; a folder of yours, not of the ledger
         #[arg(long, value_name = "FOLDER")]
         resume: Option<PathBuf>,

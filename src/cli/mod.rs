@@ -10,6 +10,7 @@ mod errors;
 mod inspect;
 mod keys;
 mod lines;
+mod log_key;
 mod organisation;
 mod output;
 mod record;
@@ -128,7 +129,7 @@ fn described(command: clap::Command, language: Language) -> clap::Command {
 async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
     let desk = Desk { voice, shared: &cli.shared };
     match &cli.action {
-        Action::Init { origin, bureaus } => setup::init(&desk, origin, bureaus).await,
+        Action::Init { origin, bureaus, after } => setup::init(&desk, origin, bureaus, after).await,
         Action::Adopt { file, by, effective, command } => {
             record::adopt(&desk, file, by, effective.as_deref(), command.as_deref()).await
         }
@@ -149,11 +150,12 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         }
         Action::Recover { from: Some(from), .. } => setup::recover(&desk, from).await,
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
+        Action::LogKey { action } => log_key::run(&desk, action).await,
+        Action::Freeze { successor } => log_key::freeze(&desk, successor.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
         Action::Verify { checkpoints, stream, key, resume } => {
-            let (stream, key) = (stream.as_deref(), key.as_deref());
-            verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
+            verify::verify(&desk, checkpoints, stream.as_deref(), key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Schema { command } => inspect::schema(&desk, command.as_deref()),

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::tree::verify_consistency;
 use weituo_proof::{Checkpoint, Hash, VerifierKey, sha256};
 
@@ -36,7 +37,7 @@ const LOCK_STEP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct FileAnchor {
     path: PathBuf,
-    verifier: VerifierKey,
+    verifiers: Vec<VerifierKey>,
     /// The checkpoint last found or written, whose signature need not be verified again.
     verified: Mutex<Option<SignedCheckpoint>>,
 }
@@ -59,8 +60,13 @@ struct Slot {
 }
 
 impl FileAnchor {
-    pub(super) fn new(path: PathBuf, verifier: VerifierKey) -> Self {
-        Self { path, verifier, verified: Mutex::default() }
+    pub(super) fn new(path: PathBuf, verifiers: Vec<VerifierKey>) -> Self {
+        Self { path, verifiers, verified: Mutex::default() }
+    }
+
+    /// Opens a checkpoint of this log by any of its keys at hand.
+    pub(super) fn open(&self, text: &str) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::open_by(text, &self.verifiers).map(|(checkpoint, _)| checkpoint)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -148,7 +154,8 @@ impl FileAnchor {
     }
 
     fn verify(&self, text: String) -> Result<SignedCheckpoint, LedgerError> {
-        let (checkpoint, _) = Checkpoint::open(&text, &self.verifier)
+        let checkpoint = self
+            .open(&text)
             .map_err(|error| self.damaged(format!("its checkpoint is not this log's: {error}")))?;
         let checkpoint = SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text };
         *self.verified() = Some(checkpoint.clone());
@@ -265,7 +272,7 @@ mod tests {
         }
 
         fn anchor(&self) -> FileAnchor {
-            FileAnchor::new(self.folder.path().join("ledger.anchor"), self.key.verifier().clone())
+            FileAnchor::new(self.folder.path().join("ledger.anchor"), vec![self.key.verifier().clone()])
         }
 
         fn at(&self, size: u64) -> SignedCheckpoint {
@@ -327,6 +334,6 @@ mod tests {
         let log = Log { key: other, ..Log::new() };
         log.anchor().create(&log.at(1)).unwrap();
         let stranger = SigningKey::from_seed("log.example", [5; 32]).unwrap().verifier().clone();
-        assert!(FileAnchor::new(log.anchor().path, stranger).load().is_err());
+        assert!(FileAnchor::new(log.anchor().path, vec![stranger]).load().is_err());
     }
 }

@@ -248,7 +248,8 @@ impl Writer {
                 parties: &pending.draft.parties,
             });
             if row.stream.starts_with("log/") {
-                self.derived.apply_log_event(&pending.proposal.act.event, row.leaf_index, row.leaf_hash);
+                let event = &pending.proposal.act.event;
+                self.derived.apply_log_event(event, row.leaf_index, row.leaf_hash, position.recorded_at);
             }
         }
         if let Some(claims) = claims {
@@ -312,7 +313,7 @@ impl Writer {
 
     /// Signs the head, which is committed: never before, or an aborted batch would leave a second signed root.
     pub(super) fn sign(&self) -> Arc<SignedCheckpoint> {
-        sign(&self.key, &self.shared.origin, &self.head)
+        sign(&self.derived.signers(&self.keys, &self.head), &self.shared.origin, &self.head)
     }
 
     /// Returns the instant of an entry that follows one of `last`.
@@ -322,15 +323,17 @@ impl Writer {
     }
 }
 
-/// Signs a committed head.
+/// Signs a committed head with every one of these keys; there is at least one.
 pub(super) fn sign(
-    key: &weituo_proof::SigningKey,
+    keys: &[&weituo_proof::SigningKey],
     origin: &weituo_proof::Origin,
     head: &Head,
 ) -> Arc<SignedCheckpoint> {
     let (size, root) = (TreeSize::new(head.size), head.root);
     let checkpoint = Checkpoint { origin: origin.clone(), size, root };
-    let note =
-        checkpoint.sign(key).expect("invariant: the key's name was compared with the origin at the opening");
+    let mut note = checkpoint
+        .sign(keys[0])
+        .expect("invariant: the key's name was compared with the origin at the opening");
+    keys[1..].iter().for_each(|key| note.add_signature(key));
     Arc::new(SignedCheckpoint { size, root, text: note.to_string() })
 }

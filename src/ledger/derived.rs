@@ -15,13 +15,17 @@ use weituo_events::{Act, Event};
 use weituo_projections::Claims;
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
-use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
+use weituo_proof::{CommandId, Entry, Hash, RecordedAt, SigningKey, StreamHead, StreamName};
 
+use super::key::Keys;
 use super::types::ReadOnly;
-use crate::store::EntryRow;
+use crate::store::{EntryRow, Head};
 
 /// Command ids kept in memory; an older one is found by the database's unique index.
 const RECENT_COMMANDS: usize = 1 << 16;
+
+/// How long an older key signs along once the next one signs: 90 days.
+const OVERLAP_MILLIS: i64 = 90 * 86_400_000;
 
 /// Digests kept that were found to be stored already.
 const STORED_DIGESTS: usize = 1 << 16;
@@ -50,13 +54,20 @@ pub(super) struct Derived {
     index: Map,
     parties: HashMap<StreamName, PartyChain>,
     claims: Claims,
-    keys: Vec<String>,
+    keys: Vec<LogKey>,
     frozen: Option<u64>,
     zone_minutes: i32,
     genesis: Hash,
     last_recorded_at: Option<RecordedAt>,
     uncovered: u64,
     uncovered_since: Option<Instant>,
+}
+
+/// A key that the log names as its own and has not revoked.
+#[derive(Debug, Clone)]
+struct LogKey {
+    verifier: String,
+    since: RecordedAt,
 }
 
 #[derive(Debug, Default)]
@@ -157,7 +168,19 @@ impl Derived {
 
     /// Returns whether the log names this verifier key and has not revoked it.
     pub(super) fn knows_key(&self, verifier_key: &str) -> bool {
-        self.keys.iter().any(|key| key == verifier_key)
+        self.keys.iter().any(|key| key.verifier == verifier_key)
+    }
+
+    /// Returns those of a log's keys that sign a head: the first, and older ones that the log knows, until the key after them
+    /// has been signing for 90 days.
+    pub(super) fn signers<'a>(&self, keys: &'a Keys, head: &Head) -> Vec<&'a SigningKey> {
+        let now = head.recorded_at.parse::<RecordedAt>().map_or(i64::MAX, RecordedAt::unix_millis);
+        let along = |key: &SigningKey| {
+            let verifier = key.verifier().to_string();
+            let mut after = self.keys.iter().skip_while(|known| known.verifier != verifier).skip(1);
+            after.next().is_some_and(|next| now.saturating_sub(next.since.unix_millis()) < OVERLAP_MILLIS)
+        };
+        keys.all().enumerate().filter(|(at, key)| *at == 0 || along(key)).map(|(_, key)| key).collect()
     }
 
     /// Returns the leaf index of the `LogFrozen` entry.
@@ -201,7 +224,7 @@ impl Derived {
                 self.claims.apply(&act, header.sequence);
             }
             if of_log {
-                self.apply_log_event(&act.event, row.leaf_index, leaf_hash);
+                self.apply_log_event(&act.event, row.leaf_index, leaf_hash, header.recorded_at);
             }
         }
         self.apply(&Step {
@@ -217,15 +240,22 @@ impl Derived {
     }
 
     /// Applies what an event says about the log itself.
-    pub(super) fn apply_log_event(&mut self, event: &Event, leaf_index: u64, leaf_hash: Hash) {
+    pub(super) fn apply_log_event(
+        &mut self,
+        event: &Event,
+        leaf_index: u64,
+        leaf_hash: Hash,
+        recorded_at: RecordedAt,
+    ) {
+        let named = |key: &String| LogKey { verifier: key.clone(), since: recorded_at };
         match event {
             Event::LogOpened(opened) => {
                 self.genesis = leaf_hash;
-                self.keys.push(opened.key.clone());
+                self.keys.push(named(&opened.key));
                 self.zone_minutes = zone_minutes(&opened.zone).unwrap_or(0);
             }
-            Event::LogKeyAdded(added) => self.keys.push(added.key.clone()),
-            Event::LogKeyRevoked(revoked) => self.keys.retain(|key| *key != revoked.key),
+            Event::LogKeyAdded(added) => self.keys.push(named(&added.key)),
+            Event::LogKeyRevoked(revoked) => self.keys.retain(|key| key.verifier != revoked.key),
             Event::LogFrozen(_) => self.frozen = Some(leaf_index),
             _ => {}
         }

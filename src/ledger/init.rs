@@ -18,7 +18,7 @@ use super::clock::Watched;
 use super::commit::sign;
 use super::derived::Derived;
 use super::index::{command_id, effective, log_act};
-use super::key;
+use super::key::{self, Keys};
 use super::options::{Files, InitOptions};
 use super::prepare::{Ground, Open, Pending};
 use super::seal::SealKey;
@@ -69,10 +69,12 @@ async fn make(
     } else {
         key::create(&files.key, init.origin.as_str())?
     };
+    let keys = Keys::from(key);
+    let key = keys.first();
     if key.name() != init.origin.as_str() {
         return Err(exists(&format!("{} holds the key of {}", files.key.display(), key.name())));
     }
-    let seal = SealKey::new(key.seed());
+    let seal = SealKey::of(&keys);
     let head = match found {
         Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => {
             // The interrupted `init` may never have learnt whether a standby has it.
@@ -80,11 +82,11 @@ async fn make(
             head
         }
         Some(_) => return Err(exists(&format!("there is another ledger at {url}"))),
-        None => open_log(store, init, &key, &seal).await?,
+        None => open_log(store, init, key, &seal).await?,
     };
     // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
-    let checkpoint = sign(&key, &init.origin, &head);
-    let anchor = Arc::new(FileAnchor::new(files.anchor.clone(), key.verifier().clone()));
+    let checkpoint = sign(&[key], &init.origin, &head);
+    let anchor = Arc::new(FileAnchor::new(files.anchor.clone(), keys.verifiers()));
     let first = SignedCheckpoint::clone(&checkpoint);
     blocking(&anchor, move |anchor| anchor.create(&first)).await
 }

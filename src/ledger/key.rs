@@ -2,7 +2,7 @@
 //!
 //! Invariants: a new key file is readable by its owner only, never overwrites another, and is on the disk before the
 //! log exists.
-//! Absent: hardware keys, rotation (`LogKeyAdded`, `LogKeyRevoked` are acts like others).
+//! Absent: hardware keys; when a key is replaced (`rotate`).
 //! Source: C2SP signed-note, "Signing keys"; format.md "Keys of the log".
 
 use std::fs::{File, OpenOptions};
@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use weituo_proof::SigningKey;
+use weituo_proof::{SigningKey, VerifierKey};
 
 use super::types::LedgerError;
 
@@ -44,10 +44,75 @@ pub(super) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Res
     sync_folder(path)
 }
 
-/// Reads the key.
+/// The keys of a log that are at hand: the first signs and seals; older ones sign along for a while after a rotation, and
+/// heads that they sealed are still known.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    first: SigningKey,
+    older: Vec<SigningKey>,
+}
+
+impl Keys {
+    /// Returns the keys with a new first one.
+    pub(super) fn behind(&self, first: SigningKey) -> Self {
+        Self { first, older: self.all().cloned().collect() }
+    }
+
+    /// Returns the key that signs and seals.
+    pub(crate) fn first(&self) -> &SigningKey {
+        &self.first
+    }
+
+    /// Returns every key, the first one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.first).chain(&self.older)
+    }
+
+    /// Returns the keys that verify what these sign.
+    pub(crate) fn verifiers(&self) -> Vec<VerifierKey> {
+        self.all().map(|key| key.verifier().clone()).collect()
+    }
+
+    /// Drops older keys, such as those that the log has revoked.
+    pub(super) fn retain_older(&mut self, keep: impl Fn(&VerifierKey) -> bool) {
+        self.older.retain(|key| keep(key.verifier()));
+    }
+
+    /// Returns the text of the file that holds them: one key a line.
+    pub(super) fn text(&self) -> String {
+        self.all().fold(String::new(), |text, key| text + &key.to_string() + "\n")
+    }
+}
+
+impl From<SigningKey> for Keys {
+    fn from(first: SigningKey) -> Self {
+        Self { first, older: Vec::new() }
+    }
+}
+
+/// Reads a file of one key.
 pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
+    let keys = read_all(path)?;
+    if keys.older.is_empty() {
+        Ok(keys.first)
+    } else {
+        Err(key_error(path, &"it holds several keys of a log"))
+    }
+}
+
+/// Reads a log's key file: the key in use and, after a rotation, older ones, one a line.
+pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
     let text = std::fs::read_to_string(path).map_err(|error| key_error(path, &error))?;
-    text.trim_end().parse().map_err(|error| key_error(path, &error))
+    let mut keys = text.trim_end().split('\n').map(|line| line.trim_end().parse::<SigningKey>());
+    let first = keys.next().ok_or_else(|| key_error(path, &"it is empty"))?;
+    let first = first.map_err(|error| key_error(path, &error))?;
+    let older = keys.collect::<Result<Vec<_>, _>>().map_err(|error| key_error(path, &error))?;
+    match older.iter().find(|key| key.name() != first.name()) {
+        Some(other) => {
+            Err(key_error(path, &format!("it holds keys of two logs, {} and {}", first.name(), other.name())))
+        }
+        None => Ok(Keys { first, older }),
+    }
 }
 
 /// Returns 32 random bytes.
@@ -56,6 +121,18 @@ pub(super) fn random() -> Result<[u8; 32], LedgerError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| LedgerError::Invalid { what: format!("the system has no randomness: {error}") })?;
     Ok(bytes)
+}
+
+/// Puts a key file (mode 0600) whole and durable in the place of another.
+pub(super) fn replace_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = path.with_file_name(name);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_folder(path)
 }
 
 /// Makes a new name in a folder durable.

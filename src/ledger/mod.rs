@@ -27,6 +27,7 @@ mod open;
 mod options;
 mod prepare;
 mod recover;
+mod rotate;
 mod seal;
 mod shared;
 mod tree;
@@ -40,6 +41,7 @@ pub use derived::{Header, header};
 pub use handle::{Ledger, Submitted};
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
+pub use rotate::{LogKeyError, Rotated};
 pub use types::{
     Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, RestsOn, SignedCheckpoint,
     SubmitError,

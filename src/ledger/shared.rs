@@ -22,6 +22,7 @@ const ANCHOR_ATTEMPTS: u32 = 64;
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) origin: Origin,
+    /// The key that verifies what this process signs.
     pub(super) verifier: VerifierKey,
     pub(super) tree: RwLock<Tree>,
     pub(super) published: watch::Sender<Option<Arc<SignedCheckpoint>>>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use weituo_events::{Act, Refusal};
 use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, StreamName, TreeSize};
 
+use super::rotate::LogKeyError;
 use crate::store::StoreError;
 
 /// When a receipt may leave.
@@ -329,6 +330,9 @@ pub enum LedgerError {
         /// What would be right.
         what: String,
     },
+    /// The log's keys were not changed, or the log not frozen.
+    #[error(transparent)]
+    LogKey(#[from] LogKeyError),
     /// An entry of the log's own could not be recorded.
     #[error("the log could not record an entry of its own")]
     Record(#[source] SubmitError),

@@ -43,6 +43,8 @@ pub(super) struct Facts {
     frozen_at: Option<u64>,
     /// Verifier keys that the log names as its own.
     pub(super) log_keys: Vec<String>,
+    /// Verifier keys that the log has revoked, each with the leaf index of its revocation.
+    pub(super) log_keys_revoked: Vec<(String, u64)>,
 }
 
 impl Facts {
@@ -119,6 +121,7 @@ impl Facts {
                 self.keys.set_roots(&opened.roots);
             }
             Event::LogKeyAdded(added) => self.log_keys.push(added.key.clone()),
+            Event::LogKeyRevoked(revoked) => self.log_keys_revoked.push((revoked.key.clone(), leaf_index)),
             Event::LogFrozen(_) => self.frozen_at = Some(leaf_index),
             _ => {}
         }

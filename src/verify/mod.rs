@@ -48,8 +48,8 @@ pub struct OutsideCheckpoint {
 /// What a verification is given besides the database.
 #[derive(Clone, Default)]
 pub struct VerifyOptions<'a> {
-    /// The log's verifier key, as the verifier trusts it. Never taken from the log.
-    pub verifier: Option<VerifierKey>,
+    /// The log's verifier keys, as the verifier trusts them: several while one is rotated. Never taken from the log.
+    pub verifiers: Vec<VerifierKey>,
     /// The seal, where the signing key is at hand.
     pub seal: Option<&'a SealOf<'a>>,
     /// The anchored checkpoint, a signed note, read before this verification began.

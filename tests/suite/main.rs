@@ -16,6 +16,7 @@ mod failpoints;
 mod faults;
 mod input;
 mod kill;
+mod log_keys;
 mod outage;
 mod postgres_backup;
 mod recording;
