@@ -24,6 +24,14 @@ pub(super) fn run(voice: Voice, action: &KeyAction) -> Result<u8, Failure> {
         KeyAction::New { key_file, name } => {
             let stem = key_file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
             let name = name.clone().or(stem).unwrap_or_default();
+            if key_file.exists() {
+                let file = key_file.display();
+                return Err(Failure::could_not_run(
+                    "key-file-exists",
+                    format!("{file} 已存在,不会覆盖:请换一个文件名"),
+                    format!("{file} is there already and is not written over: choose another name"),
+                ));
+            }
             let key = key::create(key_file, &name).map_err(|error| unusable(&error))?;
             print(voice, key_file, &key);
         }

@@ -82,6 +82,10 @@ pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated
     let event = Event::LogKeyAdded(LogKeyAdded { key: added.clone() });
     let recorded = record_once(&ledger, options, event, named).await;
     ledger.stop().await?;
+    if matches!(recorded, Err(LedgerError::ReadOnly(_))) {
+        // The log does not name the new key and takes nothing more: the key is of no use.
+        in_place(&next_file, || std::fs::remove_file(&next_file))?;
+    }
     recorded?;
     failpoint::hit("rotate.recorded");
     // From here the log names both keys, so either file is a usable one.

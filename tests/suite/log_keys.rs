@@ -109,6 +109,7 @@ fn a_frozen_ledger_takes_nothing_more_and_its_successor_names_its_last_checkpoin
     let again = shell.run(&["freeze"]).expect_code(2);
     assert!(again.err.contains("frozen since leaf index"), "{}", again.err);
     shell.run(&["log-key", "rotate"]).expect_code(2);
+    assert!(!shell.path("ledger.key.next").exists(), "no key is left that the log will never name");
     shell.run(&["verify"]).expect_code(0);
     let last = checkpoint(&shell).to_string();
 

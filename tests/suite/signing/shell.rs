@@ -55,7 +55,7 @@ fn a_key_file_is_for_its_owner_only_is_never_written_over_and_shows_what_may_be_
     assert_eq!(permissions & 0o777, 0o600);
     let text = std::fs::read_to_string(shell.path("school.key")).unwrap();
     let again = shell.run(&["key", "new", "school.key"]).expect_code(2);
-    assert!(again.err.contains("school.key"), "{}", again.err);
+    assert!(again.err.contains("school.key is there already"), "{}", again.err);
     assert_eq!(std::fs::read_to_string(shell.path("school.key")).unwrap(), text);
     assert_eq!(shell.run(&["--json", "key", "show", "school.key"]).expect_code(0).json(), made);
     assert_eq!((made["name"].as_str(), made["key"].as_str().unwrap().len()), (Some("school-jia"), 64));
@@ -125,7 +125,10 @@ fn what_was_altered_or_signed_by_a_key_that_may_not_speak_is_refused_in_its_plac
         "stream": "organisation/bureau-wz", "actor": { "organisation": "bureau-wz", "role": "bureau" },
         "effective": "2019-02-02", "payload": { "key": id }
     });
+    let shown = || shell.run(&["show", "organisation", "bureau-wz"]).expect_code(0).out;
+    assert!(shown().contains(id.as_str().unwrap()) && !shown().contains("revoked"), "{}", shown());
     shell.record(&revoke.to_string()).expect_code(0);
+    assert!(shown().contains("(revoked at leaf "), "{}", shown());
     let late = sign(&shell, "bureau.key", &registration(4, "四")).expect_code(0).out;
     assert_eq!(refused_codes(&shell.record(&late).expect_code(3)), ["key-revoked"]);
     shell.run(&["verify"]).expect_code(0);
