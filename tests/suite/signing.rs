@@ -173,6 +173,35 @@ on_both_stores! {
         recorder.ledger().stop().await.unwrap();
     }
 
+    async fn of_unsigned_first_keys_racing_with_a_root_bureaus_none_is_recorded_behind_it(place: Place) {
+        let recorder = std::sync::Arc::new(new_recorder(&place).await);
+        for number in 0..24 {
+            accepted(&recorder, &registration(&format!("school-q{number}"))).await;
+        }
+        let racing: Vec<_> = (0..24_u8)
+            .map(|number| {
+                let recorder = std::sync::Arc::clone(&recorder);
+                let school = format!("school-q{number}");
+                let command = match number {
+                    12 => enrolment("bureau-wz", BUREAUS, ROOT),
+                    _ => enrolment(&school, 100 + number, (&school, "school")),
+                };
+                tokio::spawn(async move { recorder.record(&command).await.map(drop) })
+            })
+            .collect();
+        for (number, outcome) in racing.into_iter().enumerate() {
+            match outcome.await.unwrap() {
+                Ok(()) => {}
+                Err(error) if number != 12 => assert_eq!(refusal_code(&error), "enrolment-unsigned"),
+                Err(error) => panic!("{}", told(&error)),
+            }
+        }
+        recorder.ledger().stop().await.unwrap();
+        // A verification finds no enrolment that a key could have signed and did not.
+        let report = weituo::verify::verify(&*place.store().await, &weituo::verify::VerifyOptions::default(), |_| ()).await;
+        assert_eq!(report.findings().count(), 0, "{:#?}", report.verdicts);
+    }
+
     async fn another_organisations_key_does_not_speak_for_the_actor(place: Place) {
         let recorder = with_keys(&place).await;
         assert_eq!(refused(&recorder, &signed(registration("school-x"), SCHOOLS)).await, "key-not-enrolled");
