@@ -27,10 +27,6 @@ fn keys_in(shell: &Shell, file: &str) -> Vec<SigningKey> {
     std::fs::read_to_string(shell.path(file)).unwrap().lines().map(|line| line.parse().unwrap()).collect()
 }
 
-fn parsed(key: &Value) -> VerifierKey {
-    key.as_str().unwrap().parse().unwrap()
-}
-
 #[test]
 fn after_a_rotation_both_keys_sign_and_either_verifies_what_was_and_what_comes() {
     let (shell, old) = opened();
@@ -190,7 +186,7 @@ fn a_rotation_killed_at_any_step_leaves_a_usable_key_and_is_finished_by_repeatin
         let entries = shell.run(&["--json", "log", "log/main"]).expect_code(0).lines();
         let added = entries.iter().filter(|line| line["entry"]["type"] == "LogKeyAdded").collect::<Vec<_>>();
         assert_eq!(added.len(), 1, "{step}");
-        assert_eq!(parsed(&added[0]["entry"]["payload"]["key"]), *keys[0].verifier());
+        assert_eq!(added[0]["entry"]["payload"]["key"], keys[0].verifier().to_string());
         shell.record(&registration(2, "二")).expect_code(0);
         shell.run(&["verify"]).expect_code(0);
     }
