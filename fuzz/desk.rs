@@ -125,7 +125,8 @@ impl Desk {
 
     /// What the application loads: what is mentioned, and the authorities above.
     fn context(&self, act: &Act, state: &StreamState) -> Context {
-        let (named, known) = (mentions(act), mentions_of(state));
+        let roots = vec![OrganisationId::new("bureau-wz").expect("an id")];
+        let (named, known) = (mentions(act, &roots), mentions_of(state));
         let mut organisations = BTreeMap::new();
         for id in named.organisations.iter().chain(&known.organisations) {
             let mut next = Some(id.clone());
@@ -142,10 +143,11 @@ impl Desk {
         });
         Context {
             erasure: None,
+            ledger: Some(origin()),
             organisations,
             recorded_on: NaiveDate::from_ymd_opt(2026, 11, 20).expect("a date"),
             renewed,
-            roots: vec![OrganisationId::new("bureau-wz").expect("an id")],
+            roots,
             rulebooks: Arc::new(self.rulebooks.clone()),
         }
     }

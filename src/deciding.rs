@@ -6,6 +6,9 @@
 //! Absent: storage, clocks, capacity across cycles (`weituo_projections::Claims`, asked by the writer at the commit).
 //! Source: design.md, Words ("It refuses only what cannot be true …").
 
+pub mod offline;
+mod signature;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,9 +17,11 @@ use weituo_events::payload::{OrganisationKind, RulebookPin};
 use weituo_events::{Act, Event, OrganisationId, Refusal};
 use weituo_projections::cycle::pinned_by;
 use weituo_projections::{Cycle, Organisation, Rulebooks, StreamState};
-use weituo_proof::StreamName;
+use weituo_proof::{Origin, StreamName};
 
 use crate::{agreement, organisation, rulebook};
+
+pub(crate) use signature::{addressed, holders};
 
 /// What is known of the value that a command wants erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct ErasureTarget {
 pub struct Context {
     /// The entry whose value is to be erased; absent when there is no such entry.
     pub erasure: Option<ErasureTarget>,
+    /// The ledger's origin, which signatures are bound to; without it none holds.
+    pub ledger: Option<Origin>,
     /// Organisations by id: those mentioned, and every authority above them.
     pub organisations: BTreeMap<OrganisationId, Arc<Organisation>>,
     /// The day of recording, in the ledger's zone.
@@ -101,12 +108,16 @@ impl Mentions {
     }
 }
 
-/// Returns what an act names.
-pub fn mentions(act: &Act) -> Mentions {
+/// Returns what an act names. An enrolment of a key names the root bureaus as well: whether it may be unsigned depends on
+/// their keys.
+pub fn mentions(act: &Act, roots: &[OrganisationId]) -> Mentions {
     let mut found = Mentions::default();
     found.organisations.extend(OrganisationId::new(act.actor.organisation.clone()).ok());
     if act.stream.category() == "organisation" {
         found.organisations.extend(OrganisationId::new(act.stream.id()).ok());
+    }
+    if matches!(act.event, Event::SigningKeyEnrolled(_)) {
+        found.organisations.extend(roots.iter().cloned());
     }
     of_event(&act.event, &mut found);
     found
@@ -200,12 +211,26 @@ pub fn mentions_of(state: &StreamState) -> Mentions {
 /// # Errors
 /// A refusal that says what would be accepted.
 pub fn decide(state: &StreamState, act: Act, context: &Context) -> Result<Act, Refusal> {
-    match state {
-        StreamState::Agreement(cycle) => agreement::decide(cycle, act, context),
-        StreamState::Organisation(state) => organisation::decide(state, act, context),
-        StreamState::Rulebook(stream) => rulebook::decide(stream, act, context),
-        StreamState::Log => erasure(act, context),
+    signature::check(&act, context)?;
+    let stated = act.parties.clone();
+    let signed = act.signature.is_some().then(|| act.clone());
+    let decided = match state {
+        StreamState::Agreement(cycle) => agreement::decide(cycle, act, context)?,
+        StreamState::Organisation(state) => alone(organisation::decide(state, act, context)?),
+        StreamState::Rulebook(stream) => alone(rulebook::decide(stream, act, context)?),
+        StreamState::Log => alone(erasure(act, context)?),
+    };
+    if signed.is_some() || !stated.is_empty() {
+        signature::parties(&stated, &decided)?;
     }
+    signed.map_or(Ok(()), |signed| signature::complete(&signed, &decided))?;
+    Ok(decided)
+}
+
+/// Only acts of an agreement make parties.
+fn alone(mut act: Act) -> Act {
+    act.parties.clear();
+    act
 }
 
 /// Decides on an erasure: the only entry of a `log/…` stream that a command makes.

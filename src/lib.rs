@@ -44,3 +44,10 @@ pub fn fresh_command_id() -> weituo_proof::CommandId {
     let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
     id.hyphenated().to_string().parse().expect("a UUID in lower case is a command id")
 }
+
+/// Returns 128 random bits from the operating system, to seal a value with.
+fn fresh_salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).expect("the operating system gives random bytes, or nothing here is safe");
+    salt
+}

@@ -17,6 +17,7 @@ use weituo_events::{Act, Category, Command, Refusal, same_content};
 use weituo_projections::{Irregularity, StreamState};
 use weituo_proof::{Entry, EntryError, Hash, StreamName};
 
+use crate::deciding::addressed;
 use crate::follower::FollowError;
 use crate::ledger::{Accepted, Ledger, LedgerError, SubmitError};
 use crate::store::{EntryRow, StoreError};
@@ -155,14 +156,17 @@ impl Recorder {
             _ => self.streams.load::<K>(stream, fresh).await.map_err(read)?,
         };
         let newest = loaded.head.map(|head| head.leaf_hash);
+        if let Err(refusal) = addressed(command, self.ledger.origin()) {
+            return Ok(Answer::Refused(refusal));
+        }
         let (act, disclosures) = match sealed_act(command, newest) {
             Ok(sealed) => sealed,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
-        let context = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
+        let (context, rests_on) = self.streams.context(&act, &loaded.state, fresh).await.map_err(read)?;
         let erase = context::erased_digests(&act);
         let state = Arc::clone(&loaded.state);
-        let session = Session::new(&self.ledger, loaded, disclosures, erase);
+        let session = Session::new(&self.ledger, loaded, disclosures, erase, rests_on);
         let Proposed { act, place, submitted } = match session.run::<K>(stream, act, context).await {
             Ok(proposed) => proposed,
             Err(NotRecorded::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
@@ -267,15 +271,8 @@ impl Recorder {
 /// Returns the act that a command asks for, sealed under fresh salts, and its disclosures.
 fn sealed_act(command: &Command, newest: Option<Hash>) -> Result<(Act, Vec<String>), Refusal> {
     let mut act = command.act(newest)?;
-    let disclosures = command.seal(&mut act, fresh_salt)?;
+    let disclosures = command.seal(&mut act, crate::fresh_salt)?;
     Ok((act, disclosures))
-}
-
-/// Returns 128 random bits from the operating system.
-fn fresh_salt() -> [u8; 16] {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).expect("the operating system gives random bytes, or nothing here is safe");
-    salt
 }
 
 fn unavailable(error: LedgerError) -> SubmitError {

@@ -358,8 +358,10 @@ fn command(
         confidential: false,
         r#do: act.to_owned(),
         effective: Effective::new(effective)?,
+        parties: Vec::new(),
         payload: RawValue::from_string(payload)?,
         seen: None,
+        signed: None,
         stream: StreamName::new(stream)?,
     })
 }

@@ -206,7 +206,7 @@ async fn filled(site: Site, entries: usize) -> Outcome<(Arc<dyn Store>, Verifier
 
 /// Verifies the ledger once; returns entries a second.
 async fn verification(store: &dyn Store, key: &VerifierKey, entries: u64) -> Outcome<f64> {
-    let options = VerifyOptions { verifier: Some(key.clone()), ..VerifyOptions::default() };
+    let options = VerifyOptions { verifiers: vec![key.clone()], ..VerifyOptions::default() };
     let started = Instant::now();
     let report = verify(store, &options, |_| {}).await;
     let rate = rate(entries, started);

@@ -12,6 +12,7 @@ use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
 
 use crate::exact::{Altered, altered};
 use crate::payload::Confidential;
+use crate::signed::{Signed, unusable_salts};
 use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal};
 
 /// Name of the disclosure of a payload that is sealed as a whole.
@@ -24,6 +25,7 @@ pub struct CommandActor {
     /// The organisation that records.
     pub organisation: OrganisationId,
     /// The person acting, as text; sealed in the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// In what capacity.
     pub role: Role,
@@ -65,10 +67,17 @@ pub struct Command {
     pub r#do: String,
     /// When it took place.
     pub effective: Effective,
+    /// Organisation streams that become parties by it, sorted: filled in by the ledger, stated where it is signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parties: Vec<StreamName>,
     /// What the event says.
     pub payload: Box<RawValue>,
     /// The newest entry of the stream that the actor has read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
+    /// The actor's signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// The stream it is about.
     pub stream: StreamName,
 }
@@ -103,6 +112,9 @@ impl Command {
     /// # Errors
     /// A refusal when the command or its payload is unknown, misspelt or on a stream of another kind.
     pub fn act(&self, newest: Option<Hash>) -> Result<Act, Refusal> {
+        if self.signed.is_some() {
+            self.fixed()?;
+        }
         let event_type = EventType::from_command(&self.r#do).map_err(|error| {
             Refusal::invalid(
                 "command-unknown",
@@ -145,7 +157,7 @@ impl Command {
         }
         Ok(Act {
             actor: Actor {
-                key: None,
+                key: self.signed.as_ref().map(|signed| signed.key),
                 organisation: self.actor.organisation.to_string(),
                 person: None,
                 role: self.actor.role.code().to_owned(),
@@ -153,24 +165,36 @@ impl Command {
             as_found: self.as_found,
             command: self.command.clone(),
             effective: self.effective.clone(),
-            parties: Vec::new(),
+            parties: self.parties.clone(),
             seen: match self.seen {
                 Some(Seen::Leaf(leaf)) => Some(leaf),
                 Some(Seen::Word(SeenWord::Newest)) => newest,
                 None => None,
             },
-            signature: None,
+            signature: self.signed.as_ref().map(|signed| signed.signature.clone()),
             stream: self.stream.clone(),
             event,
         })
     }
 
     /// Seals what the command says in clear: the acting person, the payload's sealed fields, or the payload whole.
-    /// Returns the disclosures.
+    /// Returns the disclosures. What is signed is sealed under the salts that it was signed with.
     ///
     /// # Errors
-    /// A refusal when `confidential` is asked for a type that a decision depends on.
-    pub fn seal(
+    /// A refusal when `confidential` is asked for a type that a decision depends on, or when a signed command does not bring
+    /// a salt for each value.
+    pub fn seal(&self, act: &mut Act, fresh_salt: impl FnMut() -> [u8; 16]) -> Result<Vec<String>, Refusal> {
+        let Some(signed) = &self.signed else { return self.seal_under(act, fresh_salt) };
+        let salts = signed.salts()?;
+        let mut used = 0;
+        let disclosures = self.seal_under(act, || {
+            used += 1;
+            salts.get(used - 1).copied().unwrap_or_default()
+        })?;
+        if used == salts.len() { Ok(disclosures) } else { Err(unusable_salts()) }
+    }
+
+    fn seal_under(
         &self,
         act: &mut Act,
         mut fresh_salt: impl FnMut() -> [u8; 16],
@@ -264,8 +288,25 @@ pub fn command_schema(event_type: EventType) -> Schema {
                 "type": "string",
                 "description": "YYYY-MM-DD, YYYY-MM, or SYyyyy for a school year"
             },
+            "parties": {
+                "type": "array",
+                "items": { "type": "string", "pattern": "^organisation/" },
+                "description": "organisations that become parties by it; filled in by the ledger, stated where it is signed"
+            },
             "payload": event_type.schema(),
             "seen": { "type": "string", "pattern": "^([0-9a-f]{64}|newest)$" },
+            "signed": {
+                "type": "object",
+                "description": "the actor's signature, as `weituo sign` makes it",
+                "properties": {
+                    "key": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+                    "ledger": { "type": "string" },
+                    "salts": { "type": "array", "items": { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" } },
+                    "signature": { "type": "string", "pattern": "^[A-Za-z0-9+/]{86}==$" }
+                },
+                "required": ["key", "ledger", "signature"],
+                "additionalProperties": false
+            },
             "stream": { "type": "string", "pattern": format!("^{}/", event_type.category().code()) }
         },
         "required": ["actor", "command", "do", "effective", "payload", "stream"],

@@ -14,6 +14,7 @@ mod identifiers;
 mod refusal;
 mod replacement;
 mod sealed;
+mod signed;
 mod upcast;
 mod vocabulary;
 
@@ -26,5 +27,6 @@ pub use identifiers::{
 pub use refusal::{Refusal, RefusalKind, Text};
 pub use replacement::Replacement;
 pub use sealed::{DISCLOSURE_NAME, Seal, Sealed};
+pub use signed::Signed;
 pub use upcast::OLD_VERSIONS;
 pub use vocabulary::{Category, Event, EventError, EventType, Role, UnknownName};

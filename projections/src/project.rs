@@ -25,11 +25,11 @@ use crate::summary::{CycleSummary, DocketItem};
 
 /// Every projection with the version of its fold: a higher version means rebuild.
 pub const PROJECTIONS: &[(&str, u32)] = &[
-    ("cycle", 1),
-    ("trustee", 1),
-    ("school", 1),
+    ("cycle", 2),
+    ("trustee", 2),
+    ("school", 2),
     ("docket", 1),
-    ("irregularities", 1),
+    ("irregularities", 2),
     ("organisation", 1),
     ("rulebook", 1),
 ];

@@ -274,7 +274,7 @@ pub struct Rulebook {
     pub rules: Vec<Rule>,
     /// The scale of scores.
     pub scale: Option<Scale>,
-    /// Acts that a cycle's entries must be signed for.
+    /// Acts that must be signed by a key of their actor: unsigned ones are refused under a policy text, else flagged.
     #[serde(default)]
     pub signatures_required: Vec<EventType>,
     /// What kind of text it rests on.

@@ -14,7 +14,7 @@ mod replaced;
 mod tests;
 
 use chrono::NaiveDate;
-use weituo_events::{Act, EventType, Role, Text};
+use weituo_events::{Act, Event, EventType, Role, Text};
 use weituo_proof::Language;
 
 use crate::cycle::Cycle;
@@ -26,6 +26,8 @@ pub use replaced::{Replaced, replaced};
 pub const ACT_NOT_IN_USE: &str = "act-not-in-use";
 /// Code of the breach that a role may not record an act.
 pub const ROLE_NOT_ALLOWED: &str = "role-not-allowed";
+/// Code of the breach that an act is not signed and the rulebook requires it.
+pub const SIGNATURE_MISSING: &str = "signature-missing";
 /// Code of the breach that entries were recorded between reading and judging.
 pub const READ_NOT_NEWEST: &str = "read-not-newest";
 /// Code of the breach that no adopted rulebook is pinned.
@@ -92,6 +94,7 @@ pub fn about_expert(expert: &str) -> String {
 pub fn breaches(cycle: &Cycle, act: &Act, recorded_on: NaiveDate, rulebook: &Rulebook) -> Vec<Breach> {
     let mut breaches = contradictions::contradictions(cycle, act, recorded_on);
     breaches.extend(outside_the_rulebook(act, rulebook));
+    breaches.extend(unsigned(cycle, act, rulebook));
     breaches.extend(judged_on_older_entries(cycle, act));
     let case = Case { act, cycle, rulebook };
     for rule in &rulebook.rules {
@@ -197,6 +200,34 @@ fn outside_the_rulebook(act: &Act, rulebook: &Rulebook) -> Option<Breach> {
             format!("「{zh}」应由{}记录", roles(&rule.by, Language::Zh)),
             format!("{en:?} is recorded by {}", roles(&rule.by, Language::En)),
         )
+    })
+}
+
+/// Acts without the signature that the rulebook requires; a correction needs the one that its record needs. It says who
+/// speaks, as a role does, so paper is no excuse: who records now can sign now (decision 16).
+fn unsigned(cycle: &Cycle, act: &Act, rulebook: &Rulebook) -> Option<Breach> {
+    let required = |event_type| rulebook.signatures_required.contains(&event_type);
+    let corrected = match &act.event {
+        Event::RecordCorrected(correction) => cycle.record(correction.corrects.sequence),
+        _ => None,
+    };
+    let own = act.event.event_type();
+    let corrected = corrected.map(|record| record.event.event_type());
+    let event_type = Some(own).into_iter().chain(corrected).find(|event_type| required(*event_type))?;
+    act.signature.is_none().then(|| {
+        let binding = rulebook.source_kind == SourceKind::Policy;
+        let (zh, en) = (event_type.label(Language::Zh), event_type.label(Language::En));
+        Breach {
+            severity: if binding { Severity::Impossible } else { Severity::Flag },
+            ..Breach::impossible(
+                SIGNATURE_MISSING,
+                format!("「{}」要求「{zh}」有签名:请用 `weituo sign` 签名后再记录", rulebook.title.zh),
+                format!(
+                    "{} requires the act {en:?} to be signed: sign the command with `weituo sign`",
+                    rulebook.title.en
+                ),
+            )
+        }
     })
 }
 

@@ -119,10 +119,22 @@ impl Checkpoint {
     /// `CheckpointError` unless the note is signed by `key`, the key's name is the origin, and there are no
     /// extension lines.
     pub fn open(note_text: &str, key: &VerifierKey) -> Result<(Self, SignedNote), CheckpointError> {
+        Self::open_by(note_text, std::slice::from_ref(key))
+    }
+
+    /// Returns the same of a note that is signed by any of these keys, as a log has several while its key is rotated. The
+    /// list is the verifier's own; [`SignedNote::verify`] tells which of them signed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open`]; a signature by one of the keys that does not hold is refused, whatever the others do.
+    pub fn open_by(note_text: &str, keys: &[VerifierKey]) -> Result<(Self, SignedNote), CheckpointError> {
         let note = SignedNote::parse(note_text).map_err(CheckpointError::Note)?;
-        note.verify(std::slice::from_ref(key)).map_err(CheckpointError::Note)?;
+        let verified = note.verify(keys).map_err(CheckpointError::Note)?;
         let (checkpoint, count) = Self::parse_with_extensions(note.text())?;
-        checkpoint.check_key_name(key.name())?;
+        for signer in &verified {
+            checkpoint.check_key_name(&signer.name)?;
+        }
         if count > 0 {
             return Err(CheckpointError::Extensions { count });
         }
@@ -172,6 +184,26 @@ mod tests {
         let note = checkpoint().sign(&key).unwrap().to_string();
         let (opened, signed) = Checkpoint::open(&note, key.verifier()).unwrap();
         assert_eq!((opened, signed.to_string()), (checkpoint(), note));
+    }
+
+    #[test]
+    fn a_note_of_two_keys_opens_under_either_and_a_wrong_line_of_a_trusted_key_spoils_it() {
+        let (old, new) =
+            (key("weituo.example/wz"), SigningKey::from_seed("weituo.example/wz", [6; 32]).unwrap());
+        let mut note = checkpoint().sign(&new).unwrap();
+        note.add_signature(&old);
+        let text = note.to_string();
+        let stranger = SigningKey::from_seed("weituo.example/wz", [7; 32]).unwrap();
+        for keys in [vec![&old], vec![&new], vec![&stranger, &old], vec![&new, &old]] {
+            let keys: Vec<_> = keys.into_iter().map(|key| key.verifier().clone()).collect();
+            assert_eq!(Checkpoint::open_by(&text, &keys).unwrap().0, checkpoint());
+        }
+        assert!(Checkpoint::open_by(&text, &[stranger.verifier().clone()]).is_err());
+        assert!(Checkpoint::open_by(&text, &[]).is_err());
+        let mut other = Checkpoint { size: TreeSize::new(9), ..checkpoint() }.sign(&old).unwrap();
+        other.push(note.signatures()[0].clone());
+        let both = [old.verifier().clone(), new.verifier().clone()];
+        assert!(Checkpoint::open_by(&other.to_string(), &both).is_err());
     }
 
     #[test]

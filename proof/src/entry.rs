@@ -18,7 +18,10 @@ use crate::sealed::{SealedRef, find_digests};
 
 use text::Text;
 
-pub use signature::{SignatureError, key_id, sign, verify_actor_signature};
+pub use signature::{
+    SignatureError, key_id, prove_possession, public_key_of_seed, sign, verify_actor_signature,
+    verify_draft_signature, verify_possession,
+};
 
 /// Largest entry, in bytes: what the 16-bit length of an entry bundle can say.
 pub const MAX_ENTRY_BYTES: usize = 65_535;

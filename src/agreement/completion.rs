@@ -14,16 +14,28 @@ use crate::deciding::Context;
 
 /// Fills in the digest of the rulebook that an event pins.
 pub(super) fn pin(event: &mut Event, context: &Context) -> Result<(), Refusal> {
-    let pin = match event {
-        Event::SchemeIssued(payload) => &mut payload.rulebook,
-        Event::PartiesDesignated(payload) => &mut payload.rulebook,
-        Event::AgreementSigned(payload) => &mut payload.rulebook,
-        Event::GroupApproved(payload) => &mut payload.rulebook,
-        _ => return Ok(()),
-    };
+    let Some(pin) = pin_of(event) else { return Ok(()) };
     let digest = adopted(pin, context)?;
     pin.digest = Some(digest);
     Ok(())
+}
+
+fn pin_of(event: &mut Event) -> Option<&mut RulebookPin> {
+    match event {
+        Event::SchemeIssued(payload) => Some(&mut payload.rulebook),
+        Event::PartiesDesignated(payload) => Some(&mut payload.rulebook),
+        Event::AgreementSigned(payload) => Some(&mut payload.rulebook),
+        Event::GroupApproved(payload) => Some(&mut payload.rulebook),
+        _ => None,
+    }
+}
+
+/// Returns the member of an event that deciding would certainly fill in, where one was left out.
+pub(crate) fn left_open(event: &mut Event) -> Option<&'static str> {
+    if pin_of(event).is_some_and(|pin| pin.digest.is_none()) {
+        return Some("payload.rulebook.digest");
+    }
+    reference_of(event).is_some_and(|entry| entry.leaf.is_none()).then_some("leaf")
 }
 
 fn adopted(pin: &RulebookPin, context: &Context) -> Result<weituo_proof::Hash, Refusal> {
@@ -59,7 +71,11 @@ fn adopted(pin: &RulebookPin, context: &Context) -> Result<weituo_proof::Hash, R
 
 /// Fills in the leaf hash of every entry that an event refers to.
 pub(super) fn references(cycle: &Cycle, event: &mut Event) -> Result<(), Refusal> {
-    let entry = match event {
+    reference_of(event).map_or(Ok(()), |entry| reference(cycle, entry))
+}
+
+fn reference_of(event: &mut Event) -> Option<&mut EntryRef> {
+    match event {
         Event::RecordAcknowledged(payload) => Some(&mut payload.entry),
         Event::ObjectionFiled(payload) => Some(&mut payload.entry),
         Event::ObjectionResolved(payload) => Some(&mut payload.objection),
@@ -73,8 +89,7 @@ pub(super) fn references(cycle: &Cycle, event: &mut Event) -> Result<(), Refusal
             payload.entry.as_mut()
         }
         _ => None,
-    };
-    entry.map_or(Ok(()), |entry| reference(cycle, entry))
+    }
 }
 
 fn reference(cycle: &Cycle, entry: &mut EntryRef) -> Result<(), Refusal> {

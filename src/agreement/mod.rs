@@ -26,6 +26,8 @@ use weituo_projections::{Cycle, Severity};
 use crate::deciding::Context;
 
 pub(crate) use actor::allowed_role;
+pub(crate) use completion::left_open;
+pub(crate) use named::joining;
 
 /// Decides on one act of an agreement: returns it complete.
 ///
@@ -82,7 +84,7 @@ fn refuse(breaches: &[Breach], severity: Severity) -> Result<(), Refusal> {
     }
     let code = breach.rule.clone();
     Err(match breach.rule.as_str() {
-        rules::ROLE_NOT_ALLOWED => Refusal::forbidden(code, zh, en),
+        rules::ROLE_NOT_ALLOWED | rules::SIGNATURE_MISSING => Refusal::forbidden(code, zh, en),
         rules::RULEBOOK_MISSING | "effective-after-recorded" => Refusal::invalid(code, zh, en),
         _ => Refusal::contradicts(code, zh, en),
     })

@@ -43,7 +43,7 @@ pub(super) fn check(act: &Act, context: &Context) -> Result<(), Refusal> {
 }
 
 /// The organisations that become parties by an event.
-pub(super) fn joining(event: &Event) -> Vec<&OrganisationId> {
+pub(crate) fn joining(event: &Event) -> Vec<&OrganisationId> {
     match event {
         Event::PartiesDesignated(payload) => vec![&payload.school, &payload.trustee],
         Event::AgreementSigned(payload) => vec![&payload.school, &payload.trustee],

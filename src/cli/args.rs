@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use weituo_events::OrganisationId;
+use weituo_events::{OrganisationId, Role};
 
 use super::lines::MAX_LINE_BYTES;
 
@@ -90,6 +90,84 @@ pub(crate) enum Subjects {
     School,
 }
 
+/// The ledger that a new one follows.
+#[derive(Debug, Args)]
+pub(crate) struct After {
+    /// The last checkpoint of the ledger that this one follows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predecessor: Option<PathBuf>,
+    /// That ledger's verifier key, which the checkpoint is verified with
+    #[arg(long, value_name = "KEY", requires = "predecessor")]
+    pub(crate) predecessor_key: Option<String>,
+    /// First leaf index of that ledger that is lost
+    #[arg(long, value_name = "LEAF", requires = "predecessor")]
+    pub(crate) lost_from: Option<u64>,
+    /// First leaf index after what is lost
+    #[arg(long, value_name = "LEAF", requires = "lost_from")]
+    pub(crate) lost_to: Option<u64>,
+}
+
+/// What is done with the log's own keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogKeyAction {
+    /// help-log-key-rotate
+    Rotate,
+    /// help-log-key-revoke
+    Revoke {
+        /// Its verifier key, or the 8 hex digits of its id
+        #[arg(value_name = "KEY")]
+        log_key: String,
+    },
+}
+
+/// What is done with an actor's key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// help-key-new
+    New {
+        /// A new file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+        /// What to call the key; the file's name by default
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// help-key-show
+    Show {
+        /// The key file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+    },
+    /// help-key-enrol
+    Enrol {
+        /// The key file
+        #[arg(value_name = "FILE")]
+        key_file: PathBuf,
+        /// The organisation that the key is to sign for
+        #[arg(long, value_name = "ID")]
+        organisation: OrganisationId,
+        /// Origin of the ledger
+        #[arg(long, env = "WEITUO_ORIGIN", value_name = "ORIGIN")]
+        ledger_origin: String,
+        /// Who enrols it; the organisation itself by default
+        #[arg(id = "by_whom", long = "by", value_name = "ID")]
+        by_whom: Option<OrganisationId>,
+        /// In what role
+        #[arg(long, value_parser = role, default_value = "bureau")]
+        role: Role,
+        /// When; today by default
+        #[arg(long, value_name = "DATE")]
+        effective: Option<String>,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|_| {
+        let codes: Vec<&str> = Role::ALL.iter().map(|role| role.code()).collect();
+        codes.join(", ")
+    })
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// help-init
@@ -100,6 +178,8 @@ pub(crate) enum Action {
         /// Id of a root bureau, which may register organisations from the start
         #[arg(long = "bureau", value_name = "ID", default_value = "bureau")]
         bureaus: Vec<OrganisationId>,
+        #[command(flatten)]
+        after: After,
     },
     /// help-adopt
     Adopt {
@@ -129,6 +209,32 @@ pub(crate) enum Action {
             value_parser = clap::value_parser!(u64).range(MAX_LINES_BYTES)
         )]
         max_line: u64,
+    },
+    /// help-sign
+    Sign {
+        /// JSON Lines; standard input by default
+        #[arg(default_value = "-")]
+        file: String,
+        /// The actor's key file
+        #[arg(id = "actor_key", long = "key", value_name = "KEYFILE")]
+        key_file: PathBuf,
+        /// Origin of the ledger that the commands are for
+        #[arg(long, env = "WEITUO_ORIGIN", value_name = "ORIGIN")]
+        ledger_origin: String,
+        /// Longest line, in bytes: a longer one is refused
+        #[arg(
+            long,
+            env = "WEITUO_MAX_LINE",
+            value_name = "BYTES",
+            default_value_t = MAX_LINE_BYTES,
+            value_parser = clap::value_parser!(u64).range(MAX_LINES_BYTES)
+        )]
+        max_line: u64,
+    },
+    /// help-key
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
     },
     /// help-show
     Show {
@@ -210,6 +316,17 @@ pub(crate) enum Action {
         #[arg(long, conflicts_with = "from")]
         accept_lost_anchor: bool,
     },
+    /// help-log-key
+    LogKey {
+        #[command(subcommand)]
+        action: LogKeyAction,
+    },
+    /// help-freeze
+    Freeze {
+        /// Origin of the ledger that follows
+        #[arg(long, value_name = "ORIGIN")]
+        successor: Option<String>,
+    },
     /// help-backup
     Backup {
         /// A new file
@@ -235,7 +352,7 @@ pub(crate) enum Action {
         stream: Option<String>,
         /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
         #[arg(long, visible_alias = "verifier-key", value_name = "KEY")]
-        key: Option<String>,
+        key: Vec<String>,
         /// Keep the state here, and go on from it after an interruption; a folder of yours, not of the ledger
         #[arg(long, value_name = "FOLDER")]
         resume: Option<PathBuf>,
@@ -251,8 +368,8 @@ pub(crate) enum Action {
         #[arg(id = "folder", value_name = "DIR")]
         dir: PathBuf,
         /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
-        #[arg(long, value_name = "KEY")]
-        key: String,
+        #[arg(long, value_name = "KEY", required = true)]
+        key: Vec<String>,
     },
     /// help-rebuild
     Rebuild {
@@ -271,7 +388,7 @@ pub(crate) enum Action {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8742")]
         listen: SocketAddr,
         /// The witness's name, for good; one made from its key by default
-        #[arg(long)]
+        #[arg(id = "witness_name", long = "name")]
         name: Option<String>,
     },
     /// help-schema

@@ -111,7 +111,7 @@ async fn checked(
         .map_err(|error| Failure::from_error("store-open", &error))?;
     let seal_of = |head: &Head| beside.seal_of(head);
     let options = VerifyOptions {
-        verifier: beside.verifier().cloned(),
+        verifiers: beside.verifiers().to_vec(),
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),

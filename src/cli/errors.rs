@@ -12,7 +12,7 @@ use weituo_proof::entry::MAX_ENTRY_BYTES;
 
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
-use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
+use crate::ledger::{ClockError, LedgerError, LogKeyError, ReadOnly, SubmitError};
 use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::store::{LedgerUrlError, StoreError};
@@ -60,6 +60,17 @@ fn ledger(error: &LedgerError) -> Option<String> {
         LedgerError::Recover { what } => format!("无法补回:{what}"),
         LedgerError::Stopped => "台账已停止".to_owned(),
         LedgerError::Policy { path, .. } => format!("策略文件 {path} 不能使用"),
+        LedgerError::LogKey(error) => match error {
+            LogKeyError::InUse { key } => {
+                format!("密钥 {key} 正在使用:请先用 `weituo log-key rotate` 启用新密钥")
+            }
+            LogKeyError::Unknown { named, known } => format!("台账没有列出密钥 {named};所列为 {known}"),
+            LogKeyError::OtherRotation { path } => {
+                format!("{path} 是另一密钥文件的轮换所留:请移走后重试")
+            }
+            LogKeyError::FollowsItself => "台账不能以自己为继任:继任台账应有另一名称".to_owned(),
+            LogKeyError::Busy => "其他进程不断写入 log/main:请停止它们后重试".to_owned(),
+        },
         LedgerError::Copy { what } => format!("备份或恢复未完成:{what}"),
         _ => return None,
     })

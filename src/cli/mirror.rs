@@ -11,10 +11,10 @@ use crate::mirror::{LogSource, MirrorError};
 use crate::verify::VerifyOptions;
 
 /// Brings a copy in a folder up to a served log.
-pub(super) fn mirror(desk: &Desk<'_>, url: &str, dir: &Path, key: &str) -> Result<u8, Failure> {
-    let key = super::verify::key(key)?;
+pub(super) fn mirror(desk: &Desk<'_>, url: &str, dir: &Path, keys: &[String]) -> Result<u8, Failure> {
+    let keys = super::verify::keys(keys)?;
     let bar = desk.voice.progress(0, "progress-mirror");
-    let copied = crate::mirror::copy(&LogSource::of(url), dir, &key, |done, total| {
+    let copied = crate::mirror::copy(&LogSource::of(url), dir, &keys, |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -49,18 +49,14 @@ pub(super) fn verify(
     log: &str,
     checkpoints: &[PathBuf],
     stream: Option<&str>,
-    key: &str,
+    keys: &[String],
 ) -> Result<u8, Failure> {
     let outside =
         checkpoints.iter().map(|path| super::verify::outside(path)).collect::<Result<Vec<_>, _>>()?;
     let stream =
         stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
-    let options = VerifyOptions {
-        verifier: Some(super::verify::key(key)?),
-        outside,
-        stream,
-        ..VerifyOptions::default()
-    };
+    let options =
+        VerifyOptions { verifiers: super::verify::keys(keys)?, outside, stream, ..VerifyOptions::default() };
     let bar = desk.voice.progress(0, "progress-verify");
     let report = crate::verify::verify_log(&LogSource::of(log), &options, |progress| {
         bar.set_length(progress.total);

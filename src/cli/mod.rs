@@ -1,7 +1,7 @@
 //! The command line: maps arguments to the application and prints what comes back. It decides nothing.
 //!
 //! Exit codes: 0 done; 1 findings (`verify`) or no such thing (whatever is asked for by a name or number); 2 could not
-//! run or could not check; 3 at least one command was refused (`record`, `adopt`, `erase`).
+//! run or could not check; 3 at least one command was refused (`record`, `adopt`, `erase`, `sign`).
 
 mod args;
 mod backup;
@@ -9,7 +9,9 @@ mod demo;
 mod dossier;
 mod errors;
 mod inspect;
+mod keys;
 mod lines;
+mod log_key;
 mod mirror;
 mod organisation;
 mod output;
@@ -17,6 +19,7 @@ mod record;
 mod serve;
 mod setup;
 mod show;
+mod sign;
 mod tables;
 mod verify;
 mod witness;
@@ -93,12 +96,27 @@ fn localised(language: Language) -> clap::Command {
         .subcommand_help_heading(words::word(language, "heading-commands"))
         .disable_help_subcommand(true)
         .help_template(template.clone());
+    with_subcommands(command, language, "help", &template)
+}
+
+/// Describes the subcommands of a command, and theirs, in one language; `path` is the key of its own description.
+fn with_subcommands(
+    mut command: clap::Command,
+    language: Language,
+    path: &str,
+    template: &str,
+) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
-        let about = about(&name);
-        let template = template.clone();
-        command =
-            command.mut_subcommand(name, |sub| described(sub, language).about(about).help_template(template));
+        let key = format!("{path}-{name}");
+        let described = |sub| {
+            let sub = described(sub, language)
+                .about(words::word(language, &key))
+                .help_template(template.to_owned());
+            let sub = sub.subcommand_help_heading(words::word(language, "heading-commands"));
+            with_subcommands(sub.disable_help_subcommand(true), language, &key, template)
+        };
+        command = command.mut_subcommand(name, described);
     }
     command
 }
@@ -116,11 +134,15 @@ fn described(command: clap::Command, language: Language) -> clap::Command {
 async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
     let desk = Desk { voice, shared: &cli.shared };
     match &cli.action {
-        Action::Init { origin, bureaus } => setup::init(&desk, origin, bureaus).await,
+        Action::Init { origin, bureaus, after } => setup::init(&desk, origin, bureaus, after).await,
         Action::Adopt { file, by, effective, command } => {
             record::adopt(&desk, file, by, effective.as_deref(), command.as_deref()).await
         }
         Action::Record { file, max_line } => record::record(&desk, file, *max_line).await,
+        Action::Sign { file, key_file, ledger_origin, max_line } => {
+            sign::sign(&desk, file, key_file, ledger_origin, *max_line)
+        }
+        Action::Key { action } => keys::run(voice, action),
         Action::Show { what, id, on, at } => show::show(&desk, *what, id, *on, *at).await,
         Action::Docket { bureau, on } => show::docket(&desk, bureau.as_ref(), *on).await,
         Action::Log { stream } => inspect::log(&desk, stream.as_deref()).await,
@@ -135,15 +157,16 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         }
         Action::Recover { from: Some(from), .. } => setup::recover(&desk, from).await,
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
+        Action::LogKey { action } => log_key::run(&desk, action).await,
+        Action::Freeze { successor } => log_key::freeze(&desk, successor.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
         Action::Mirror { url, dir, key } => mirror::mirror(&desk, url, dir, key),
-        Action::Verify { checkpoints, stream, key: Some(key), mirror: Some(log), .. } => {
+        Action::Verify { checkpoints, stream, key, mirror: Some(log), .. } => {
             mirror::verify(&desk, log, checkpoints, stream.as_deref(), key)
         }
         Action::Verify { checkpoints, stream, key, resume, .. } => {
-            let (stream, key) = (stream.as_deref(), key.as_deref());
-            verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
+            verify::verify(&desk, checkpoints, stream.as_deref(), key, resume.as_deref()).await
         }
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Witness { state, logs, listen, name } => {

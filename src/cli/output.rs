@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use weituo_events::Text;
 use weituo_proof::Language;
+use weituo_verifier::chain;
 
 use super::words::word;
 
@@ -50,18 +51,6 @@ impl Failure {
     pub(crate) fn from_error(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::could_not_run(code, format!("无法完成:{}", super::errors::chain_zh(error)), chain(error))
     }
-}
-
-/// Returns an error and its sources, separated by colons.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl Voice {

@@ -9,16 +9,17 @@ use weituo_events::{Command, CommandActor, EventType, OrganisationId, Refusal, R
 use weituo_projections::Rulebook;
 use weituo_projections::rulebook::MAX_TEXT_BYTES;
 use weituo_proof::{CommandId, Effective, StreamName};
+use weituo_verifier::chain;
 
 use super::Desk;
 use super::lines::Lines;
-use super::output::{Failure, chain, line, try_line};
+use super::output::{Failure, line, try_line};
 use super::words::words;
 use crate::ledger::SubmitError;
 use crate::recorder::{RecordError, Recorder, Recording};
 
 /// Exit code when a command was refused.
-const REFUSED: u8 = 3;
+pub(super) const REFUSED: u8 = 3;
 
 /// Records every line of a file or of standard input, in order.
 pub(super) async fn record(desk: &Desk<'_>, file: &str, max_line: u64) -> Result<u8, Failure> {
@@ -36,7 +37,8 @@ pub(super) async fn record(desk: &Desk<'_>, file: &str, max_line: u64) -> Result
     Ok(if counts.refused == 0 { 0 } else { REFUSED })
 }
 
-fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
+/// Opens a file of commands, or standard input.
+pub(super) fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
     if file == "-" {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
@@ -250,7 +252,8 @@ fn operator() -> OrganisationId {
     OrganisationId::new("log").expect("`log` is an organisation id")
 }
 
-fn compose(
+/// Makes a command of its parts.
+pub(super) fn compose(
     event_type: EventType,
     stream: &str,
     organisation: OrganisationId,
@@ -283,8 +286,10 @@ fn compose(
         confidential: false,
         r#do: event_type.command().to_owned(),
         effective,
+        parties: Vec::new(),
         payload,
         seen: None,
+        signed: None,
         stream,
     })
 }

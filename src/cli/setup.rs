@@ -4,16 +4,25 @@ use std::sync::Arc;
 
 use serde_json::json;
 use weituo_events::OrganisationId;
+use weituo_events::payload::Predecessor;
+use weituo_proof::{Checkpoint, Origin, SignedNote};
 
 use super::Desk;
+use super::args::After;
 use super::output::{Failure, document, line};
 use super::words::words;
 use crate::follower::{FollowError, Follower};
 use crate::ledger::{Backup, InitOptions, Ledger};
 
 /// Creates a ledger.
-pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationId]) -> Result<u8, Failure> {
-    let origin = origin.parse().map_err(|error| Failure::from_error("origin", &error))?;
+pub(super) async fn init(
+    desk: &Desk<'_>,
+    origin: &str,
+    bureaus: &[OrganisationId],
+    after: &After,
+) -> Result<u8, Failure> {
+    let origin = super::keys::origin(origin)?;
+    let predecessor = predecessor(&origin, after)?;
     let url = desk.url()?;
     if let crate::store::LedgerUrl::Sqlite(path) = &url
         && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
@@ -27,8 +36,12 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
             )
         })?;
     }
-    let options =
-        InitOptions { roots: bureaus.to_vec(), options: desk.options(false), ..InitOptions::new(origin) };
+    let options = InitOptions {
+        roots: bureaus.to_vec(),
+        options: desk.options(false),
+        predecessor,
+        ..InitOptions::new(origin)
+    };
     let ledger = Ledger::init(&url, &options).await.map_err(|error| Failure::from_error("init", &error))?;
     let key = key_file(&url, desk);
     let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
@@ -42,6 +55,40 @@ pub(super) async fn init(desk: &Desk<'_>, origin: &str, bureaus: &[OrganisationI
         line(words(language, "init-verifier", &[("key", &verifier)]));
     }
     Ok(0)
+}
+
+/// Returns the ledger that a new one follows: its last checkpoint, verified where its key is given.
+fn predecessor(origin: &Origin, after: &After) -> Result<Option<Predecessor>, Failure> {
+    let Some(file) = &after.predecessor else { return Ok(None) };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::could_not_run(
+            "file",
+            format!("无法读取 {}:{error}", file.display()),
+            format!("cannot read {}: {error}", file.display()),
+        )
+    })?;
+    let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error("predecessor", error);
+    let checkpoint = if let Some(given) = &after.predecessor_key {
+        Checkpoint::open_by(&text, &super::verify::keys(std::slice::from_ref(given))?)
+            .map_err(|error| unusable(&error))?
+            .0
+    } else {
+        let note = SignedNote::parse(&text).map_err(|error| unusable(&error))?;
+        Checkpoint::parse(note.text()).map_err(|error| unusable(&error))?
+    };
+    if checkpoint.origin == *origin {
+        return Err(Failure::could_not_run(
+            "predecessor",
+            format!("新台账须有新的名称;{origin} 是前一台账的名称"),
+            format!("a ledger that follows another has a new origin; {origin} is the old one's"),
+        ));
+    }
+    Ok(Some(Predecessor {
+        checkpoint: text,
+        lost_from: after.lost_from,
+        lost_to: after.lost_to,
+        origin: checkpoint.origin.to_string(),
+    }))
 }
 
 /// Returns where the signing key is, for people.

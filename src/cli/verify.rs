@@ -18,7 +18,7 @@ const SAVE_EVERY: Duration = Duration::from_millis(200);
 /// What is asked of a verification, besides the ledger.
 #[derive(Default)]
 pub(super) struct Asked {
-    pub(super) verifier: Option<VerifierKey>,
+    pub(super) verifiers: Vec<VerifierKey>,
     pub(super) outside: Vec<OutsideCheckpoint>,
     pub(super) stream: Option<weituo_proof::StreamName>,
     pub(super) resume: Option<Resume>,
@@ -29,7 +29,7 @@ pub(super) async fn verify(
     desk: &Desk<'_>,
     checkpoints: &[PathBuf],
     stream: Option<&str>,
-    verifier_key: Option<&str>,
+    verifier_keys: &[String],
     resume: Option<&Path>,
 ) -> Result<u8, Failure> {
     let outside = checkpoints.iter().map(|path| outside(path)).collect::<Result<Vec<_>, _>>()?;
@@ -37,13 +37,13 @@ pub(super) async fn verify(
         stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
     let beside = Beside::read(&desk.url()?, &desk.options(true))
         .map_err(|error| Failure::from_error("key-or-anchor", &error))?;
-    let verifier = match verifier_key {
-        Some(given) => Some(key(given)?),
-        None => beside.verifier().cloned(),
-    };
+    let mut verifiers = keys(verifier_keys)?;
+    if verifiers.is_empty() {
+        verifiers.extend_from_slice(beside.verifiers());
+    }
     let resume =
         resume.map(|folder| Resume::new(folder, SAVE_EVERY).map_err(|error| unwritable(folder, &error)));
-    let asked = Asked { verifier, outside, stream, resume: resume.transpose()? };
+    let asked = Asked { verifiers, outside, stream, resume: resume.transpose()? };
     let report = run(desk, &desk.url()?, &beside, asked).await?;
     if desk.voice.json {
         document(&report);
@@ -66,7 +66,7 @@ pub(super) async fn run(
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options = VerifyOptions {
-        verifier: asked.verifier,
+        verifiers: asked.verifiers,
         seal,
         anchor: beside.anchor().map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().map(str::to_owned),
@@ -109,10 +109,16 @@ pub(super) fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
     Ok(OutsideCheckpoint { label: path.display().to_string(), text })
 }
 
-/// Reads a verifier key, or the file that holds it.
-pub(super) fn key(given: &str) -> Result<VerifierKey, Failure> {
-    let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
-    text.trim().parse().map_err(|error| Failure::from_error("verifier-key", &error))
+/// Reads verifier keys: each the key itself, or a file that holds some, one a line.
+pub(super) fn keys(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
+    let mut keys = Vec::new();
+    for given in given {
+        let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
+        for line in text.trim().lines().map(str::trim).filter(|line| !line.is_empty()) {
+            keys.push(line.parse().map_err(|error| Failure::from_error("verifier-key", &error))?);
+        }
+    }
+    Ok(keys)
 }
 
 /// Prints a report: verdicts first, then findings.

@@ -21,7 +21,7 @@ pub(super) async fn witness(
     listen: SocketAddr,
     name: Option<&str>,
 ) -> Result<u8, Failure> {
-    let keys = logs.iter().map(|log| super::verify::key(log)).collect::<Result<Vec<_>, _>>()?;
+    let keys = super::verify::keys(logs)?;
     let witness = Witness::open(state, name, keys);
     let witness = Arc::new(witness.map_err(|error| Failure::from_error("witness-state", &error))?);
     let cannot_listen = |error: std::io::Error| {

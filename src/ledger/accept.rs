@@ -32,8 +32,8 @@ pub(super) async fn accept(
     kept: Option<String>,
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
-    let verifier = key::read(&files.key)?.verifier().clone();
-    let anchor = Arc::new(Anchor::new(files.anchor, verifier)?);
+    let verifiers = key::read_all(&files.key)?.verifiers();
+    let anchor = Arc::new(Anchor::new(files.anchor, verifiers)?);
     match blocking(&anchor, Anchor::load).await {
         Ok(None) | Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. })) => {}
         Ok(Some(found)) => {
@@ -58,12 +58,12 @@ pub(super) async fn accept(
 
 /// Records that the database is accepted as it was found.
 pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(), LedgerError> {
-    let Some(key) = &opened.key else { return Ok(()) };
+    let Some(keys) = &opened.keys else { return Ok(()) };
     if opened.derived.frozen().is_some() {
         tracing::warn!("the log is frozen: that its anchor is accepted cannot be recorded");
         return Ok(());
     }
-    let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::new(key.seed()));
+    let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::of(keys));
     let last = opened.derived.last_recorded_at().ok_or_else(|| unrecorded("the log is empty"))?;
     let recorded_at = Watched::new(Arc::clone(&options.clock)).recorded_at(last)?;
     let act = log_act(
@@ -73,7 +73,8 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
         effective(recorded_at, opened.derived.zone_minutes()),
     );
     let expected = opened.derived.head("log/main");
-    let proposal = Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new() };
+    let proposal =
+        Proposal { act, disclosures: Vec::new(), expected, erase: Vec::new(), rests_on: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &shared.origin, answer)?;
     let mut open = shared.with_tree(|tree| Open::on_head(Some(head), tree.frontier()));

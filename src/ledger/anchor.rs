@@ -46,10 +46,10 @@ pub(super) fn address(place: &Path) -> Option<&str> {
 
 impl Anchor {
     /// Returns the anchor at a place: a path, or a witness's address.
-    pub(super) fn new(place: PathBuf, verifier: VerifierKey) -> Result<Self, LedgerError> {
+    pub(super) fn new(place: PathBuf, verifiers: Vec<VerifierKey>) -> Result<Self, LedgerError> {
         match address(&place) {
-            Some(url) => RemoteAnchor::new(url, verifier).map(Self::Remote),
-            None => Ok(Self::File(FileAnchor::new(place, verifier))),
+            Some(url) => RemoteAnchor::new(url, verifiers).map(Self::Remote),
+            None => Ok(Self::File(FileAnchor::new(place, verifiers))),
         }
     }
 

@@ -54,11 +54,11 @@ pub(super) async fn restore(
     behind_anchor: bool,
 ) -> Result<Copied, LedgerError> {
     let files = Files::of(url, options)?;
-    let key = key::read(&files.key)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, key.verifier().clone())?);
+    let keys = key::read_all(&files.key)?;
+    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers())?);
     let anchored = blocking(&anchor, Anchor::load).await?.map_or(0, |anchored| anchored.size.get());
     let source = store::open(from, options.store, false).await?;
-    let seal = SealKey::new(key.seed());
+    let seal = SealKey::of(&keys);
     let copied = async {
         source.require_current().await?;
         let size = head_of(&*source).await?.size;

@@ -17,7 +17,8 @@ use crate::store::{Head, LedgerUrl};
 /// Key and anchor of a ledger, as far as they are at hand.
 #[derive(Debug, Default)]
 pub struct Beside {
-    key: Option<(VerifierKey, SealKey)>,
+    verifiers: Vec<VerifierKey>,
+    seal: Option<SealKey>,
     anchor: Option<String>,
     anchor_damaged: Option<String>,
 }
@@ -41,24 +42,29 @@ impl Beside {
         if !key_file.exists() {
             return Ok(Self::default());
         }
-        let key = key::read(key_file)?;
-        let verifier = key.verifier().clone();
-        let (anchor, anchor_damaged) = match Anchor::new(anchor_file.to_owned(), verifier.clone())?.load() {
+        let keys = key::read_all(key_file)?;
+        let verifiers = keys.verifiers();
+        let (anchor, anchor_damaged) = match Anchor::new(anchor_file.to_owned(), verifiers.clone())?.load() {
             Ok(anchor) => (anchor.map(|one| one.text), None),
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => (None, Some(what)),
             Err(error) => return Err(error),
         };
-        Ok(Self { key: Some((verifier, SealKey::new(key.seed()))), anchor, anchor_damaged })
+        Ok(Self { verifiers, seal: Some(SealKey::of(&keys)), anchor, anchor_damaged })
     }
 
     /// Returns whether the signing key is at hand.
     pub fn has_key(&self) -> bool {
-        self.key.is_some()
+        self.seal.is_some()
     }
 
     /// Returns the verifier key of the signing key at hand.
     pub fn verifier(&self) -> Option<&VerifierKey> {
-        self.key.as_ref().map(|(verifier, _)| verifier)
+        self.verifiers.first()
+    }
+
+    /// Returns the verifier keys of every signing key at hand: after a rotation the older ones, too.
+    pub fn verifiers(&self) -> &[VerifierKey] {
+        &self.verifiers
     }
 
     /// Returns the anchored checkpoint, a signed note.
@@ -73,8 +79,11 @@ impl Beside {
 
     /// Returns the seal that a head row should have; zeros without the key.
     pub fn seal_of(&self, head: &Head) -> [u8; 32] {
-        self.key
-            .as_ref()
-            .map_or([0; 32], |(_, key)| key.seal(&head.origin, head.size, &head.root, &head.recorded_at))
+        match &self.seal {
+            // An older key's seal is as good.
+            Some(seal) if seal.holds(head) => head.seal,
+            Some(seal) => seal.seal(&head.origin, head.size, &head.root, &head.recorded_at),
+            None => [0; 32],
+        }
     }
 }

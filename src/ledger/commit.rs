@@ -212,11 +212,13 @@ impl Writer {
         }
     }
 
-    /// Finds which command ids of a batch are in the log already, too old to be remembered.
+    /// Finds which command ids of a batch are in the log already, too old to be remembered, or which of its disclosures.
     async fn find_repeated(&mut self, chosen: &[Pending]) -> Result<(), LedgerError> {
         let commands: Vec<[u8; 16]> = chosen.iter().map(|pending| pending.command).collect();
         let rows = self.shared.store.by_command(&commands).await?;
-        if rows.is_empty() {
+        let digests: Vec<String> = chosen.iter().flat_map(|pending| &pending.digests).cloned().collect();
+        let stored = self.shared.store.disclosures_by_digest(&digests).await?;
+        if rows.is_empty() && stored.is_empty() {
             // The fence held, so the place in the stream is taken by a row that no writer put there.
             let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
             self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
@@ -225,6 +227,7 @@ impl Writer {
         for row in rows {
             self.derived.remember(row.command, row.leaf_index);
         }
+        self.derived.remember_stored(stored.into_iter().map(|row| row.digest));
         Ok(())
     }
 
@@ -245,7 +248,8 @@ impl Writer {
                 parties: &pending.draft.parties,
             });
             if row.stream.starts_with("log/") {
-                self.derived.apply_log_event(&pending.proposal.act.event, row.leaf_index, row.leaf_hash);
+                let event = &pending.proposal.act.event;
+                self.derived.apply_log_event(event, row.leaf_index, row.leaf_hash, position.recorded_at);
             }
         }
         if let Some(claims) = claims {
@@ -310,7 +314,7 @@ impl Writer {
 
     /// Signs the head, which is committed: never before, or an aborted batch would leave a second signed root.
     pub(super) fn sign(&self) -> Arc<SignedCheckpoint> {
-        sign(&self.key, &self.shared.origin, &self.head)
+        sign(&self.derived.signers(&self.keys, &self.head), &self.shared.origin, &self.head)
     }
 
     /// Returns the instant of an entry that follows one of `last`.
@@ -320,15 +324,17 @@ impl Writer {
     }
 }
 
-/// Signs a committed head.
+/// Signs a committed head with every one of these keys; there is at least one.
 pub(super) fn sign(
-    key: &weituo_proof::SigningKey,
+    keys: &[&weituo_proof::SigningKey],
     origin: &weituo_proof::Origin,
     head: &Head,
 ) -> Arc<SignedCheckpoint> {
     let (size, root) = (TreeSize::new(head.size), head.root);
     let checkpoint = Checkpoint { origin: origin.clone(), size, root };
-    let note =
-        checkpoint.sign(key).expect("invariant: the key's name was compared with the origin at the opening");
+    let mut note = checkpoint
+        .sign(keys[0])
+        .expect("invariant: the key's name was compared with the origin at the opening");
+    keys[1..].iter().for_each(|key| note.add_signature(key));
     Arc::new(SignedCheckpoint { size, root, text: note.to_string() })
 }

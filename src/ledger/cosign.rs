@@ -45,7 +45,7 @@ pub(super) struct Cosigned {
 #[derive(Debug)]
 pub(super) struct Witnesses {
     policy: Policy,
-    verifier: VerifierKey,
+    verifiers: Vec<VerifierKey>,
     path: PathBuf,
     /// Those with an address.
     asked: Vec<Asked>,
@@ -65,7 +65,7 @@ impl Witnesses {
         options: &Options,
         path: PathBuf,
         origin: &Origin,
-        verifier: &VerifierKey,
+        verifiers: &[VerifierKey],
     ) -> Result<Option<Self>, LedgerError> {
         let Some(file) = &options.policy_file else {
             if options.wait_for_witnesses.is_some() {
@@ -76,10 +76,12 @@ impl Witnesses {
         let policy = read_policy(file)?;
         let logs = policy.logs();
         let listed = |key: &VerifierKey| logs.iter().any(|log| log.key == *key);
-        if !logs.is_empty() && !listed(verifier) {
+        if !logs.is_empty() && !verifiers.iter().any(listed) {
             let file = file.display();
+            let keys: Vec<String> = verifiers.iter().map(ToString::to_string).collect();
+            let keys = keys.join(", ");
             return Err(invalid(&format!(
-                "the policy {file} lists logs, and {origin} ({verifier}) is none of them"
+                "the policy {file} lists logs, and {origin} ({keys}) is none of them"
             )));
         }
         let asked = Asked::all(policy.witnesses()).map_err(|source| LedgerError::Policy {
@@ -100,7 +102,7 @@ impl Witnesses {
         }
         let witnesses = Self {
             policy,
-            verifier: verifier.clone(),
+            verifiers: verifiers.to_vec(),
             path,
             asked,
             wait: options.wait_for_witnesses,
@@ -205,7 +207,7 @@ impl Witnesses {
 
     fn read_file(&self) -> Option<(Cosigned, SignedNote)> {
         let text = std::fs::read_to_string(&self.path).ok()?;
-        let opened = Checkpoint::open(&text, &self.verifier);
+        let opened = Checkpoint::open_by(&text, &self.verifiers);
         let Ok((Checkpoint { size, root, .. }, note)) = opened else {
             tracing::warn!(file = %self.path.display(), "is no checkpoint of this log: it is passed over");
             return None;

@@ -7,7 +7,7 @@
 //! Source: format.md "Append protocol" step 1, "Completeness index"; design.md "One copy of the truth".
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -15,14 +15,21 @@ use weituo_events::{Act, Event};
 use weituo_projections::Claims;
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::map::{Map, MapProof, PartyChain, party_name, stream_value};
-use weituo_proof::{CommandId, Entry, Hash, LeafIndex, RecordedAt, StreamHead, StreamName};
+use weituo_proof::{CommandId, Entry, Hash, LeafIndex, RecordedAt, SigningKey, StreamHead, StreamName};
 
 use super::index::{Names, PartyProof};
+use super::key::Keys;
 use super::types::ReadOnly;
-use crate::store::EntryRow;
+use crate::store::{EntryRow, Head};
 
 /// Command ids kept in memory; an older one is found by the database's unique index.
 const RECENT_COMMANDS: usize = 1 << 16;
+
+/// How long an older key signs along once the next one signs: 90 days.
+const OVERLAP_MILLIS: i64 = 90 * 86_400_000;
+
+/// Digests kept that were found to be stored already.
+const STORED_DIGESTS: usize = 1 << 16;
 
 /// The stream of the completeness index.
 pub(super) const INDEX_STREAM: &str = "log/index";
@@ -43,13 +50,15 @@ pub(super) struct Step<'a> {
 pub(super) struct Derived {
     heads: HashMap<Box<str>, StreamHead>,
     recent: Recent,
+    /// Digests of stored disclosures that a batch wanted to store again.
+    stored: HashSet<String>,
     index: Map,
     /// The newest `IndexCommitted`, which the map takes in with the entry after it: until then it is what was committed.
     index_head: Option<StreamHead>,
     index_committed_at: Option<RecordedAt>,
     parties: HashMap<StreamName, Joined>,
     claims: Claims,
-    keys: Vec<String>,
+    keys: Vec<LogKey>,
     frozen: Option<u64>,
     zone_minutes: i32,
     genesis: Hash,
@@ -63,6 +72,13 @@ pub(super) struct Derived {
 struct Joined {
     chain: PartyChain,
     leaves: Vec<LeafIndex>,
+}
+
+/// A key that the log names as its own and has not revoked.
+#[derive(Debug, Clone)]
+struct LogKey {
+    verifier: String,
+    since: RecordedAt,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +120,7 @@ impl Derived {
         Self {
             heads: HashMap::new(),
             recent: Recent::default(),
+            stored: HashSet::new(),
             index: Map::new(),
             index_head: None,
             index_committed_at: None,
@@ -139,6 +156,19 @@ impl Derived {
         self.recent.put(command, leaf_index);
     }
 
+    /// Returns whether a disclosure of this digest was found to be stored.
+    pub(super) fn is_stored(&self, digest: &str) -> bool {
+        self.stored.contains(digest)
+    }
+
+    /// Remembers digests of disclosures that were found in the database.
+    pub(super) fn remember_stored(&mut self, digests: impl IntoIterator<Item = String>) {
+        if self.stored.len() > STORED_DIGESTS {
+            self.stored.clear();
+        }
+        self.stored.extend(digests);
+    }
+
     /// Returns the claims taken so far.
     pub(super) fn claims(&self) -> &Claims {
         &self.claims
@@ -151,7 +181,19 @@ impl Derived {
 
     /// Returns whether the log names this verifier key and has not revoked it.
     pub(super) fn knows_key(&self, verifier_key: &str) -> bool {
-        self.keys.iter().any(|key| key == verifier_key)
+        self.keys.iter().any(|key| key.verifier == verifier_key)
+    }
+
+    /// Returns those of a log's keys that sign a head: the first, and older ones that the log knows, until the key after them
+    /// has been signing for 90 days.
+    pub(super) fn signers<'a>(&self, keys: &'a Keys, head: &Head) -> Vec<&'a SigningKey> {
+        let now = head.recorded_at.parse::<RecordedAt>().map_or(i64::MAX, RecordedAt::unix_millis);
+        let along = |key: &SigningKey| {
+            let verifier = key.verifier().to_string();
+            let mut after = self.keys.iter().skip_while(|known| known.verifier != verifier).skip(1);
+            after.next().is_some_and(|next| now.saturating_sub(next.since.unix_millis()) < OVERLAP_MILLIS)
+        };
+        keys.all().enumerate().filter(|(at, key)| *at == 0 || along(key)).map(|(_, key)| key).collect()
     }
 
     /// Returns the leaf index of the `LogFrozen` entry.
@@ -218,7 +260,7 @@ impl Derived {
                 self.claims.apply(&act, header.sequence);
             }
             if of_log {
-                self.apply_log_event(&act.event, row.leaf_index, leaf_hash);
+                self.apply_log_event(&act.event, row.leaf_index, leaf_hash, header.recorded_at);
             }
         }
         self.apply(&Step {
@@ -234,15 +276,22 @@ impl Derived {
     }
 
     /// Applies what an event says about the log itself.
-    pub(super) fn apply_log_event(&mut self, event: &Event, leaf_index: u64, leaf_hash: Hash) {
+    pub(super) fn apply_log_event(
+        &mut self,
+        event: &Event,
+        leaf_index: u64,
+        leaf_hash: Hash,
+        recorded_at: RecordedAt,
+    ) {
+        let named = |key: &String| LogKey { verifier: key.clone(), since: recorded_at };
         match event {
             Event::LogOpened(opened) => {
                 self.genesis = leaf_hash;
-                self.keys.push(opened.key.clone());
+                self.keys.push(named(&opened.key));
                 self.zone_minutes = zone_minutes(&opened.zone).unwrap_or(0);
             }
-            Event::LogKeyAdded(added) => self.keys.push(added.key.clone()),
-            Event::LogKeyRevoked(revoked) => self.keys.retain(|key| *key != revoked.key),
+            Event::LogKeyAdded(added) => self.keys.push(named(&added.key)),
+            Event::LogKeyRevoked(revoked) => self.keys.retain(|key| key.verifier != revoked.key),
             Event::LogFrozen(_) => self.frozen = Some(leaf_index),
             _ => {}
         }

@@ -22,6 +22,7 @@ use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
 use super::prepare::Pending;
 use super::recover::{self, Backup, Recovered};
+use super::rotate::{self, Rotated};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{
@@ -96,10 +97,10 @@ impl Ledger {
     ///
     /// `Store`, `Key` and `Anchor` where database or files cannot be reached at all.
     pub async fn open(url: &LedgerUrl, options: Options) -> Result<Self, LedgerError> {
-        let Opened { shared, derived, head, key } = open::open(url, &options).await?;
+        let Opened { shared, derived, head, keys } = open::open(url, &options).await?;
         let (inbox, messages) = mpsc::channel(INBOX);
         let mut tasks = Vec::new();
-        if let (Some(key), None) = (key, shared.read_only()) {
+        if let (Some(keys), None) = (keys, shared.read_only()) {
             let limits = Limits {
                 mode: options.mode,
                 batch: options.batch.clamp(1, MAX_BATCH),
@@ -108,7 +109,7 @@ impl Ledger {
                 index_apart: options.index_apart,
                 follow_every: options.follow_every,
             };
-            let seal = SealKey::new(key.seed());
+            let seal = SealKey::of(&keys);
             let clock = Watched::new(options.clock);
             let shared = Arc::clone(&shared);
             if options.mode == Mode::Guard {
@@ -121,7 +122,7 @@ impl Ledger {
                 shared,
                 derived,
                 head,
-                key,
+                keys,
                 seal,
                 clock,
                 limits,
@@ -147,6 +148,43 @@ impl Ledger {
         checkpoint: Option<String>,
     ) -> Result<Recovered, LedgerError> {
         super::accept::accept(url, options, checkpoint).await
+    }
+
+    /// Puts a new key in the place of the log's: the log names it, and both sign for 90 days. The key file before is kept beside.
+    /// A rotation that broke off is finished by repeating it. No other process may be writing.
+    ///
+    /// # Errors
+    ///
+    /// `Key` from the files; `ReadOnly` and whatever recording gives.
+    pub async fn rotate_key(url: &LedgerUrl, options: &Options) -> Result<Rotated, LedgerError> {
+        rotate::rotate(url, options).await
+    }
+
+    /// Revokes an older key of the log, named by its verifier key or by the 8 hex digits of its id: it vouches for nothing that
+    /// comes after.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where the log names no such key; `Invalid` for the key in use; as [`Ledger::rotate_key`].
+    pub async fn revoke_key(
+        url: &LedgerUrl,
+        options: &Options,
+        key: &str,
+    ) -> Result<VerifierKey, LedgerError> {
+        rotate::revoke(url, options, key).await
+    }
+
+    /// Freezes the log for good: nothing follows but in its successor.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` where it is frozen already; whatever recording gives.
+    pub async fn freeze(
+        url: &LedgerUrl,
+        options: &Options,
+        successor: Option<&Origin>,
+    ) -> Result<(), LedgerError> {
+        rotate::freeze(url, options, successor).await
     }
 
     /// Puts back the entries that a database lacks below its anchor, byte for byte, from a backup.

@@ -135,6 +135,7 @@ impl Writer {
             disclosures: Vec::new(),
             expected: self.derived.head(INDEX_STREAM),
             erase: Vec::new(),
+            rests_on: Vec::new(),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::clock::Watched;
 use super::commit::sign;
 use super::derived::Derived;
 use super::index::{command_id, effective, log_act};
-use super::key;
+use super::key::{self, Keys};
 use super::options::{Files, InitOptions};
 use super::prepare::{Ground, Open, Pending};
 use super::seal::SealKey;
@@ -65,12 +65,17 @@ async fn make(
         return Err(exists(&format!("there is a ledger at {url}")));
     }
     // A key without an anchor is what an interrupted `init` leaves.
-    let key =
-        if files.key.exists() { key::read(&files.key)? } else { key::create(&files.key, &init.origin)? };
+    let key = if files.key.exists() {
+        key::read(&files.key)?
+    } else {
+        key::create(&files.key, init.origin.as_str())?
+    };
+    let keys = Keys::from(key);
+    let key = keys.first();
     if key.name() != init.origin.as_str() {
         return Err(exists(&format!("{} holds the key of {}", files.key.display(), key.name())));
     }
-    let seal = SealKey::new(key.seed());
+    let seal = SealKey::of(&keys);
     let head = match found {
         Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => {
             // The interrupted `init` may never have learnt whether a standby has it.
@@ -78,11 +83,11 @@ async fn make(
             head
         }
         Some(_) => return Err(exists(&format!("there is another ledger at {url}"))),
-        None => open_log(store, init, &key, &seal).await?,
+        None => open_log(store, init, key, &seal).await?,
     };
     // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
-    let checkpoint = sign(&key, &init.origin, &head);
-    let anchor = Arc::new(Anchor::new(files.anchor.clone(), key.verifier().clone())?);
+    let checkpoint = sign(&[key], &init.origin, &head);
+    let anchor = Arc::new(Anchor::new(files.anchor.clone(), keys.verifiers())?);
     let first = SignedCheckpoint::clone(&checkpoint);
     blocking(&anchor, move |anchor| anchor.create(&first)).await
 }
@@ -104,7 +109,8 @@ async fn open_log(
     });
     let date = effective(recorded_at, zone_minutes(&init.zone).unwrap_or(0));
     let act = log_act("log/main", event, command_id(&init.origin, 0), date);
-    let proposal = Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new() };
+    let proposal =
+        Proposal { act, disclosures: Vec::new(), expected: None, erase: Vec::new(), rests_on: Vec::new() };
     let (answer, _answered) = oneshot::channel();
     let pending = Pending::new(proposal, &init.origin, answer)?;
     let mut open = Open::on_head(None, &Frontier::new());

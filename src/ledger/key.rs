@@ -1,28 +1,93 @@
-//! The log's signing key in its file.
+//! Signing keys in their files: the log's, and those of actors, which have the same form.
 //!
 //! Invariants: a new key file is readable by its owner only, never overwrites another, and is on the disk before the
 //! log exists.
-//! Absent: hardware keys, rotation (`LogKeyAdded`, `LogKeyRevoked` are acts like others).
+//! Absent: hardware keys; when a key is replaced (`rotate`).
 //! Source: C2SP signed-note, "Signing keys"; format.md "Keys of the log".
 
 use std::path::Path;
 
-use weituo_proof::{Origin, SigningKey};
+use weituo_proof::{SigningKey, VerifierKey};
 
 use super::types::LedgerError;
 use crate::files::create_whole;
 
-/// Makes a key from the system's randomness and writes its file, mode 0600.
-pub(super) fn create(path: &Path, origin: &Origin) -> Result<SigningKey, LedgerError> {
-    let key = SigningKey::from_seed(origin.as_str(), random()?).map_err(|error| key_error(path, &error))?;
+/// Makes a key of this name from the system's randomness and writes its file, mode 0600.
+pub(crate) fn create(path: &Path, name: &str) -> Result<SigningKey, LedgerError> {
+    let key = SigningKey::from_seed(name, random()?).map_err(|error| key_error(path, &error))?;
     create_whole(path, format!("{key}\n").as_bytes(), 0o600).map_err(|error| key_error(path, &error))?;
     Ok(key)
 }
 
-/// Reads the key.
-pub(super) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
+/// The keys of a log that are at hand: the first signs and seals; older ones sign along for a while after a rotation, and
+/// heads that they sealed are still known.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    first: SigningKey,
+    older: Vec<SigningKey>,
+}
+
+impl Keys {
+    /// Returns the keys with a new first one.
+    pub(super) fn behind(&self, first: SigningKey) -> Self {
+        Self { first, older: self.all().cloned().collect() }
+    }
+
+    /// Returns the key that signs and seals.
+    pub(crate) fn first(&self) -> &SigningKey {
+        &self.first
+    }
+
+    /// Returns every key, the first one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.first).chain(&self.older)
+    }
+
+    /// Returns the keys that verify what these sign.
+    pub(crate) fn verifiers(&self) -> Vec<VerifierKey> {
+        self.all().map(|key| key.verifier().clone()).collect()
+    }
+
+    /// Drops older keys, such as those that the log has revoked.
+    pub(super) fn retain_older(&mut self, keep: impl Fn(&VerifierKey) -> bool) {
+        self.older.retain(|key| keep(key.verifier()));
+    }
+
+    /// Returns the text of the file that holds them: one key a line.
+    pub(super) fn text(&self) -> String {
+        self.all().fold(String::new(), |text, key| text + &key.to_string() + "\n")
+    }
+}
+
+impl From<SigningKey> for Keys {
+    fn from(first: SigningKey) -> Self {
+        Self { first, older: Vec::new() }
+    }
+}
+
+/// Reads a file of one key.
+pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
+    let keys = read_all(path)?;
+    if keys.older.is_empty() {
+        Ok(keys.first)
+    } else {
+        Err(key_error(path, &"it holds several keys of a log"))
+    }
+}
+
+/// Reads a log's key file: the key in use and, after a rotation, older ones, one a line.
+pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
     let text = std::fs::read_to_string(path).map_err(|error| key_error(path, &error))?;
-    text.trim_end().parse().map_err(|error| key_error(path, &error))
+    let mut keys = text.trim_end().split('\n').map(|line| line.trim_end().parse::<SigningKey>());
+    let first = keys.next().ok_or_else(|| key_error(path, &"it is empty"))?;
+    let first = first.map_err(|error| key_error(path, &error))?;
+    let older = keys.collect::<Result<Vec<_>, _>>().map_err(|error| key_error(path, &error))?;
+    match older.iter().find(|key| key.name() != first.name()) {
+        Some(other) => {
+            Err(key_error(path, &format!("it holds keys of two logs, {} and {}", first.name(), other.name())))
+        }
+        None => Ok(Keys { first, older }),
+    }
 }
 
 /// Returns 32 random bytes.

@@ -23,11 +23,12 @@ mod handle;
 mod inbox;
 mod index;
 mod init;
-mod key;
+pub(crate) mod key;
 mod open;
 mod options;
 mod prepare;
 mod recover;
+mod rotate;
 mod seal;
 mod served;
 mod shared;
@@ -43,7 +44,8 @@ pub use handle::{Ledger, Submitted};
 pub use index::{Names, PartyProof, Proven};
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
+pub use rotate::{LogKeyError, Rotated};
 pub use types::{
-    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint,
+    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, RestsOn, SignedCheckpoint,
     SubmitError,
 };

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::{broadcast, watch};
 use weituo_events::{Act, Event};
-use weituo_proof::{Checkpoint, Entry, Hash, Origin, SigningKey, VerifierKey};
+use weituo_proof::{Checkpoint, Entry, Hash, Origin, VerifierKey};
 
 use super::accept;
 use super::anchor::{Anchor, blocking};
@@ -17,8 +17,9 @@ use super::commit::sign;
 use super::cosign::{self, Witnesses};
 use super::derived::Derived;
 use super::follow::{self, Halt};
-use super::key;
+use super::key::{self, Keys};
 use super::options::{Files, Options};
+use super::rotate;
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::tree::Tree;
@@ -35,7 +36,7 @@ pub(super) struct Opened {
     pub(super) derived: Derived,
     pub(super) head: Head,
     /// `None` where the key cannot be read, for a ledger opened for reading.
-    pub(super) key: Option<SigningKey>,
+    pub(super) keys: Option<Keys>,
 }
 
 /// What the first entry says of its log.
@@ -53,18 +54,25 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         what: "there is no log in this database: run `weituo init --origin NAME`".to_owned(),
     })?;
     let genesis = read_genesis(&*store).await?;
-    let key = match key::read(&files.key) {
-        Ok(key) => Some(key),
+    let keys = match key::read_all(&files.key) {
+        Ok(keys) => Some(keys),
         Err(_) if options.read_only => None,
         Err(error) => return Err(error),
     };
-    let verifier = key.as_ref().map_or(genesis.verifier, |key| key.verifier().clone());
-    let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifier)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, verifier.clone())?);
+    let (verifier, verifiers) = if let Some(keys) = &keys {
+        (keys.first().verifier().clone(), keys.verifiers())
+    } else {
+        // Entries that cannot be read are told when they are followed.
+        let named = named_keys(&*store).await.unwrap_or_default();
+        (genesis.verifier.clone(), std::iter::once(genesis.verifier).chain(named).collect())
+    };
+    let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifiers)?;
+    let anchor = Arc::new(Anchor::new(files.anchor, verifiers.clone())?);
     let shared = Arc::new(Shared {
         store,
         origin: genesis.origin,
         verifier,
+        verifiers,
         tree: RwLock::new(Tree::default()),
         anchored_own: Mutex::new(None),
         published: watch::Sender::new(None),
@@ -75,7 +83,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         witnesses,
         anchor_failure: Mutex::new(None),
     });
-    let mut opened = Opened { shared, derived: Derived::new(), head, key };
+    let mut opened = Opened { shared, derived: Derived::new(), head, keys };
     if let Err(reason) = opened.start(options).await? {
         opened.shared.halt(reason);
     }
@@ -95,6 +103,16 @@ async fn read_genesis(store: &dyn Store) -> Result<Genesis, LedgerError> {
         }
         _ => Err(StoreError::corrupt("entry 0 is not a LogOpened").into()),
     }
+}
+
+/// Returns every key that the log names beside its first one: what a reader without the key has to open the anchor with.
+async fn named_keys(store: &dyn Store) -> Result<Vec<VerifierKey>, LedgerError> {
+    let events = rotate::log_events(store).await?.1;
+    let named = events.into_iter().filter_map(|event| match event {
+        Event::LogKeyAdded(added) => added.key.parse().ok(),
+        _ => None,
+    });
+    Ok(named.collect())
 }
 
 impl Opened {
@@ -149,8 +167,9 @@ impl Opened {
         }
         let mut highest: Option<SignedCheckpoint> = None;
         for text in &witnessed {
-            let (checkpoint, _) = Checkpoint::open(text, &self.shared.verifier).map_err(|error| {
-                LedgerError::Invalid { what: format!("a witnessed checkpoint is not this log's: {error}") }
+            let opened = Checkpoint::open_by(text, &self.shared.verifiers);
+            let (checkpoint, _) = opened.map_err(|error| LedgerError::Invalid {
+                what: format!("a witnessed checkpoint is not this log's: {error}"),
             })?;
             if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {
                 let text = text.clone();
@@ -167,7 +186,7 @@ impl Opened {
 
     /// Compares database, anchor and key. Returns the anchor; `None` where it is lost and everything else holds.
     fn check(
-        &self,
+        &mut self,
         anchored: Result<Option<SignedCheckpoint>, ReadOnly>,
         passed: Option<Hash>,
     ) -> Result<Option<SignedCheckpoint>, ReadOnly> {
@@ -181,9 +200,12 @@ impl Opened {
                 return Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored: anchor.root });
             }
         }
-        match &self.key {
-            Some(key) => {
-                follow::check_head(&self.shared, &SealKey::new(key.seed()), &self.head)?;
+        match &mut self.keys {
+            Some(keys) => {
+                // What a revoked key seals or signs counts no more.
+                keys.retain_older(|key| self.derived.knows_key(&key.to_string()));
+                follow::check_head(&self.shared, &SealKey::of(keys), &self.head)?;
+                let key = keys.first();
                 let verifier_key = key.verifier().to_string();
                 if !self.derived.knows_key(&verifier_key) || key.name() != self.shared.origin.as_str() {
                     return Err(ReadOnly::KeyNotInLog { key: verifier_key });
@@ -200,10 +222,10 @@ impl Opened {
         anchored: Option<SignedCheckpoint>,
         options: &Options,
     ) -> Result<Result<(), ReadOnly>, LedgerError> {
-        let (Some(key), false) = (&self.key, options.read_only) else { return Ok(Ok(())) };
+        let (Some(keys), false) = (&self.keys, options.read_only) else { return Ok(Ok(())) };
         // Somebody else committed this head, and perhaps never learnt whether a standby has it.
         self.shared.store.barrier().await?;
-        let checkpoint = sign(key, &self.shared.origin, &self.head);
+        let checkpoint = sign(&self.derived.signers(keys, &self.head), &self.shared.origin, &self.head);
         match anchored {
             Some(anchor) => self.shared.set_anchored(&anchor),
             None if options.accept_lost_anchor => {

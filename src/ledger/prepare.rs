@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use weituo_events::Event;
+use weituo_events::{Event, Refusal};
 use weituo_projections::Claims;
 use weituo_proof::{Draft, Frontier, LeafIndex, Origin, Position, RecordedAt, StreamHead, leaf_hash};
 
@@ -97,6 +97,8 @@ pub(super) struct Open {
     rows: Vec<EntryRow>,
     positions: Vec<Position>,
     disclosures: Vec<DisclosureRow>,
+    /// Digests of what signed acts seal: their salts are not ours, and may come twice.
+    signed_digests: HashSet<String>,
     erase: Vec<String>,
     chosen: Vec<Pending>,
     apart: Apart,
@@ -160,6 +162,7 @@ impl Open {
             rows: Vec::new(),
             positions: Vec::new(),
             disclosures: Vec::new(),
+            signed_digests: HashSet::new(),
             erase: Vec::new(),
             chosen: Vec::new(),
             apart: Apart::default(),
@@ -202,6 +205,14 @@ impl Open {
         if current != proposal.expected {
             return Err(SubmitError::Conflict { current });
         }
+        // A signature's key may have been revoked since: then the act is decided again.
+        let now = |stream: &str| self.heads.get(stream).copied().or_else(|| ground.head(stream));
+        if proposal.rests_on.iter().any(|other| now(other.stream.as_str()) != other.head) {
+            return Err(SubmitError::Conflict { current });
+        }
+        if proposal.act.signature.is_some() {
+            self.check_digests(ground, &pending.digests)?;
+        }
         let concerned = Claims::concerns(&pending.draft.event_type);
         if concerned {
             let claims = self.claims.as_ref().unwrap_or_else(|| ground.claims());
@@ -222,6 +233,9 @@ impl Open {
         let leaf_index = self.frontier.size().get();
         let nodes = &mut self.nodes;
         self.frontier.append_with(leaf_hash, |level, index, hash| nodes.push((level, index, hash)));
+        if proposal.act.signature.is_some() {
+            self.signed_digests.extend(pending.digests.iter().cloned());
+        }
         self.commands.insert(pending.command);
         self.heads.insert(stream.to_owned(), StreamHead { sequence: position.sequence, leaf_hash });
         let digests = pending.digests.iter().zip(&proposal.disclosures);
@@ -242,6 +256,20 @@ impl Open {
         });
         self.positions.push(position);
         Ok(Place { leaf_index: LeafIndex::new(leaf_index), leaf_hash, position })
+    }
+
+    /// Refuses salts that were used before for the same value: a disclosure is stored once, under its digest.
+    fn check_digests(&self, ground: Ground<'_>, digests: &[String]) -> Result<(), SubmitError> {
+        let used = |digest: &String| self.signed_digests.contains(digest) || ground.derived.is_stored(digest);
+        let twice = digests.iter().enumerate().any(|(at, digest)| digests[..at].contains(digest));
+        if !twice && !digests.iter().any(used) {
+            return Ok(());
+        }
+        Err(SubmitError::Claim(Refusal::invalid(
+            "signed-salts-used",
+            "签名命令的盐已被用过:每次签名都须用新的盐,请用 `weituo sign` 重新签名",
+            "the command was signed with salts that were used before: each signing takes fresh ones, sign again with `weituo sign`",
+        )))
     }
 
     /// Ends the batch and seals the head that it leaves; those set apart where it holds no entry.

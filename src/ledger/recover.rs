@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Disclosure, Entry, Frontier, SigningKey, leaf_hash};
+use weituo_proof::{Disclosure, Entry, Frontier, leaf_hash};
 
 use super::anchor::{Anchor, blocking};
-use super::key;
+use super::key::{self, Keys};
 use super::options::{Files, Options};
 use super::seal::SealKey;
 use super::types::{LedgerError, SignedCheckpoint};
@@ -53,14 +53,14 @@ pub(super) async fn recover(
     backup: &Backup,
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
-    let key = key::read(&files.key)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, key.verifier().clone())?);
+    let keys = key::read_all(&files.key)?;
+    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers())?);
     let anchored = blocking(&anchor, Anchor::load).await?;
     let anchored = anchored.ok_or_else(|| cannot("there is no anchor that says how far to recover"))?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
     let mut source = Source::open(backup, options).await?;
-    let recovered = restore(&*store, &mut source, &anchored, &key).await;
+    let recovered = restore(&*store, &mut source, &anchored, &keys).await;
     store.close().await;
     source.close().await;
     recovered
@@ -70,7 +70,7 @@ async fn restore(
     store: &dyn Store,
     source: &mut Source,
     anchored: &SignedCheckpoint,
-    key: &SigningKey,
+    keys: &Keys,
 ) -> Result<Recovered, LedgerError> {
     let size = anchored.size.get();
     let mut found = Merged::new(size);
@@ -86,7 +86,7 @@ async fn restore(
         )));
     }
     let erased: Vec<String> = found.erased.into_iter().collect();
-    let seal = SealKey::new(key.seed());
+    let (seal, origin) = (SealKey::of(keys), keys.first().name());
     let (mut merged, mut restored) = (Merged::new(size), 0);
     loop {
         let more = merged.step(store, source).await?;
@@ -99,10 +99,10 @@ async fn restore(
             return Err(cannot("the backup has changed while it was read: run it again"));
         }
         let after = Head {
-            origin: key.name().to_owned(),
+            origin: origin.to_owned(),
             size,
             root,
-            seal: seal.seal(key.name(), size, &root, recorded_at),
+            seal: seal.seal(origin, size, &root, recorded_at),
             recorded_at: recorded_at.clone(),
         };
         let head = store.head().await?;

@@ -9,33 +9,47 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use weituo_proof::{Hash, sha256};
 
+use super::key::Keys;
 use crate::store::Head;
 
-/// HMAC key of the seal: SHA-256("weituo/seal-key/v1\n" ‖ 32-byte signing seed).
+/// HMAC keys of the seal, each SHA-256("weituo/seal-key/v1\n" ‖ 32-byte signing seed): the first seals, and whatever any of
+/// them sealed is known.
 #[derive(Clone)]
-pub(super) struct SealKey(Hash);
+pub(super) struct SealKey {
+    first: Hash,
+    older: Vec<Hash>,
+}
 
 impl SealKey {
-    pub(super) fn new(signing_seed: &[u8; 32]) -> Self {
-        Self(sha256(&[b"weituo/seal-key/v1\n", signing_seed]))
+    pub(super) fn of(keys: &Keys) -> Self {
+        let mut all = keys.all().map(|key| Self::derived(key.seed()));
+        let first = all.next().unwrap_or(Hash::ZERO);
+        Self { first, older: all.collect() }
+    }
+
+    fn derived(signing_seed: &[u8; 32]) -> Hash {
+        sha256(&[b"weituo/seal-key/v1\n", signing_seed])
     }
 
     /// Returns HMAC-SHA-256 over origin, size, root and `recorded_at`, each on its line, 32 bytes.
     pub(super) fn seal(&self, origin: &str, size: u64, root: &Hash, recorded_at: &str) -> [u8; 32] {
-        self.mac(origin, size, root, recorded_at).finalize().into_bytes().into()
+        mac(&self.first, origin, size, root, recorded_at).finalize().into_bytes().into()
     }
 
     /// Returns whether a head row carries the right seal, compared in constant time.
     pub(super) fn holds(&self, head: &Head) -> bool {
-        self.mac(&head.origin, head.size, &head.root, &head.recorded_at).verify_slice(&head.seal).is_ok()
+        std::iter::once(&self.first).chain(&self.older).any(|key| {
+            let mac = mac(key, &head.origin, head.size, &head.root, &head.recorded_at);
+            mac.verify_slice(&head.seal).is_ok()
+        })
     }
+}
 
-    fn mac(&self, origin: &str, size: u64, root: &Hash, recorded_at: &str) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.0.as_bytes())
-            .expect("invariant: HMAC takes a key of any length");
-        mac.update(format!("weituo/seal/v1\n{origin}\n{size}\n{root}\n{recorded_at}\n").as_bytes());
-        mac
-    }
+fn mac(key: &Hash, origin: &str, size: u64, root: &Hash, recorded_at: &str) -> Hmac<Sha256> {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key.as_bytes())
+        .expect("invariant: HMAC takes a key of any length");
+    mac.update(format!("weituo/seal/v1\n{origin}\n{size}\n{root}\n{recorded_at}\n").as_bytes());
+    mac
 }
 
 impl std::fmt::Debug for SealKey {
@@ -50,12 +64,18 @@ mod tests {
 
     #[test]
     fn every_member_of_the_head_row_is_under_the_seal() {
-        let key = SealKey::new(&[7; 32]);
+        let key = |seeds: &[u8]| {
+            let mut all = seeds.iter().map(|seed| SealKey::derived(&[*seed; 32]));
+            SealKey { first: all.next().unwrap(), older: all.collect() }
+        };
+        let (other, later) = (key(&[8]), key(&[8, 7]));
+        let key = key(&[7]);
         let recorded_at = "2026-01-02T03:04:05.678Z".to_owned();
         let seal = key.seal("log.example", 3, &Hash::ZERO, &recorded_at);
         let head = Head { origin: "log.example".to_owned(), size: 3, root: Hash::ZERO, seal, recorded_at };
         assert!(key.holds(&head));
-        assert!(!SealKey::new(&[8; 32]).holds(&head));
+        assert!(!other.holds(&head));
+        assert!(later.holds(&head), "an older key's seal is still known");
         assert!(!key.holds(&Head { origin: "log.exampl".to_owned(), ..head.clone() }));
         assert!(!key.holds(&Head { size: 4, ..head.clone() }));
         assert!(!key.holds(&Head { root: Hash([1; 32]), ..head.clone() }));

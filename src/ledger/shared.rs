@@ -24,7 +24,11 @@ const ANCHOR_ATTEMPTS: u32 = 64;
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) origin: Origin,
+    /// The key that verifies what this process signs.
+    /// The key that signs now.
     pub(super) verifier: VerifierKey,
+    /// Every key of the log at hand: after a rotation older ones, too.
+    pub(super) verifiers: Vec<VerifierKey>,
     pub(super) tree: RwLock<Tree>,
     pub(super) published: watch::Sender<Option<Arc<SignedCheckpoint>>>,
     /// Streams that other processes have recorded in, as this one learns of them.

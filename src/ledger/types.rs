@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use weituo_events::{Act, Refusal};
-use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, TreeSize};
+use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, StreamName, TreeSize};
 
+use super::rotate::LogKeyError;
 use crate::store::StoreError;
 
 /// When a receipt may leave.
@@ -33,6 +34,17 @@ pub struct Proposal {
     pub expected: Option<StreamHead>,
     /// Digests of disclosures to delete, because this act is their `DisclosureErased`.
     pub erase: Vec<String>,
+    /// Other streams that must not have moved since the decision, such as that of the organisation whose key signed.
+    pub rests_on: Vec<RestsOn>,
+}
+
+/// A stream that a decision rests on, and its head then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestsOn {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its head; `None` where it was empty.
+    pub head: Option<StreamHead>,
 }
 
 /// A tree head signed by the log's key.
@@ -339,6 +351,9 @@ pub enum LedgerError {
         /// What would be right.
         what: String,
     },
+    /// The log's keys were not changed, or the log not frozen.
+    #[error(transparent)]
+    LogKey(#[from] LogKeyError),
     /// An entry of the log's own could not be recorded.
     #[error("the log could not record an entry of its own")]
     Record(#[source] SubmitError),

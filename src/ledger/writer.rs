@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use weituo_proof::SigningKey;
 
 use super::answer::refuse_all;
 use super::clock::Watched;
@@ -20,6 +19,7 @@ use super::commit::Settled;
 use super::derived::Derived;
 use super::follow::{self, Halt};
 use super::inbox::{Inbox, Message};
+use super::key::Keys;
 use super::prepare::{Apart, Aside, Open, Pending, Prepared};
 use super::seal::SealKey;
 use super::shared::Shared;
@@ -47,7 +47,7 @@ pub(super) struct Writer {
     pub(super) derived: Derived,
     /// The head as last committed or followed.
     pub(super) head: Head,
-    pub(super) key: SigningKey,
+    pub(super) keys: Keys,
     pub(super) seal: SealKey,
     pub(super) clock: Watched,
     pub(super) limits: Limits,
@@ -304,6 +304,9 @@ impl Writer {
         if let Err(reason) = follow::check_head(&self.shared, &self.seal, &head) {
             return Err(self.halted(reason));
         }
+        // What a key sealed that another process has revoked counts no more.
+        self.keys.retain_older(|key| self.derived.knows_key(&key.to_string()));
+        self.seal = SealKey::of(&self.keys);
         self.head = head;
         let checkpoint = self.sign();
         if let Err(error) = self.publish(checkpoint).await {

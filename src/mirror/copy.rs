@@ -89,14 +89,14 @@ pub struct Mirrored {
 pub fn copy(
     log: &LogSource,
     folder: &Path,
-    key: &VerifierKey,
+    keys: &[VerifierKey],
     progress: impl Fn(u64, u64),
 ) -> Result<Mirrored, MirrorError> {
     let text = log.checkpoint()?;
-    let checkpoint = open(log, &text, key)?;
+    let checkpoint = open(log, &text, keys)?;
     let own = LogSource::Folder(folder.to_owned());
     let before = match own.checkpoint() {
-        Ok(text) => Some((open(&own, &text, key)?, text)),
+        Ok(text) => Some((open(&own, &text, keys)?, text)),
         Err(SourceError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
@@ -125,8 +125,8 @@ pub fn copy(
     Ok(Mirrored { before: from, checkpoint, fetched })
 }
 
-fn open(log: &LogSource, text: &str, key: &VerifierKey) -> Result<Checkpoint, MirrorError> {
-    let opened = Checkpoint::open(text, key);
+fn open(log: &LogSource, text: &str, keys: &[VerifierKey]) -> Result<Checkpoint, MirrorError> {
+    let opened = Checkpoint::open_by(text, keys);
     let opened = opened.map_err(|source| MirrorError::Checkpoint { place: log.to_string(), source })?;
     Ok(opened.0)
 }

@@ -1,21 +1,25 @@
-//! Signing keys: a key is enrolled under its own id, once.
+//! Signing keys: a key is enrolled under its own id, once, by whoever holds it, and vouched for by a key that was there before.
 //!
-//! Absent: the proof of possession and the signature of an earlier key. They are checked where actors' signatures are
-//! (a later issue); the field is required already, so that no entry lacks it.
+//! Invariants: the proof of possession holds for this ledger and this organisation; an enrolment that a key could have
+//! signed is signed (decision 16). Revoking needs no signature: whoever may enrol may revoke, and a lost key signs nothing.
 //! Source: format.md, Signatures by actors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use weituo_events::Refusal;
 use weituo_events::payload::{SigningKeyEnrolled, SigningKeyRevoked};
+use weituo_events::{Act, OrganisationId, Refusal};
 use weituo_projections::Organisation;
-use weituo_proof::entry::key_id;
+use weituo_proof::Ed25519Error;
+use weituo_proof::entry::{SignatureError, key_id, verify_possession};
+
+use crate::deciding::{Context, holders};
 
 /// Checks an enrolment.
 pub(super) fn enrolled(
     state: &Organisation,
-    stream: &str,
+    act: &Act,
     payload: &SigningKeyEnrolled,
+    context: &Context,
 ) -> Result<(), Refusal> {
     let bytes = STANDARD.decode(&payload.public_key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let Some(public_key) = bytes else {
@@ -40,18 +44,71 @@ pub(super) fn enrolled(
             "that key was enrolled before; a revoked key is not enrolled again, take a new one",
         ));
     }
-    possession(&public_key, stream, payload)
+    possession(&public_key, act, payload, context)?;
+    vouched_for(state, act, context)
 }
 
-/// Proof of possession: present and of a signature's length. Verified with actors' signatures.
-fn possession(_: &[u8; 32], _: &str, payload: &SigningKeyEnrolled) -> Result<(), Refusal> {
-    if STANDARD.decode(&payload.possession).is_ok_and(|bytes| bytes.len() == 64) {
+/// Proof of possession: the key's own signature, for this ledger and this organisation.
+fn possession(
+    public_key: &[u8; 32],
+    act: &Act,
+    payload: &SigningKeyEnrolled,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let verified = context
+        .ledger
+        .as_ref()
+        .map(|ledger| verify_possession(ledger, &act.stream, public_key, &payload.possession));
+    let Some(Err(error)) = verified else {
+        return verified.map_or_else(|| Err(not_possessed(act, context)), |_| Ok(()));
+    };
+    match error {
+        SignatureError::Invalid(weak @ (Ed25519Error::WeakKey | Ed25519Error::KeyEncoding)) => {
+            Err(Refusal::invalid(
+                "key-weak",
+                "该公钥不是可用的 Ed25519 公钥(小阶或编码不规范):请用 `weituo key new` 生成密钥",
+                format!("{weak}: make a key with `weituo key new`"),
+            ))
+        }
+        _ => Err(not_possessed(act, context)),
+    }
+}
+
+fn not_possessed(act: &Act, context: &Context) -> Refusal {
+    let ledger = context.ledger.as_ref().map_or_else(String::new, ToString::to_string);
+    Refusal::invalid(
+        "key-possession",
+        format!(
+            "possession 应为该密钥自己对台账 {ledger} 和 {} 所作的签名:请用 `weituo key enrol` 生成登记命令",
+            act.stream
+        ),
+        format!(
+            "possession is the key's own signature for the ledger {ledger} and {}: make the command with `weituo key enrol`",
+            act.stream
+        ),
+    )
+}
+
+/// An enrolment is signed as soon as there is a key that may sign it: of the organisation, of an authority above it or of
+/// a root bureau. That the signer is one of them was checked with the actor.
+fn vouched_for(state: &Organisation, act: &Act, context: &Context) -> Result<(), Refusal> {
+    if act.signature.is_some() {
         return Ok(());
     }
-    Err(Refusal::invalid(
-        "key-possession",
-        "possession 应为该密钥自己的签名(64 字节的 base64)",
-        "possession is the key's own signature, the base64 of 64 bytes",
+    let itself = OrganisationId::new(state.id.clone()).ok();
+    let may = itself.into_iter().chain(context.above(&state.id)).chain(context.roots.iter().cloned());
+    let holders = holders(may, context);
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = holders.iter().map(OrganisationId::as_str).collect();
+    let names = names.join(", ");
+    Err(Refusal::forbidden(
+        "enrolment-unsigned",
+        format!("此前已有密钥可为登记签名:请由 {names} 之一用其未撤销的密钥签名(`weituo sign`)"),
+        format!(
+            "there are keys that can vouch for this one: have the enrolment signed with a key, not revoked, of one of {names} (`weituo sign`)"
+        ),
     ))
 }
 

@@ -59,7 +59,7 @@ pub fn decide(state: &Organisation, act: Act, context: &Context) -> Result<Act, 
         Event::SigningKeyEnrolled(payload) => {
             open(state, act.stream.id())?;
             by_itself_or_authority(state, &act, context)?;
-            key::enrolled(state, act.stream.as_str(), payload)?;
+            key::enrolled(state, &act, payload, context)?;
         }
         Event::SigningKeyRevoked(payload) => {
             open(state, act.stream.id())?;

@@ -3,11 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use weituo_events::Refusal;
+use weituo_events::{Command, Refusal};
 use weituo_projections::StreamState;
-use weituo_proof::entry::key_id;
+use weituo_proof::entry::{key_id, prove_possession, public_key_of_seed};
 
-use crate::agreement::tests::harness::Ledger;
+use crate::agreement::tests::harness::{Ledger, ORIGIN};
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write the payload in place")]
 fn command(make: &str, of: &str, by: &str, role: &str, payload: Value) -> Value {
@@ -102,11 +102,11 @@ fn a_closed_organisation_becomes_no_party() {
 #[test]
 fn a_key_is_enrolled_under_its_own_id_once_and_revoked_once() {
     let mut ledger = Ledger::open();
-    let public_key = [9; 32];
+    let public_key = public_key_of_seed(&[9; 32]);
     let enrol = |key: String| {
         let payload = json!({
             "key": key,
-            "possession": STANDARD.encode([1; 64]),
+            "possession": possession("school-jia", &[9; 32]),
             "public_key": STANDARD.encode(public_key)
         });
         command("EnrolSigningKey", "school-jia", "school-jia", "school", payload).to_string()
@@ -124,4 +124,105 @@ fn a_key_is_enrolled_under_its_own_id_once_and_revoked_once() {
     let stranger =
         command("RevokeSigningKey", "school-jia", "school-ding", "school", json!({"key": id})).to_string();
     assert_eq!(ledger.record(&stranger).unwrap_err().code, "registrar");
+}
+
+fn possession(organisation: &str, seed: &[u8; 32]) -> String {
+    let stream = format!("organisation/{organisation}").parse().unwrap();
+    prove_possession(&ORIGIN.parse().unwrap(), &stream, seed)
+}
+
+/// An enrolment of a seed's key for an organisation, by somebody, signed with another seed where one is given.
+fn enrolment(of: &str, seed: u8, by: (&str, &str), signer: Option<u8>) -> String {
+    let public_key = public_key_of_seed(&[seed; 32]);
+    let payload = json!({
+        "key": key_id(&public_key),
+        "possession": possession(of, &[seed; 32]),
+        "public_key": STANDARD.encode(public_key)
+    });
+    let line = command("EnrolSigningKey", of, by.0, by.1, payload).to_string();
+    let Some(signer) = signer else { return line };
+    let mut command = Command::parse(&line).unwrap();
+    command.sign(&ORIGIN.parse().unwrap(), &[signer; 32], || [0; 16]).unwrap();
+    serde_json::to_string(&command).unwrap()
+}
+
+const ROOT: (&str, &str) = ("bureau-wz", "bureau");
+const COUNTY: (&str, &str) = ("bureau-county", "bureau");
+const SCHOOL: (&str, &str) = ("school-jia", "school");
+
+#[test]
+fn a_root_bureaus_first_key_is_enrolled_unsigned_and_its_next_is_not() {
+    let mut ledger = Ledger::open();
+    ledger.record(&enrolment("bureau-wz", 1, ROOT, None)).unwrap();
+    let refusal = ledger.record(&enrolment("bureau-wz", 2, ROOT, None)).unwrap_err();
+    assert_eq!(refusal.code, "enrolment-unsigned");
+    assert!(refusal.reason.en.contains("bureau-wz"), "{refusal}");
+    ledger.record(&enrolment("bureau-wz", 2, ROOT, Some(1))).unwrap();
+}
+
+#[test]
+fn a_first_key_needs_an_authoritys_signature_as_soon_as_one_above_has_a_key() {
+    let mut ledger = Ledger::open();
+    // Nobody above has a key yet: the school's own word is all there is.
+    ledger.record(&enrolment("school-ding", 3, ("school-ding", "school"), None)).unwrap();
+    ledger.record(&enrolment("bureau-wz", 1, ROOT, None)).unwrap();
+    for by in [COUNTY, ROOT, SCHOOL] {
+        assert_eq!(
+            ledger.record(&enrolment("school-jia", 4, by, None)).unwrap_err().code,
+            "enrolment-unsigned"
+        );
+    }
+    ledger.record(&enrolment("bureau-county", 2, ROOT, Some(1))).unwrap();
+    ledger.record(&enrolment("school-jia", 4, COUNTY, Some(2))).unwrap();
+    ledger.record(&enrolment("school-jia", 5, SCHOOL, Some(4))).unwrap();
+}
+
+#[test]
+fn a_key_does_not_vouch_for_itself_nor_for_an_organisation_beside_it() {
+    let mut ledger = Ledger::open();
+    ledger.record(&enrolment("bureau-wz", 1, ROOT, None)).unwrap();
+    let itself = ledger.record(&enrolment("school-jia", 4, SCHOOL, Some(4))).unwrap_err();
+    assert_eq!(itself.code, "key-not-enrolled");
+    ledger.record(&enrolment("school-ding", 3, ROOT, Some(1))).unwrap();
+    let beside = ledger.record(&enrolment("school-jia", 4, ("school-ding", "school"), Some(3))).unwrap_err();
+    assert_eq!(beside.code, "registrar");
+}
+
+#[test]
+fn revoking_every_key_does_not_open_the_unsigned_way_again() {
+    let mut ledger = Ledger::open();
+    ledger.record(&enrolment("bureau-wz", 1, ROOT, None)).unwrap();
+    let key = key_id(&public_key_of_seed(&[1; 32]));
+    let revoke = command("RevokeSigningKey", "bureau-wz", "bureau-wz", "bureau", json!({ "key": key }));
+    ledger.record(&revoke.to_string()).unwrap();
+    assert_eq!(ledger.record(&enrolment("bureau-wz", 2, ROOT, None)).unwrap_err().code, "enrolment-unsigned");
+    assert_eq!(ledger.record(&enrolment("bureau-wz", 2, ROOT, Some(1))).unwrap_err().code, "key-revoked");
+}
+
+#[test]
+fn possession_of_another_key_organisation_or_ledger_and_a_key_of_small_order_are_refused() {
+    let mut ledger = Ledger::open();
+    let code = |ledger: &mut Ledger, line: String| ledger.record(&line).unwrap_err().code.into_owned();
+    let good = possession("school-jia", &[4; 32]);
+    let elsewhere = prove_possession(
+        &"ledger.example/other".parse().unwrap(),
+        &"organisation/school-jia".parse().unwrap(),
+        &[4; 32],
+    );
+    for other in [
+        possession("school-jia", &[5; 32]),
+        possession("school-ding", &[4; 32]),
+        elsewhere,
+        "AAAA".to_owned(),
+    ] {
+        let line = enrolment("school-jia", 4, SCHOOL, None).replace(&good, &other);
+        assert_eq!(code(&mut ledger, line), "key-possession");
+    }
+    let mut small = [0; 32];
+    small[0] = 1;
+    let payload = json!({
+        "key": key_id(&small), "possession": good, "public_key": STANDARD.encode(small)
+    });
+    let line = command("EnrolSigningKey", "school-jia", "school-jia", "school", payload).to_string();
+    assert_eq!(code(&mut ledger, line), "key-weak");
 }

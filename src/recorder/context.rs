@@ -5,34 +5,42 @@ use std::sync::Arc;
 
 use weituo_events::{Act, Category, Event, OrganisationId};
 use weituo_projections::{Organisation as OrganisationState, StreamState};
-use weituo_proof::{Entry, StreamName};
+use weituo_proof::{Entry, StreamHead, StreamName};
 
 use super::ReadError;
 use super::aggregate::{Agreement, Organisation};
 use super::streams::Streams;
 use crate::deciding::{Context, ErasureTarget, mentions, mentions_of};
+use crate::ledger::RestsOn;
+
+/// Organisations as loaded, each with the head of its stream.
+type Organisations = BTreeMap<OrganisationId, (Arc<OrganisationState>, Option<StreamHead>)>;
 
 impl Streams {
-    /// Loads what the decision on an act needs.
+    /// Loads what the decision on an act needs, and says which other streams may not move before the act is recorded.
     pub(super) async fn context(
         &self,
         act: &Act,
         state: &StreamState,
         fresh: bool,
-    ) -> Result<Context, ReadError> {
-        let (named, known) = (mentions(act), mentions_of(state));
-        let mut organisations = BTreeMap::new();
+    ) -> Result<(Context, Vec<RestsOn>), ReadError> {
+        let (named, known) = (mentions(act, self.roots()), mentions_of(state));
+        let mut loaded = BTreeMap::new();
         for id in named.organisations.into_iter().chain(known.organisations) {
-            self.load_upwards(id, fresh, &mut organisations).await?;
+            self.load_upwards(id, fresh, &mut loaded).await?;
         }
-        Ok(Context {
+        let rests_on = rests_on(act, &loaded);
+        let organisations = loaded.into_iter().map(|(id, (organisation, _))| (id, organisation)).collect();
+        let context = Context {
             erasure: self.erasure_target(act).await?,
+            ledger: Some(self.ledger.origin().clone()),
             organisations,
             recorded_on: crate::today_in(self.rulebooks().zone_minutes()),
             renewed: self.renewed(named.agreements.first(), fresh).await?,
             roots: self.roots().to_vec(),
             rulebooks: self.rulebooks(),
-        })
+        };
+        Ok((context, rests_on))
     }
 
     /// Loads an organisation and every authority above it.
@@ -40,14 +48,14 @@ impl Streams {
         &self,
         id: OrganisationId,
         fresh: bool,
-        found: &mut BTreeMap<OrganisationId, Arc<OrganisationState>>,
+        found: &mut Organisations,
     ) -> Result<(), ReadError> {
         let mut next = Some(id);
         while let Some(id) = next.take().filter(|id| !found.contains_key(id)) {
             let loaded = self.load::<Organisation>(&id.stream(), fresh).await?;
             let StreamState::Organisation(organisation) = loaded.state.as_ref() else { break };
             next = organisation.superior().cloned();
-            found.insert(id, Arc::clone(organisation));
+            found.insert(id, (Arc::clone(organisation), loaded.head));
         }
         Ok(())
     }
@@ -76,6 +84,18 @@ impl Streams {
         let kept = store.disclosures_by_digest(std::slice::from_ref(&erasure.digest)).await?;
         Ok(Some(ErasureTarget { digests, erased: kept.is_empty() }))
     }
+}
+
+/// Returns the streams that have to stand as they were read when the act gets its place: those of the keys that it is
+/// signed with or, for an enrolment, could have been.
+fn rests_on(act: &Act, loaded: &Organisations) -> Vec<RestsOn> {
+    let enrolment = matches!(act.event, Event::SigningKeyEnrolled(_));
+    if act.signature.is_none() && !enrolment {
+        return Vec::new();
+    }
+    let concerned = |id: &OrganisationId| enrolment || id.as_str() == act.actor.organisation;
+    let others = loaded.iter().filter(|(id, _)| concerned(id) && id.stream() != act.stream);
+    others.map(|(id, (_, head))| RestsOn { stream: id.stream(), head: *head }).collect()
 }
 
 /// Returns the digests of the disclosures that an act erases.

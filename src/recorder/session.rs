@@ -15,7 +15,7 @@ use super::Recording;
 use super::aggregate::{DecidedAct, Kind, StreamAggregate};
 use super::streams::Loaded;
 use crate::deciding::Context;
-use crate::ledger::{Ledger, Place, Proposal, SubmitError, Submitted};
+use crate::ledger::{Ledger, Place, Proposal, RestsOn, SubmitError, Submitted};
 
 /// What became of one attempt.
 pub(super) enum Answer {
@@ -45,6 +45,7 @@ struct Inner {
     loaded: Loaded,
     disclosures: Vec<String>,
     erase: Vec<String>,
+    rests_on: Vec<RestsOn>,
     outcome: Mutex<Option<Result<Proposed, SubmitError>>>,
 }
 
@@ -66,9 +67,15 @@ impl<K: Kind> AggregateContext<StreamAggregate<K>> for SessionContext<K> {
 }
 
 impl Session {
-    pub(super) fn new(ledger: &Ledger, loaded: Loaded, disclosures: Vec<String>, erase: Vec<String>) -> Self {
-        let outcome = Mutex::new(None);
-        Self { inner: Arc::new(Inner { ledger: ledger.clone(), loaded, disclosures, erase, outcome }) }
+    pub(super) fn new(
+        ledger: &Ledger,
+        loaded: Loaded,
+        disclosures: Vec<String>,
+        erase: Vec<String>,
+        rests_on: Vec<RestsOn>,
+    ) -> Self {
+        let (ledger, outcome) = (ledger.clone(), Mutex::new(None));
+        Self { inner: Arc::new(Inner { ledger, loaded, disclosures, erase, rests_on, outcome }) }
     }
 
     /// Decides and submits, and returns the act as it is being recorded.
@@ -119,6 +126,7 @@ impl<K: Kind> EventStore<StreamAggregate<K>> for SessionStore {
             disclosures: self.0.disclosures.clone(),
             expected: self.0.loaded.head,
             erase: self.0.erase.clone(),
+            rests_on: self.0.rests_on.clone(),
         };
         let outcome = match self.0.ledger.propose(proposal).await {
             Ok(mut submitted) => {

@@ -12,13 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, sha256};
-use weituo_verifier::{Collected, Facts};
+use weituo_verifier::{Collected, Facts, chain};
 
 use crate::store::{DisclosureRow, Scanned, Store};
 
 use super::chain::KEPT_DOUBTS;
 use super::report::Counts;
-use super::source::{PAGE, chain, is_unreadable, read};
+use super::source::{PAGE, is_unreadable, read};
 
 /// Sealed values without a stored disclosure that are kept until every erasure has been read (about 200 bytes each).
 const KEPT_ABSENT: usize = 1_000_000;

@@ -9,27 +9,33 @@
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::note::NoteError;
 use weituo_proof::{Checkpoint, Finding, FindingKind, Hash, LeafIndex, VerifierKey};
-use weituo_verifier::Collected;
+use weituo_verifier::{Collected, chain};
 
 use crate::store::Head;
 
 use super::replay::Replay;
 use super::scan::Scan;
-use super::source::chain;
 use super::{OutsideCheckpoint, VerifyOptions};
 
 /// The checkpoints given, opened.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    anchor: Option<Checkpoint>,
-    outside: Vec<(String, Checkpoint)>,
+    anchor: Option<Known>,
+    outside: Vec<(String, Known)>,
+}
+
+/// A checkpoint and those of the keys given that signed it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) checkpoint: Checkpoint,
+    signers: Vec<VerifierKey>,
 }
 
 impl Opened {
     /// Opens what was given. What is wrong with the anchor goes to *intact*, with the others to *age*.
     pub(super) fn of(options: &VerifyOptions<'_>, intact: &mut Collected, age: &mut Collected) -> Self {
-        let key = options.verifier.as_ref();
-        let anchor = options.anchor.as_deref().and_then(|text| open("the anchor", text, key, intact));
+        let keys = options.verifiers.as_slice();
+        let anchor = options.anchor.as_deref().and_then(|text| open("the anchor", text, keys, intact));
         if let Some(what) = &options.anchor_damaged {
             let detail = "the anchor cannot be what the ledger stored, so an older copy of the log would not be noticed";
             let finding = Finding::new(FindingKind::AnchorDiffers, detail);
@@ -37,7 +43,7 @@ impl Opened {
         }
         let opened = |OutsideCheckpoint { label, text }: &OutsideCheckpoint| {
             let label = format!("checkpoint {label}");
-            let checkpoint = open(&label, text, key, age)?;
+            let checkpoint = open(&label, text, keys, age)?;
             Some((label, checkpoint))
         };
         let outside: Vec<_> = options.outside.iter().filter_map(opened).collect();
@@ -48,7 +54,8 @@ impl Opened {
     }
 
     fn all(&self) -> impl Iterator<Item = &Checkpoint> {
-        self.anchor.iter().chain(self.outside.iter().map(|(_, checkpoint)| checkpoint))
+        let outside = self.outside.iter().map(|(_, known)| known);
+        self.anchor.iter().chain(outside).map(|known| &known.checkpoint)
     }
 
     /// Returns the sizes at which roots are wanted.
@@ -59,8 +66,10 @@ impl Opened {
     /// Judges the checkpoints that others kept. Returns the largest size that they vouch for.
     pub(super) fn judge_outside(&self, scan: &Scan, age: &mut Collected) -> u64 {
         let mut vouched = 0;
-        for (label, checkpoint) in &self.outside {
-            if compare(label, FindingKind::CheckpointNotExtended, checkpoint, false, scan, age) {
+        for (label, known) in &self.outside {
+            let checkpoint = &known.checkpoint;
+            let holds = compare(label, FindingKind::CheckpointNotExtended, checkpoint, false, scan, age);
+            if holds && known.counts(label, scan, age) {
                 vouched = vouched.max(checkpoint.size.get());
             }
         }
@@ -68,26 +77,53 @@ impl Opened {
     }
 }
 
-/// Opens a checkpoint under the key given; what is wrong with it, or why it cannot be opened, goes to `into`.
-pub(super) fn open(
-    label: &str,
-    text: &str,
-    key: Option<&VerifierKey>,
-    into: &mut Collected,
-) -> Option<Checkpoint> {
-    let Some(key) = key else {
+impl Known {
+    /// Returns where the log revoked the last of the keys that signed; `None` while one of them stands.
+    fn revoked(&self, scan: &Scan) -> Option<u64> {
+        let at = |key: &VerifierKey| {
+            let key = key.to_string();
+            scan.facts.log_keys_revoked.iter().find(|(revoked, _)| *revoked == key).map(|(_, leaf)| *leaf)
+        };
+        let all: Option<Vec<u64>> = self.signers.iter().map(at).collect();
+        all.and_then(|leaves| leaves.into_iter().max())
+    }
+
+    /// Whether the signature counts: not where only keys signed that the log had revoked by then.
+    pub(super) fn counts(&self, label: &str, scan: &Scan, into: &mut Collected) -> bool {
+        let size = self.checkpoint.size.get();
+        let Some(leaf) = self.revoked(scan).filter(|leaf| *leaf < size) else { return true };
+        let detail =
+            format!("{label} of size {size} is signed only by a key that was revoked at leaf {leaf}");
+        let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(leaf));
+        into.push(
+            finding
+                .in_stream("log/main", None)
+                .differing("a signature by a key that is not revoked", &list(&self.signers)),
+        );
+        false
+    }
+}
+
+/// Opens a checkpoint under the keys given; what is wrong with it, or why it cannot be opened, goes to `into`.
+pub(super) fn open(label: &str, text: &str, keys: &[VerifierKey], into: &mut Collected) -> Option<Known> {
+    if keys.is_empty() {
         into.could_not(format!("the signature of {label}: no key of the log was given"));
         return None;
-    };
-    let error = match Checkpoint::open(text, key) {
-        Ok((checkpoint, _)) => return Some(checkpoint),
+    }
+    let error = match Checkpoint::open_by(text, keys) {
+        Ok((checkpoint, note)) => {
+            let signed =
+                |key: &&VerifierKey| note.signatures().iter().any(|line| line.key_id() == key.key_id());
+            return Some(Known { checkpoint, signers: keys.iter().filter(signed).cloned().collect() });
+        }
         Err(error) => error,
     };
     let finding = |kind| Finding::new(kind, format!("{label}: {}", chain(&error)));
     match &error {
         CheckpointError::Note(NoteError::Invalid { .. } | NoteError::Unverified { .. }) => {
             into.push(
-                finding(FindingKind::CheckpointSignature).differing(&key, "another key or another text"),
+                finding(FindingKind::CheckpointSignature)
+                    .differing(&list(keys), "another key or another text"),
             );
         }
         CheckpointError::KeyName { origin, key_name } => {
@@ -96,6 +132,10 @@ pub(super) fn open(
         _ => into.could_not(format!("{label} is not a checkpoint of this log: {}", chain(&error))),
     }
     None
+}
+
+fn list(keys: &[VerifierKey]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What the entries are compared with.
@@ -130,11 +170,14 @@ impl Claims<'_> {
     ) {
         judge_keys(self.options, scan, intact);
         let mut vouched = self.judge_head(scan, intact);
-        if let Some(anchor) = &self.opened.anchor {
+        if let Some(known) = &self.opened.anchor {
+            let anchor = &known.checkpoint;
             // An anchor that says what the head row says adds no finding to the head row's.
             let same =
                 self.head.is_some_and(|head| head.size == anchor.size.get() && head.root == anchor.root);
-            if compare("the anchor", FindingKind::AnchorDiffers, anchor, same, scan, intact) {
+            let holds = compare("the anchor", FindingKind::AnchorDiffers, anchor, same, scan, intact);
+            // The operator's own anchor is no witness: what only a revoked key signed there vouches for nothing.
+            if holds && known.counts("the anchor", scan, intact) && known.revoked(scan).is_none() {
                 vouched = vouched.max(anchor.size.get());
             }
         }
@@ -214,11 +257,11 @@ impl Claims<'_> {
     }
 }
 
-/// Judges whether the log names the key given as its own.
+/// Judges whether the log names one of the keys given as its own.
 pub(super) fn judge_keys(options: &VerifyOptions<'_>, scan: &Scan, intact: &mut Collected) {
-    let Some(key) = &options.verifier else { return };
-    let (key, named) = (key.to_string(), &scan.facts.log_keys);
-    if !named.is_empty() && !named.contains(&key) {
+    let (keys, named) = (&options.verifiers, &scan.facts.log_keys);
+    if !keys.is_empty() && !named.is_empty() && !keys.iter().any(|key| named.contains(&key.to_string())) {
+        let key = list(keys);
         let detail = "the log names other keys as its own than the one given";
         let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(0));
         intact.push(finding.in_stream("log/main", Some(1)).differing(&key, &named.join(", ")));

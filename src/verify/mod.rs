@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
 //! hang; memory is about 400 bytes a stream, most of it the index, and a bounded list of findings, whatever the number of entries.
-//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted; proofs of possession of enrolled keys.
+//! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted.
 //! Source: design.md "Verification"; format.md.
 
 mod chain;
@@ -21,7 +21,7 @@ mod source;
 use std::collections::BTreeMap;
 
 use weituo_proof::{Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey};
-use weituo_verifier::Collected;
+use weituo_verifier::{Collected, chain};
 
 use crate::store::{Head, Store, StoreError};
 
@@ -51,8 +51,8 @@ pub struct OutsideCheckpoint {
 /// What a verification is given besides the database.
 #[derive(Clone, Default)]
 pub struct VerifyOptions<'a> {
-    /// The log's verifier key, as the verifier trusts it. Never taken from the log.
-    pub verifier: Option<VerifierKey>,
+    /// The log's verifier keys, as the verifier trusts them: several while one is rotated. Never taken from the log.
+    pub verifiers: Vec<VerifierKey>,
     /// The seal, where the signing key is at hand.
     pub seal: Option<&'a SealOf<'a>>,
     /// The anchored checkpoint, a signed note, read before this verification began.
@@ -172,7 +172,7 @@ impl<'a> Verification<'a> {
             Err(error @ StoreError::Corrupt { .. }) => {
                 let detail = "the head row cannot be what the ledger stored";
                 let finding = Finding::new(FindingKind::ColumnDiffers, detail);
-                self.intact.push(finding.differing("a head row", &source::chain(&error)));
+                self.intact.push(finding.differing("a head row", &chain(&error)));
                 None
             }
             Ok(head) => head,

@@ -7,16 +7,15 @@
 
 use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
 use weituo_proof::{Checkpoint, Entry, Finding, FindingKind, Hash, LeafIndex, Nodes, TreeSize, leaf_hash};
-use weituo_verifier::Collected;
+use weituo_verifier::{Collected, chain};
 
 use crate::mirror::{LogSource, SourceError};
 use crate::store::EntryRow;
 
-use super::heads::{self, Opened};
+use super::heads::{self, Known, Opened};
 use super::replay::Replay;
 use super::report::{Phase, Progress, Report};
 use super::scan::{Scan, unreadable};
-use super::source::chain;
 use super::{Verification, VerifyOptions};
 
 /// Verifies a log as seen from outside, up to the checkpoint that it shows. Of the options, the key, the checkpoints that
@@ -35,21 +34,22 @@ impl Verification<'_> {
             }
         };
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
-        let key = self.options.verifier.as_ref();
-        let checkpoint = text.and_then(|text| heads::open("the checkpoint", &text, key, &mut self.intact));
-        let Some(checkpoint) = checkpoint else {
+        let keys = &self.options.verifiers;
+        let checkpoint = text.and_then(|text| heads::open("the checkpoint", &text, keys, &mut self.intact));
+        let Some(known) = checkpoint else {
             self.complete.could_not("there is no checkpoint to rely on");
             self.age.could_not("there is no checkpoint to rely on");
             let scan = Scan::new(0, String::new(), None, Replay::new([]));
             return self.report(None, &scan);
         };
+        let checkpoint = &known.checkpoint;
         let size = checkpoint.size.get();
         let origin = checkpoint.origin.to_string();
         let replay = Replay::new(opened.sizes().chain([size]));
         let mut scan = Scan::new(size, origin.clone(), self.options.stream.clone(), replay);
         let told = |done: u64| progress(Progress { phase: Phase::Log, done, total: size });
-        if scan.read_log(log, &checkpoint, &mut self.intact, told) {
-            self.judge_log(&mut scan, &checkpoint, &opened);
+        if scan.read_log(log, checkpoint, &mut self.intact, told) {
+            self.judge_log(&mut scan, &known, &opened);
         } else {
             self.complete.could_not("the log was not read to its end");
             self.age.could_not("the log was not read to its end");
@@ -63,8 +63,10 @@ impl Verification<'_> {
         self.report(Some(origin), &scan)
     }
 
-    fn judge_log(&mut self, scan: &mut Scan, checkpoint: &Checkpoint, opened: &Opened) {
+    fn judge_log(&mut self, scan: &mut Scan, known: &Known, opened: &Opened) {
+        let checkpoint = &known.checkpoint;
         heads::compare("the checkpoint", FindingKind::RootDiffers, checkpoint, false, scan, &mut self.intact);
+        known.counts("the checkpoint", scan, &mut self.intact);
         heads::judge_keys(self.options, scan, &mut self.intact);
         opened.judge_outside(scan, &mut self.age);
         for finding in scan.chains.findings() {
@@ -137,7 +139,7 @@ impl Scan {
             told(self.next);
         }
         self.counts.streams = self.chains.streams();
-        self.counts.signatures = self.facts.signatures;
+        self.counts.signatures = self.facts.signatures();
         self.counts.erased = self.facts.erased.len() as u64;
         true
     }

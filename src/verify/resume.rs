@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Names the form of the files; another form is started over.
-const MAGIC: &[u8] = b"weituo verify state 1\n";
+const MAGIC: &[u8] = b"weituo verify state 2\n";
 
 /// Saving may take this part of the time, at most.
 const SHARE: u32 = 20;

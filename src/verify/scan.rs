@@ -12,7 +12,7 @@ use std::fmt::Display;
 use weituo_proof::{
     Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
 };
-use weituo_verifier::{Collected, Facts, IndexClaim, place};
+use weituo_verifier::{Collected, Facts, IndexClaim, chain, place};
 
 use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 
@@ -21,7 +21,7 @@ use super::disclosures::Disclosures;
 use super::replay::{Leaf, Replay};
 use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
-use super::source::{PAGE, chain, read};
+use super::source::{PAGE, read};
 
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
@@ -81,7 +81,7 @@ impl Scan {
         }
         self.size = self.next;
         self.counts.streams = self.chains.streams();
-        self.counts.signatures = self.facts.signatures;
+        self.counts.signatures = self.facts.signatures();
         self.counts.erased = self.facts.erased.len() as u64;
         self.find_repeated(store, findings).await;
         whole

@@ -5,11 +5,11 @@
 //! Source: design.md "Verification".
 
 use weituo_proof::{Finding, FindingKind};
-use weituo_verifier::Collected;
+use weituo_verifier::{Collected, chain};
 
 use crate::store::Store;
 
-use super::source::{chain, is_unreadable, read};
+use super::source::{is_unreadable, read};
 
 /// Compares the schema, and on both stores the indexes with their tables.
 pub(super) async fn compare(store: &dyn Store, findings: &mut Collected, notes: &mut Vec<String>) {

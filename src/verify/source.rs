@@ -3,9 +3,8 @@
 //! Invariants: a call that is not answered is a reason and never a finding.
 //! Absent: judging what was read.
 
-use std::error::Error;
 use std::future::Future;
-use weituo_verifier::Collected;
+use weituo_verifier::{Collected, chain};
 
 use crate::store::StoreError;
 
@@ -35,15 +34,4 @@ where
 /// right types does not fail in this way.
 pub(super) fn is_unreadable(error: &StoreError) -> bool {
     matches!(error, StoreError::Corrupt { .. } | StoreError::Fault { .. })
-}
-
-/// Returns an error with its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -91,7 +91,7 @@ async fn everything_that_the_served_checkpoint_commits_to_can_be_fetched_while_o
         let key: VerifierKey = shell.verifier_key().parse().unwrap();
         let server = shell.serve();
         let log = LogSource::of(&server.url);
-        let options = VerifyOptions { verifier: Some(key), ..VerifyOptions::default() };
+        let options = VerifyOptions { verifiers: vec![key], ..VerifyOptions::default() };
         std::thread::scope(|threads| {
             let recording = threads.spawn(|| {
                 for batch in 0..6 {
@@ -200,16 +200,24 @@ fn a_copy_that_was_killed_goes_on_and_fetches_nothing_twice() {
     }
     let key: VerifierKey = key.parse().unwrap();
     let log = LogSource::of(&server.url);
-    let bundles = copy(&log, &folder, &key, |_, _| {}).unwrap();
+    let bundles = copy(&log, &folder, std::slice::from_ref(&key), |_, _| {}).unwrap();
     assert!(bundles.fetched <= 3);
     std::fs::remove_file(folder.join("checkpoint")).unwrap();
-    assert_eq!(copy(&log, &folder, &key, |_, _| {}).unwrap().fetched, 0, "what is there and proven is kept");
+    assert_eq!(
+        copy(&log, &folder, std::slice::from_ref(&key), |_, _| {}).unwrap().fetched,
+        0,
+        "what is there and proven is kept"
+    );
     let bundle = folder.join("tile/entries/001");
     let mut bytes = std::fs::read(&bundle).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&bundle, bytes).unwrap();
     std::fs::remove_file(folder.join("checkpoint")).unwrap();
-    assert_eq!(copy(&log, &folder, &key, |_, _| {}).unwrap().fetched, 1, "what is there and wrong is not");
+    assert_eq!(
+        copy(&log, &folder, std::slice::from_ref(&key), |_, _| {}).unwrap().fetched,
+        1,
+        "what is there and wrong is not"
+    );
 }
 
 #[test]

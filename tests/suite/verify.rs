@@ -3,6 +3,7 @@
 mod beside;
 mod facts;
 mod scene;
+mod signatures;
 
 use weituo::verify::{OutsideCheckpoint, VerifyOptions, verify};
 use weituo_proof::{FindingKind, Hash, LeafIndex, SigningKey, StreamName};

@@ -3,6 +3,7 @@
 //! Invariants: a list of findings is bounded, and what it leaves out is counted.
 
 use std::collections::{BTreeMap, HashSet};
+use std::error::Error;
 
 use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, Verdict};
 
@@ -18,6 +19,17 @@ const LISTED_REASONS: usize = 50;
 /// Names an entry's place in a finding.
 pub fn place(finding: Finding, leaf_index: u64, entry: &Entry) -> Finding {
     finding.at(LeafIndex::new(leaf_index)).in_stream(&entry.stream, Some(entry.sequence))
+}
+
+/// Returns an error with its causes, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Cuts a text to the longest that is listed.

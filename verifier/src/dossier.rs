@@ -15,7 +15,7 @@ use weituo_proof::{
     Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, SignedNote, VerifierKey,
 };
 
-use crate::collected::Collected;
+use crate::collected::{Collected, chain};
 use crate::facts::Facts;
 
 pub use report::{Counts, DossierReport, Erased};
@@ -89,13 +89,7 @@ fn refused(error: &DossierError) -> Result<Finding, String> {
     if let DossierError::OtherFormat { .. } = error {
         return Err(error.to_string());
     }
-    let mut detail = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        detail = format!("{detail}: {cause}");
-        source = cause.source();
-    }
-    Ok(Finding::new(FindingKind::DossierMalformed, detail))
+    Ok(Finding::new(FindingKind::DossierMalformed, chain(error)))
 }
 
 impl<'a> Verification<'a> {
@@ -126,7 +120,7 @@ impl<'a> Verification<'a> {
             self.check_facts(&mut facts, one);
             recorded.extend(Recorded::from_entry(&one.entry, one.leaf_index, one.leaf));
         }
-        self.counts.signatures = facts.signatures;
+        self.counts.signatures = facts.signatures();
         self.check_disclosures(&known, &facts);
         self.check_evidence(&known);
         self.check_receipts(&checkpoint, &known);

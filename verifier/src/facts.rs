@@ -1,20 +1,18 @@
 //! What the entries themselves establish for later ones: rulebooks, signing keys, erasures, the end of the log.
 //!
 //! Invariants: a fact counts from its own entry on and never before.
-//! Absent: whether an act was permitted (deciding), disclosures' texts (`disclosures`).
+//! Absent: whether an act was permitted (deciding), disclosures' texts (`disclosures`), who enrolled a key how (`keys`).
 //! Source: format.md "Signatures by actors", "Sealed values"; design.md "Verification" (rulebook digests).
 
 use std::collections::{HashMap, HashSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use weituo_events::payload::{IndexCommitted, RulebookPin};
 use weituo_events::{Event, EventError, EventType};
-use weituo_proof::entry::{key_id, verify_actor_signature};
 use weituo_proof::{Entry, Finding, FindingKind, Hash, sha256};
 
 use crate::collected::{Collected, place};
+use crate::keys::Keys;
 
 /// What an `IndexCommitted` says.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +23,6 @@ pub struct IndexClaim {
     pub size: u64,
     /// How many streams it covers.
     pub streams: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Enrolled {
-    organisation: String,
-    public_key: [u8; 32],
-    revoked: bool,
 }
 
 /// Returns what an entry commits of the index, if it does.
@@ -55,17 +46,22 @@ pub struct Facts {
     rulebooks: HashMap<(String, u32), Hash>,
     #[serde(skip)]
     wrong_pins: HashSet<(String, u32, Option<Hash>)>,
-    keys: HashMap<Hash, Vec<Enrolled>>,
+    keys: Keys,
     /// Leaf index and digest of every sealed value whose erasure is recorded.
     pub erased: HashSet<(u64, String)>,
     frozen_at: Option<u64>,
     /// Verifier keys that the log names as its own.
     pub log_keys: Vec<String>,
-    /// Signatures that hold.
-    pub signatures: u64,
+    /// Verifier keys that the log has revoked, each with the leaf index of its revocation.
+    pub log_keys_revoked: Vec<(String, u64)>,
 }
 
 impl Facts {
+    /// Returns how many signatures of actors held.
+    pub fn signatures(&self) -> u64 {
+        self.keys.held
+    }
+
     /// Returns whether the erasure of a sealed value is recorded.
     pub fn is_erased(&self, leaf_index: u64, digest: &str) -> bool {
         self.erased.contains(&(leaf_index, digest.to_owned()))
@@ -81,7 +77,7 @@ impl Facts {
     ) -> Option<IndexClaim> {
         self.check_end(leaf_index, entry, findings);
         if signature {
-            self.check_signature(leaf_index, entry, findings);
+            self.keys.check_signature(leaf_index, entry, findings);
         }
         self.take_content(leaf_index, entry, true, findings)
     }
@@ -156,36 +152,20 @@ impl Facts {
             Event::AgreementSigned(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
             Event::GroupApproved(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
             Event::SigningKeyEnrolled(enrolled) => {
-                match STANDARD
-                    .decode(&enrolled.public_key)
-                    .ok()
-                    .and_then(|key| <[u8; 32]>::try_from(key).ok())
-                {
-                    Some(public_key) if key_id(&public_key) == enrolled.key => {
-                        let organisation = stream_id();
-                        let key = Enrolled { organisation, public_key, revoked: false };
-                        self.keys.entry(enrolled.key).or_default().push(key);
-                    }
-                    public_key => {
-                        let found = public_key
-                            .map_or("no Ed25519 public key".to_owned(), |key| key_id(&key).to_string());
-                        let detail = "the enrolled key id is not that of the public key enrolled with it";
-                        let finding = Finding::new(FindingKind::ActorSignature, detail);
-                        findings.push(place(finding, leaf_index, entry).differing(&enrolled.key, &found));
-                    }
-                }
+                self.keys.enrol(leaf_index, entry, enrolled, intact, findings);
             }
-            Event::SigningKeyRevoked(revoked) => {
-                let id = entry.stream.id();
-                for key in self.keys.entry(revoked.key).or_default() {
-                    key.revoked |= key.organisation == id;
-                }
-            }
+            Event::SigningKeyRevoked(revoked) => self.keys.revoke(entry.stream.id(), &revoked.key),
+            Event::OrganisationRegistered(act) => self.keys.set_superior(entry, act.superior.as_ref()),
+            Event::OrganisationChanged(act) => self.keys.set_superior(entry, act.superior.as_ref()),
             Event::DisclosureErased(erased) => {
                 self.erased.insert((erased.leaf_index, erased.digest.clone()));
             }
-            Event::LogOpened(opened) => self.log_keys.push(opened.key.clone()),
+            Event::LogOpened(opened) => {
+                self.log_keys.push(opened.key.clone());
+                self.keys.set_roots(&opened.roots);
+            }
             Event::LogKeyAdded(added) => self.log_keys.push(added.key.clone()),
+            Event::LogKeyRevoked(revoked) => self.log_keys_revoked.push((revoked.key.clone(), leaf_index)),
             Event::LogFrozen(_) => self.frozen_at = Some(leaf_index),
             _ => {}
         }
@@ -215,27 +195,6 @@ impl Facts {
             format!("the pin of rulebook {} version {} is not its adopted text's", pin.id, pin.version);
         let finding = Finding::new(FindingKind::RulebookDigest, detail)
             .differing(&shown(adopted, "not adopted before this entry"), &shown(pin.digest, "no digest"));
-        findings.push(place(finding, leaf_index, entry));
-    }
-
-    fn check_signature(&mut self, leaf_index: u64, entry: &Entry, findings: &mut Collected) {
-        let (Some(key), Some(signature)) = (entry.actor.key, &entry.signature) else { return };
-        let organisation = &entry.actor.organisation;
-        let enrolled = self.keys.get(&key).into_iter().flatten().rev();
-        let detail = match enrolled.into_iter().find(|enrolled| enrolled.organisation == *organisation) {
-            None => format!("key {key} was not enrolled for {organisation} before this entry"),
-            Some(enrolled) if enrolled.revoked => {
-                format!("key {key} of {organisation} was revoked before this entry")
-            }
-            Some(enrolled) => match verify_actor_signature(entry, &enrolled.public_key) {
-                Ok(()) => {
-                    self.signatures += 1;
-                    return;
-                }
-                Err(error) => format!("{error}, under key {key} of {organisation}"),
-            },
-        };
-        let finding = Finding::new(FindingKind::ActorSignature, detail).differing(&key, &signature);
         findings.push(place(finding, leaf_index, entry));
     }
 }

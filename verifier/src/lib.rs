@@ -6,7 +6,8 @@
 mod collected;
 mod dossier;
 mod facts;
+mod keys;
 
-pub use collected::{Collected, LISTED_FINDINGS, place, shorten};
+pub use collected::{Collected, LISTED_FINDINGS, chain, place, shorten};
 pub use dossier::{Counts, DossierReport, Erased, Given, KeptReceipt, contained, verify};
 pub use facts::{Facts, IndexClaim, index_claim};

@@ -218,3 +218,28 @@ fn a_commendation_without_a_regular_number_is_flagged() {
     assert_eq!(broken(&cycle, &honour(json!({"document": "示县教[2025]77号"}))), ["commendation-numbered"]);
     assert!(broken(&cycle, &honour(json!({"document": "示县教〔2025〕77号"}))).is_empty());
 }
+
+#[test]
+fn an_unsigned_act_breaks_a_required_signature_by_what_its_rulebook_rests_on() {
+    let cycle = cycle(SIGNED, Vec::new());
+    let rulebooks = rulebooks();
+    let supervision = json!({"year": 1, "score_centi": 8000, "grade": "good"});
+    let mut act = command("RecordAnnualSupervision", BUREAU, "2023-06-20", &supervision);
+    let mut rulebook = Rulebook::clone(cycle.rulebook_for(&act.event, &rulebooks).unwrap());
+    rulebook.signatures_required = vec![EventType::AnnualSupervisionRecorded, EventType::AgreementSigned];
+    let found = |act: &Act, rulebook: &Rulebook| {
+        let breaches = breaches(&cycle, act, "2026-11-20".parse().unwrap(), rulebook);
+        breaches.into_iter().map(|breach| (breach.rule, breach.severity)).collect::<Vec<_>>()
+    };
+    let missing = |severity| [(SIGNATURE_MISSING.to_owned(), severity)];
+    assert_eq!(found(&act, &rulebook), missing(Severity::Impossible));
+    rulebook.source_kind = SourceKind::News;
+    assert_eq!(found(&act, &rulebook), missing(Severity::Flag));
+    act.signature = Some("checked elsewhere".to_owned());
+    assert!(found(&act, &rulebook).is_empty());
+    // A correction needs the signature that its record needs.
+    let signing = cycle.records.iter().find(|record| record.event.event_type() == EventType::AgreementSigned);
+    let correction = json!({"corrects": {"sequence": signing.unwrap().sequence}, "effective": "2022-06-29"});
+    let correction = command("CorrectRecord", BUREAU, "2022-07-01", &correction);
+    assert!(found(&correction, &rulebook).contains(&missing(Severity::Flag)[0]));
+}

@@ -1,16 +1,18 @@
 //! Actors' signatures over what their command fixed.
 //!
 //! Invariants: the signed bytes hold everything but the log's own members and the signature, so a signature cannot
-//! move to another command; `actor.key` names the key and is itself signed.
+//! move to another command; `actor.key` names the key and is itself signed. A proof of possession is bound to one ledger,
+//! one organisation and one key, and no signature of an entry can pass for it.
 //! Absent: whether the key was enrolled for the organisation at that leaf index (that needs the log).
 //! Source: format.md "Signatures by actors"; RFC 8032.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Draft, Entry};
+use super::{Actor, Draft, Entry};
 use crate::ed25519::{self, Ed25519Error, PrivateKey};
 use crate::hash::{Hash, sha256};
+use crate::ident::{Origin, StreamName};
 
 /// The algorithm's name in a key id.
 const ALGORITHM: &[u8] = b"ed25519";
@@ -55,7 +57,25 @@ pub fn sign(draft: &mut Draft, seed: &[u8; 32]) {
 ///
 /// `SignatureError` when it is absent, names another key, or does not verify.
 pub fn verify_actor_signature(entry: &Entry, public_key: &[u8; 32]) -> Result<(), SignatureError> {
-    let (Some(signature), Some(found)) = (&entry.signature, entry.actor.key) else {
+    verify(&entry.actor, entry.signature.as_deref(), public_key, || entry.signing_bytes())
+}
+
+/// Verifies the signature of what is to become an entry, like [`verify_actor_signature`].
+///
+/// # Errors
+///
+/// The same.
+pub fn verify_draft_signature(draft: &Draft, public_key: &[u8; 32]) -> Result<(), SignatureError> {
+    verify(&draft.actor, draft.signature.as_deref(), public_key, || draft.signing_bytes())
+}
+
+fn verify(
+    actor: &Actor,
+    signature: Option<&str>,
+    public_key: &[u8; 32],
+    signing_bytes: impl FnOnce() -> Vec<u8>,
+) -> Result<(), SignatureError> {
+    let (Some(signature), Some(found)) = (signature, actor.key) else {
         return Err(SignatureError::Unsigned);
     };
     let expected = key_id(public_key);
@@ -63,5 +83,39 @@ pub fn verify_actor_signature(entry: &Entry, public_key: &[u8; 32]) -> Result<()
         return Err(SignatureError::OtherKey { expected, found });
     }
     let signature = STANDARD.decode(signature).map_err(SignatureError::Base64)?;
-    ed25519::verify(public_key, &entry.signing_bytes(), &signature).map_err(SignatureError::Invalid)
+    ed25519::verify(public_key, &signing_bytes(), &signature).map_err(SignatureError::Invalid)
+}
+
+/// Returns the public key of a 32-byte Ed25519 seed, 32 bytes.
+pub fn public_key_of_seed(seed: &[u8; 32]) -> [u8; 32] {
+    PrivateKey::from_seed(seed).public_key()
+}
+
+/// Returns the proof that whoever enrols a key holds it: base64 of the key's own signature (format.md "Signatures by
+/// actors") for one ledger and one organisation's stream.
+pub fn prove_possession(ledger: &Origin, organisation: &StreamName, seed: &[u8; 32]) -> String {
+    let private = PrivateKey::from_seed(seed);
+    let key = key_id(&private.public_key());
+    STANDARD.encode(private.sign(&possession_bytes(ledger, organisation, &key)))
+}
+
+/// Verifies a proof of possession strictly under the 32-byte public key that is being enrolled.
+///
+/// # Errors
+///
+/// `SignatureError` when it is not base64 or does not verify, also because the key is of small order.
+pub fn verify_possession(
+    ledger: &Origin,
+    organisation: &StreamName,
+    public_key: &[u8; 32],
+    possession: &str,
+) -> Result<(), SignatureError> {
+    let signature = STANDARD.decode(possession).map_err(SignatureError::Base64)?;
+    let message = possession_bytes(ledger, organisation, &key_id(public_key));
+    ed25519::verify(public_key, &message, &signature).map_err(SignatureError::Invalid)
+}
+
+/// "weituo/key-possession/v2\n" and origin, organisation stream and key id, each on its line.
+fn possession_bytes(ledger: &Origin, organisation: &StreamName, key: &Hash) -> Vec<u8> {
+    format!("weituo/key-possession/v2\n{ledger}\n{organisation}\n{key}\n").into_bytes()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Ed25519Error;
 use crate::hash::leaf_hash;
 
 fn draft() -> Draft {
@@ -203,4 +204,31 @@ fn sealed_digests_of_actor_and_payload_are_listed() {
     let bytes = draft.entry(&position()).unwrap();
     let digests = Entry::parse(bytes.as_bytes()).unwrap().sealed_digests();
     assert_eq!(digests, [SealedRef::new(leaf_hash(b"person")).digest(), sealed.digest()]);
+}
+
+#[test]
+fn possession_is_proven_for_one_ledger_one_organisation_and_one_key() {
+    let (ledger, elsewhere) = (Origin::new("log.example/a").unwrap(), Origin::new("log.example/b").unwrap());
+    let (school, other) = (
+        StreamName::new("organisation/school-jia").unwrap(),
+        StreamName::new("organisation/school-yi").unwrap(),
+    );
+    let (seed, key) = ([9; 32], public_key_of_seed(&[9; 32]));
+    let proof = prove_possession(&ledger, &school, &seed);
+    assert_eq!(verify_possession(&ledger, &school, &key, &proof), Ok(()));
+    for (ledger, stream, key) in
+        [(&elsewhere, &school, key), (&ledger, &other, key), (&ledger, &school, public_key_of_seed(&[8; 32]))]
+    {
+        assert!(matches!(
+            verify_possession(ledger, stream, &key, &proof),
+            Err(SignatureError::Invalid(Ed25519Error::Mismatch))
+        ));
+    }
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    assert_eq!(
+        verify_possession(&ledger, &school, &identity, &proof),
+        Err(SignatureError::Invalid(Ed25519Error::WeakKey))
+    );
+    assert!(matches!(verify_possession(&ledger, &school, &key, "no"), Err(SignatureError::Base64(_))));
 }

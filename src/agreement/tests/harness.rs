@@ -17,6 +17,9 @@ pub(crate) const GOES_WRONG: &str = include_str!("../../../samples/02-goes-wrong
 pub(crate) const IRREGULAR: &str = include_str!("../../../samples/03-irregular.jsonl");
 pub(crate) const AS_FOUND: &str = include_str!("../../../samples/04-as-found.jsonl");
 
+/// The ledger's origin.
+pub(crate) const ORIGIN: &str = "ledger.example/harness";
+
 /// The day on which everything is recorded.
 pub(crate) fn today() -> NaiveDate {
     day("2026-11-20")
@@ -111,7 +114,8 @@ impl Ledger {
 
     /// What the application would load: what is mentioned, and the authorities above.
     fn context(&self, act: &weituo_events::Act, state: &StreamState) -> Context {
-        let (named, known) = (mentions(act), mentions_of(state));
+        let roots = vec![OrganisationId::new("bureau-wz").unwrap()];
+        let (named, known) = (mentions(act, &roots), mentions_of(state));
         let mut organisations = BTreeMap::new();
         for id in named.organisations.iter().chain(&known.organisations) {
             let mut next = Some(id.clone());
@@ -128,10 +132,11 @@ impl Ledger {
         });
         Context {
             erasure: None,
+            ledger: Some(ORIGIN.parse().unwrap()),
             organisations,
             recorded_on: today(),
             renewed,
-            roots: vec![OrganisationId::new("bureau-wz").unwrap()],
+            roots,
             rulebooks: Arc::new(self.rulebooks.clone()),
         }
     }

@@ -33,7 +33,7 @@ const LOCK_STEP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(in crate::ledger) struct FileAnchor {
     path: PathBuf,
-    verifier: VerifierKey,
+    verifiers: Vec<VerifierKey>,
     /// The checkpoint last found or written, whose signature need not be verified again.
     verified: Mutex<Option<SignedCheckpoint>>,
 }
@@ -45,8 +45,8 @@ struct Slot {
 }
 
 impl FileAnchor {
-    pub(super) fn new(path: PathBuf, verifier: VerifierKey) -> Self {
-        Self { path, verifier, verified: Mutex::default() }
+    pub(super) fn new(path: PathBuf, verifiers: Vec<VerifierKey>) -> Self {
+        Self { path, verifiers, verified: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -134,7 +134,7 @@ impl FileAnchor {
     }
 
     fn verify(&self, text: String) -> Result<SignedCheckpoint, LedgerError> {
-        let (checkpoint, _) = Checkpoint::open(&text, &self.verifier)
+        let (checkpoint, _) = Checkpoint::open_by(&text, &self.verifiers)
             .map_err(|error| self.damaged(format!("its checkpoint is not this log's: {error}")))?;
         let checkpoint = SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text };
         *self.verified() = Some(checkpoint.clone());
@@ -230,7 +230,7 @@ mod tests {
         }
 
         fn anchor(&self) -> FileAnchor {
-            FileAnchor::new(self.folder.path().join("ledger.anchor"), self.key.verifier().clone())
+            FileAnchor::new(self.folder.path().join("ledger.anchor"), vec![self.key.verifier().clone()])
         }
 
         fn at(&self, size: u64) -> SignedCheckpoint {
@@ -292,6 +292,6 @@ mod tests {
         let log = Log { key: other, ..Log::new() };
         log.anchor().create(&log.at(1)).unwrap();
         let stranger = SigningKey::from_seed("log.example", [5; 32]).unwrap().verifier().clone();
-        assert!(FileAnchor::new(log.anchor().path, stranger).load().is_err());
+        assert!(FileAnchor::new(log.anchor().path, vec![stranger]).load().is_err());
     }
 }

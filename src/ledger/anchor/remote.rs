@@ -23,15 +23,15 @@ use crate::witness::client::{Answer, Client, ClientError};
 pub(in crate::ledger) struct RemoteAnchor {
     client: Client,
     origin: Origin,
-    verifier: VerifierKey,
+    verifiers: Vec<VerifierKey>,
 }
 
 impl RemoteAnchor {
-    pub(super) fn new(url: &str, verifier: VerifierKey) -> Result<Self, LedgerError> {
+    pub(super) fn new(url: &str, verifiers: Vec<VerifierKey>) -> Result<Self, LedgerError> {
         let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
-        let origin = Origin::new(verifier.name());
+        let origin = Origin::new(verifiers.first().map_or("", VerifierKey::name));
         let origin = origin.map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
-        Ok(Self { client, origin, verifier })
+        Ok(Self { client, origin, verifiers })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -41,7 +41,7 @@ impl RemoteAnchor {
     pub(super) fn load(&self) -> Result<Option<SignedCheckpoint>, LedgerError> {
         let served = self.client.newest(&self.origin).map_err(|error| self.unreachable("read", error))?;
         let Some(text) = served else { return Ok(None) };
-        let (checkpoint, _) = Checkpoint::open(&text, &self.verifier).map_err(|error| {
+        let (checkpoint, _) = Checkpoint::open_by(&text, &self.verifiers).map_err(|error| {
             let what = format!("its checkpoint is not this log's: {error}");
             LedgerError::ReadOnly(ReadOnly::AnchorDamaged { path: self.url().to_owned(), what })
         })?;
@@ -57,10 +57,9 @@ impl RemoteAnchor {
                 _ => Err(self.failed(ErrorKind::AlreadyExists, "it has a checkpoint of this log".to_owned())),
             },
             Answer::Refused { status: 404, .. } => {
-                let what = format!(
-                    "it does not know this log: restart it with `--log '{}'`, then repeat this",
-                    self.verifier
-                );
+                let keys: String = self.verifiers.iter().map(|key| format!(" --log '{key}'")).collect();
+                let what =
+                    format!("it does not know this log: restart it with `{}`, then repeat this", keys.trim());
                 Err(self.failed(ErrorKind::NotFound, what))
             }
             Answer::Refused { status, told } => Err(self.refused(status, &told)),

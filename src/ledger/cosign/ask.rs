@@ -226,7 +226,7 @@ fn remembered_by(shared: &Shared, at: usize) -> Option<String> {
     let asked = shared.witnesses.as_ref()?.asked.get(at)?;
     let (name, url) = (&asked.witness.name, asked.client.url());
     match asked.client.newest(&shared.origin) {
-        Ok(Some(note)) if Checkpoint::open(&note, &shared.verifier).is_ok() => Some(note),
+        Ok(Some(note)) if Checkpoint::open_by(&note, &shared.verifiers).is_ok() => Some(note),
         Ok(Some(_)) => {
             tracing::warn!(%name, %url, "a witness serves something else than a checkpoint of this log");
             None

@@ -180,7 +180,13 @@ pub(crate) fn act(stream: &str, document: &str) -> Act {
 
 /// Returns a proposal of a plain act on a stream's head.
 pub(crate) fn proposal(stream: &str, document: &str, expected: Option<StreamHead>) -> Proposal {
-    Proposal { act: Arc::new(act(stream, document)), disclosures: Vec::new(), expected, erase: Vec::new() }
+    Proposal {
+        act: Arc::new(act(stream, document)),
+        disclosures: Vec::new(),
+        expected,
+        erase: Vec::new(),
+        rests_on: Vec::new(),
+    }
 }
 
 /// Returns a proposal whose note is sealed.

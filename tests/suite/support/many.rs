@@ -54,7 +54,8 @@ async fn submit(
     let mut act = command.act(None).unwrap();
     act.parties = parties_of(&act.event);
     let disclosures = command.seal(&mut act, || salt(new_id().as_str())).unwrap();
-    let proposal = Proposal { act: Arc::new(act), disclosures, expected, erase: Vec::new() };
+    let proposal =
+        Proposal { act: Arc::new(act), disclosures, expected, erase: Vec::new(), rests_on: Vec::new() };
     ledger.submit(proposal).await.unwrap().head()
 }
 

@@ -7,4 +7,5 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod shell;
+pub(crate) mod signing;
 pub(crate) mod witness;

@@ -261,7 +261,7 @@ impl Bench {
         let seal = |head: &Head| beside.seal_of(head);
         let outside = outside.into_iter();
         let options = VerifyOptions {
-            verifier: beside.verifier().cloned(),
+            verifiers: beside.verifiers().to_vec(),
             seal: Some(&seal),
             anchor: beside.anchor().map(str::to_owned),
             anchor_damaged: beside.anchor_damaged().map(str::to_owned),

@@ -9,7 +9,7 @@ use weituo_events::Event;
 use weituo_events::payload::{
     DisclosureErased, IndexCommitted, Paper, RulebookPin, SchemeIssued, SigningKeyEnrolled,
 };
-use weituo_proof::entry::{key_id, sign};
+use weituo_proof::entry::{key_id, prove_possession, sign};
 use weituo_proof::{FindingKind, Hash, SigningKey, StreamHead};
 
 use super::scene::{B, Scene, assert_told};
@@ -61,9 +61,10 @@ on_both_stores! {
         let seed = [3; 32];
         let signing = SigningKey::from_seed("any", seed).unwrap();
         let key: [u8; 32] = signing.verifier().public_key().try_into().unwrap();
+        let (ledger, stream) = ("log.example/test".parse().unwrap(), "organisation/trustee-1".parse().unwrap());
         let enrolment = Event::SigningKeyEnrolled(SigningKeyEnrolled {
             key: key_id(&key),
-            possession: "see docs/format.md".to_owned(),
+            possession: prove_possession(&ledger, &stream, &seed),
             public_key: STANDARD.encode(key),
         });
         let enrolled = of("organisation/trustee-1", enrolment, None);

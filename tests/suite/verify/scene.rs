@@ -71,7 +71,7 @@ impl Scene {
     pub async fn verify_with(&self, change: impl FnOnce(&mut VerifyOptions<'_>)) -> Report {
         let seal = |head: &Head| self.seal(head);
         let mut options = VerifyOptions {
-            verifier: Some(self.verifier.clone()),
+            verifiers: vec![self.verifier.clone()],
             seal: Some(&seal),
             anchor: Some(self.anchor.clone()),
             ..VerifyOptions::default()
