@@ -17,6 +17,7 @@ mod faults;
 mod input;
 mod kill;
 mod outage;
+mod page;
 mod postgres_backup;
 mod recording;
 mod size;
