@@ -5,6 +5,7 @@
 pub mod agreement;
 pub mod cli;
 pub mod deciding;
+pub mod dossier;
 pub mod follower;
 pub mod http;
 pub mod ledger;

@@ -13,6 +13,7 @@ pub mod organisation;
 pub mod project;
 pub mod rulebook;
 pub mod rules;
+pub mod stated;
 pub mod summary;
 #[cfg(test)]
 mod testing;

@@ -71,7 +71,7 @@ pub struct Dossier {
 }
 
 /// An opened disclosure.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisclosedValue {
     /// The disclosure's text (RFC 9901).

@@ -63,6 +63,17 @@ pub(crate) enum Shown {
     Organisation,
 }
 
+/// What a dossier can be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subjects {
+    /// 委托轮次
+    Agreement,
+    /// 受托单位
+    Trustee,
+    /// 托管学校
+    School,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// help-init
@@ -139,6 +150,19 @@ pub(crate) enum Action {
     Checkpoint,
     /// help-receipt
     Receipt { leaf_index: u64 },
+    /// help-dossier
+    Dossier {
+        /// Whose history
+        #[arg(id = "of", value_name = "KIND")]
+        of: Subjects,
+        id: String,
+        /// `.json`, or `.html` for a page that verifies itself
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The day that its state is of; today by default
+        #[arg(long, value_name = "DATE")]
+        on: Option<NaiveDate>,
+    },
     /// help-erase
     Erase {
         leaf_index: u64,

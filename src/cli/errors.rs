@@ -10,6 +10,7 @@ use weituo_proof::EntryError;
 use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
 use weituo_proof::entry::MAX_ENTRY_BYTES;
 
+use crate::dossier::DossierError;
 use crate::follower::FollowError;
 use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
 use crate::recorder::{ReadError, RecordError};
@@ -38,6 +39,7 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(follow))
         .or_else(|| error.downcast_ref().map(record))
         .or_else(|| error.downcast_ref().map(read))
+        .or_else(|| error.downcast_ref().map(dossier))
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
@@ -166,6 +168,18 @@ fn read(error: &ReadError) -> String {
         ReadError::Store(_) | ReadError::Events(_) => "数据库出错".to_owned(),
         ReadError::Entry(_) | ReadError::Place => "存证记录损坏:请运行 `weituo verify`".to_owned(),
         ReadError::Event(_) => "存证记录不被本程序理解:请使用更新的 `weituo`".to_owned(),
+    }
+}
+
+fn dossier(error: &DossierError) -> String {
+    match error {
+        DossierError::NotFound { subject } => format!("没有 {} {}", subject.kind.code(), subject.id),
+        DossierError::Id { id } => format!("{id} 不是编号"),
+        DossierError::Index(_) => "无法以完整性索引证明".to_owned(),
+        DossierError::Proof(_) => "存证记录无法证明".to_owned(),
+        DossierError::Read(_) => "存证记录无法读取".to_owned(),
+        DossierError::Overtaken => "收集期间历史不断变化:请稍后再试".to_owned(),
+        DossierError::Unsound { what } => format!("卷宗核验不通过:{what};请运行 `weituo verify`"),
     }
 }
 

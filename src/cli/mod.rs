@@ -6,6 +6,7 @@
 mod args;
 mod backup;
 mod demo;
+mod dossier;
 mod errors;
 mod inspect;
 mod lines;
@@ -123,6 +124,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Find { hash_or_file } => inspect::find(&desk, hash_or_file).await,
         Action::Checkpoint => inspect::checkpoint(&desk).await,
         Action::Receipt { leaf_index } => inspect::receipt(&desk, *leaf_index).await,
+        Action::Dossier { of, id, out, on } => dossier::dossier(&desk, *of, id, out, *on).await,
         Action::Erase { leaf_index, digest, grounds, by } => {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }

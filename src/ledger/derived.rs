@@ -15,8 +15,9 @@ use weituo_events::{Act, Event};
 use weituo_projections::Claims;
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::map::{Map, MapProof, PartyChain, party_name, stream_value};
-use weituo_proof::{CommandId, Entry, Hash, RecordedAt, StreamHead, StreamName};
+use weituo_proof::{CommandId, Entry, Hash, LeafIndex, RecordedAt, StreamHead, StreamName};
 
+use super::index::{Names, PartyProof};
 use super::types::ReadOnly;
 use crate::store::EntryRow;
 
@@ -46,7 +47,7 @@ pub(super) struct Derived {
     /// The newest `IndexCommitted`, which the map takes in with the entry after it: until then it is what was committed.
     index_head: Option<StreamHead>,
     index_committed_at: Option<RecordedAt>,
-    parties: HashMap<StreamName, PartyChain>,
+    parties: HashMap<StreamName, Joined>,
     claims: Claims,
     keys: Vec<String>,
     frozen: Option<u64>,
@@ -55,6 +56,13 @@ pub(super) struct Derived {
     last_recorded_at: Option<RecordedAt>,
     uncovered: u64,
     uncovered_since: Option<Instant>,
+}
+
+/// The entries by which one organisation became a party.
+#[derive(Debug, Default)]
+struct Joined {
+    chain: PartyChain,
+    leaves: Vec<LeafIndex>,
 }
 
 #[derive(Debug, Default)]
@@ -179,9 +187,14 @@ impl Derived {
     }
 
     /// Returns what the committed index says of names; `None` unless its own entry is the newest.
-    pub(super) fn prove(&mut self, names: &[String]) -> Option<Vec<MapProof>> {
+    pub(super) fn prove(&mut self, names: &Names) -> Option<(Vec<MapProof>, Vec<PartyProof>)> {
         self.index_head?;
-        Some(names.iter().map(|name| self.index.prove(name)).collect())
+        let streams = names.streams.iter().map(|stream| self.index.prove(stream.as_str())).collect();
+        let party = |party: &StreamName| PartyProof {
+            proof: self.index.prove(&party_name(party)),
+            joined: self.parties.get(party).map_or_else(Vec::new, |joined| joined.leaves.clone()),
+        };
+        Some((streams, names.parties.iter().map(party).collect()))
     }
 
     fn take_in_index_head(&mut self) {
@@ -251,9 +264,10 @@ impl Derived {
             self.index.insert(step.stream, &stream_value(&head));
         }
         for party in step.parties {
-            let chain = self.parties.entry(party.clone()).or_default();
-            chain.push(&step.leaf_hash);
-            self.index.insert(&party_name(party), &chain.value());
+            let joined = self.parties.entry(party.clone()).or_default();
+            joined.chain.push(&step.leaf_hash);
+            joined.leaves.push(LeafIndex::new(step.leaf_index));
+            self.index.insert(&party_name(party), &joined.chain.value());
         }
         self.recent.put(step.command, step.leaf_index);
         self.last_recorded_at = Some(step.recorded_at);

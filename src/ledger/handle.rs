@@ -15,7 +15,7 @@ use super::backup::{self, Copied};
 use super::clock::Watched;
 use super::guard;
 use super::inbox::Message;
-use super::index::{Asked, Proven};
+use super::index::{Asked, Names, Proven};
 use super::init;
 use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
@@ -259,13 +259,12 @@ impl Ledger {
         answered.await.map_err(|_| SubmitError::Stopped)?
     }
 
-    /// Returns what the completeness index says of names, streams or `party:` and an organisation stream, over every entry
-    /// recorded so far. Waits where the index was committed for others just now ([`Options::index_apart`]).
+    /// Returns what the completeness index says of streams and parties, over every entry recorded so far. Waits where the index was committed for others just now ([`Options::index_apart`]).
     ///
     /// # Errors
     ///
     /// As `submit`.
-    pub async fn prove(&self, names: Vec<String>) -> Result<Proven, SubmitError> {
+    pub async fn prove(&self, names: &Names) -> Result<Proven, SubmitError> {
         loop {
             let (answer, answered) = oneshot::channel();
             self.send(Message::Prove(names.clone(), answer)).await?;

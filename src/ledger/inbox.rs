@@ -4,7 +4,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::index::Asked;
+use super::index::{Asked, Names};
 use super::prepare::Pending;
 use super::types::{Accepted, LedgerError, SubmitError};
 
@@ -16,7 +16,7 @@ pub(super) enum Message {
     /// Commit the completeness index now.
     CommitIndex(oneshot::Sender<Result<Option<Accepted>, SubmitError>>),
     /// Prove by the completeness index, committed anew where it does not cover every entry.
-    Prove(Vec<String>, oneshot::Sender<Result<Asked, SubmitError>>),
+    Prove(Names, oneshot::Sender<Result<Asked, SubmitError>>),
     /// Look at the database for entries of other processes.
     Follow(oneshot::Sender<Result<(), LedgerError>>),
     /// Commit the index, anchor exactly, end.

@@ -6,6 +6,7 @@
 //! Absent: what a proof proves (weituo-proof).
 //! Source: format.md "Completeness index".
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,24 @@ use super::prepare::{Open, Pending};
 use super::types::{Accepted, LedgerError, Proposal, SignedCheckpoint, SubmitError};
 use super::writer::{ATTEMPTS, Writer};
 
+/// What is asked of the completeness index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Streams: their last entries.
+    pub streams: BTreeSet<StreamName>,
+    /// Organisation streams: the entries by which they became parties.
+    pub parties: BTreeSet<StreamName>,
+}
+
+/// What the index says of a party.
+#[derive(Debug, Clone)]
+pub struct PartyProof {
+    /// The path of its name.
+    pub proof: MapProof,
+    /// The entries by which it became a party, in their order.
+    pub joined: Vec<LeafIndex>,
+}
+
 /// What the index says, proven by a signed checkpoint.
 #[derive(Debug, Clone)]
 pub struct Proven {
@@ -27,8 +46,10 @@ pub struct Proven {
     pub index: LeafIndex,
     /// The signed checkpoint of size M + 1.
     pub checkpoint: Arc<SignedCheckpoint>,
-    /// A proof for each name asked about, in the same order.
-    pub proofs: Vec<MapProof>,
+    /// A proof for each stream asked about, in their order.
+    pub streams: Vec<MapProof>,
+    /// A proof for each party asked about, in their order.
+    pub parties: Vec<PartyProof>,
 }
 
 /// Answer to who asks for proofs.
@@ -41,7 +62,7 @@ pub(super) enum Asked {
 
 impl Writer {
     /// Proves what the index says of names, committing it before where it does not cover every entry.
-    pub(super) async fn prove(&mut self, names: &[String]) -> Result<Asked, SubmitError> {
+    pub(super) async fn prove(&mut self, names: &Names) -> Result<Asked, SubmitError> {
         self.catch_up().await.map_err(|halt| SubmitError::from(LedgerError::from(halt)))?;
         if let Some(wait) = self.too_soon()? {
             return Ok(Asked::TooSoon(wait));
@@ -51,9 +72,9 @@ impl Writer {
         let checkpoint =
             self.shared.checkpoint().filter(|checkpoint| checkpoint.size.get() == self.head.size);
         match (proofs, checkpoint) {
-            (Some(proofs), Some(checkpoint)) => {
+            (Some((streams, parties)), Some(checkpoint)) => {
                 let index = LeafIndex::new(self.head.size - 1);
-                Ok(Asked::Proven(Proven { index, checkpoint, proofs }))
+                Ok(Asked::Proven(Proven { index, checkpoint, streams, parties }))
             }
             // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
             _ => {

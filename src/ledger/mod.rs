@@ -38,7 +38,7 @@ pub use beside::Beside;
 pub use clock::{Clock, SystemClock};
 pub use derived::{Header, header};
 pub use handle::{Ledger, Submitted};
-pub use index::Proven;
+pub use index::{Names, PartyProof, Proven};
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use types::{

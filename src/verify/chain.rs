@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex, sha256};
+use weituo_verifier::place;
 
 use super::replay::Overrides;
 
@@ -283,9 +284,4 @@ impl Chains {
             .chain(self.breaks.iter().map(|broken| &broken.finding))
             .chain(self.altered.values().map(|a| &a.finding))
     }
-}
-
-/// Names an entry's place in a finding.
-pub(super) fn place(finding: Finding, leaf_index: u64, entry: &Entry) -> Finding {
-    finding.at(LeafIndex::new(leaf_index)).in_stream(&entry.stream, Some(entry.sequence))
 }

@@ -12,12 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, sha256};
+use weituo_verifier::{Collected, Facts};
 
 use crate::store::{DisclosureRow, Scanned, Store};
 
 use super::chain::KEPT_DOUBTS;
-use super::facts::Facts;
-use super::report::{Collected, Counts};
+use super::report::Counts;
 use super::source::{PAGE, chain, is_unreadable, read};
 
 /// Sealed values without a stored disclosure that are kept until every erasure has been read (about 200 bytes each).

@@ -9,11 +9,11 @@
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::note::NoteError;
 use weituo_proof::{Checkpoint, Finding, FindingKind, Hash, LeafIndex, VerifierKey};
+use weituo_verifier::Collected;
 
 use crate::store::Head;
 
 use super::replay::Replay;
-use super::report::Collected;
 use super::scan::Scan;
 use super::source::chain;
 use super::{OutsideCheckpoint, VerifyOptions};

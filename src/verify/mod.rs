@@ -7,7 +7,6 @@
 
 mod chain;
 mod disclosures;
-mod facts;
 mod heads;
 mod projections;
 mod replay;
@@ -20,17 +19,18 @@ mod source;
 use std::collections::BTreeMap;
 
 use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdict, Verdicts, VerifierKey};
+use weituo_verifier::Collected;
 
 use crate::store::{Head, Store, StoreError};
 
 use heads::{Claims, Opened};
 use replay::Replay;
-use report::Collected;
 use scan::Scan;
 use source::read;
 
-pub use report::{Counts, LISTED_FINDINGS, Phase, Progress, Report};
+pub use report::{Counts, Phase, Progress, Report};
 pub use resume::Resume;
+pub use weituo_verifier::LISTED_FINDINGS;
 
 /// Computes the seal of a head row from everything else in it; whoever has the log's signing key can.
 pub type SealOf<'a> = dyn Fn(&Head) -> [u8; 32] + Send + Sync + 'a;
@@ -258,7 +258,7 @@ impl<'a> Verification<'a> {
     }
 
     fn report(mut self, mut origin: Option<String>, scan: &Scan) -> Report {
-        origin.iter_mut().for_each(report::shorten);
+        origin.iter_mut().for_each(weituo_verifier::shorten);
         let mut counts = scan.counts;
         counts.index_roots = scan.replay.index_roots;
         counts.not_indexed = scan.size.saturating_sub(scan.replay.indexed_to);

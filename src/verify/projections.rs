@@ -17,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use weituo_events::Category;
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, rows};
 use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, sha256};
+use weituo_verifier::Collected;
 
 use crate::store::{Generation, KeyRange, ProjectionRow, Store, Which};
 
 use fold::{Last, fold_stream, read_rulebooks};
 
-use super::report::{Collected, Counts, Phase};
+use super::report::{Counts, Phase};
 use super::resume::{PROJECTIONS as PART, Resume, Saver};
 use super::source::read;
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
 use weituo_proof::{Frontier, Hash, StreamHead, StreamName, TreeSize};
+use weituo_verifier::IndexClaim;
 
 /// An index root that was committed and is not what the entries give.
 #[derive(Debug, Clone)]
@@ -20,14 +21,6 @@ pub(super) struct IndexDiffers {
     pub(super) found: String,
     /// Further committed roots that differ after this one, without one in between that is right.
     pub(super) following: u64,
-}
-
-/// What an `IndexCommitted` says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IndexClaim {
-    pub(super) root: Hash,
-    pub(super) size: u64,
-    pub(super) streams: u64,
 }
 
 /// One leaf, as far as it is known.

@@ -4,19 +4,10 @@
 //! Absent: words for people (the edges print `FindingKind::meaning`).
 //! Source: design.md "Verification".
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Finding, FindingKind, Hash, Verdict, Verdicts};
-
-/// Most findings of one kind that a verdict lists; the others are counted in [`Report::unlisted`].
-pub const LISTED_FINDINGS: usize = 100;
-
-/// Longest text of a finding, in characters: a stored value may have any length.
-const LISTED_CHARS: usize = 2_000;
-
-/// Most different reasons that a verdict lists.
-const LISTED_REASONS: usize = 50;
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,7 +25,7 @@ pub struct Report {
     pub age_asked: bool,
     /// What was read.
     pub counts: Counts,
-    /// Findings beyond the [`LISTED_FINDINGS`] of their kind, by kind.
+    /// Findings beyond the [`super::LISTED_FINDINGS`] of their kind, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unlisted: BTreeMap<FindingKind, u64>,
     /// What this verification did in a lesser way, or did not do, without it touching a verdict.
@@ -80,14 +71,6 @@ impl Report {
     }
 }
 
-/// Cuts a text to the longest that is listed.
-pub(super) fn shorten(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(LISTED_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
-}
-
 /// How far a verification has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -114,86 +97,9 @@ pub enum Phase {
     Rows,
 }
 
-/// A bounded list of findings and reasons: one verdict in the making.
-#[derive(Debug, Default)]
-pub(super) struct Collected {
-    findings: Vec<Finding>,
-    listed: BTreeMap<FindingKind, usize>,
-    unlisted: BTreeMap<FindingKind, u64>,
-    reasons: Vec<String>,
-}
-
-impl Collected {
-    /// Adds a finding, or counts it where enough of its kind are listed.
-    pub(super) fn push(&mut self, mut finding: Finding) {
-        let Finding { detail, stream, expected, found, .. } = &mut finding;
-        for text in [Some(detail), stream.as_mut(), expected.as_mut(), found.as_mut()].into_iter().flatten() {
-            shorten(text);
-        }
-        let listed = self.listed.entry(finding.kind).or_default();
-        if *listed == LISTED_FINDINGS {
-            *self.unlisted.entry(finding.kind).or_default() += 1;
-        } else {
-            *listed += 1;
-            self.findings.push(finding);
-        }
-    }
-
-    /// Adds a reason once.
-    pub(super) fn could_not(&mut self, reason: impl Into<String>) {
-        let reason = reason.into();
-        if self.reasons.len() < LISTED_REASONS && !self.reasons.contains(&reason) {
-            self.reasons.push(reason);
-        }
-    }
-
-    /// Drops what is about other streams than `asked`, and returns how many findings that were.
-    pub(super) fn keep_stream(&mut self, asked: &str) -> u64 {
-        let before = self.findings.len();
-        self.findings.retain(|finding| finding.stream.as_ref().is_none_or(|stream| stream == asked));
-        (before - self.findings.len()) as u64
-    }
-
-    /// Returns the streams that findings are about.
-    pub(super) fn streams(&self) -> HashSet<String> {
-        self.findings.iter().filter_map(|finding| finding.stream.clone()).collect()
-    }
-
-    /// Returns a number that grows with whatever is collected.
-    pub(super) fn collected(&self) -> u64 {
-        (self.findings.len() + self.reasons.len()) as u64 + self.unlisted.values().sum::<u64>()
-    }
-
-    pub(super) fn has_findings(&self) -> bool {
-        !self.findings.is_empty()
-    }
-
-    /// Returns the verdict, after moving the count of unlisted findings into `unlisted`.
-    pub(super) fn verdict(mut self, unlisted: &mut BTreeMap<FindingKind, u64>) -> Verdict {
-        for (kind, count) in self.unlisted {
-            *unlisted.entry(kind).or_default() += count;
-        }
-        self.findings.sort_by_key(|finding| finding.leaf_index);
-        Verdict::of(self.findings, self.reasons)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn findings_beyond_the_limit_are_counted_by_kind() {
-        let mut collected = Collected::default();
-        for _ in 0..LISTED_FINDINGS + 7 {
-            collected.push(Finding::new(FindingKind::ChainBroken, "d"));
-        }
-        collected.push(Finding::new(FindingKind::RootDiffers, "d"));
-        let mut unlisted = BTreeMap::new();
-        let verdict = collected.verdict(&mut unlisted);
-        assert_eq!(verdict.findings().len(), LISTED_FINDINGS + 1);
-        assert_eq!(unlisted, BTreeMap::from([(FindingKind::ChainBroken, 7)]));
-    }
 
     #[test]
     fn age_spoils_the_exit_code_only_where_it_was_asked_for() {

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use weituo_proof::{
     Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
 };
+use weituo_verifier::{Collected, Facts, IndexClaim, index_claim, place};
 
 use crate::store::{EntryRow, GarbledRow, Scanned, Store};
 
-use super::chain::{Chains, Hole, KEPT_DOUBTS, place};
+use super::chain::{Chains, Hole, KEPT_DOUBTS};
 use super::disclosures::Disclosures;
-use super::facts::{Facts, index_claim};
 use super::replay::{Leaf, Overrides, Replay};
-use super::report::{Collected, Counts};
+use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
 use super::source::{PAGE, chain, read};
 
@@ -231,13 +231,7 @@ impl Scan {
     }
 
     /// Counts a row in by its columns, with what is known of it.
-    fn count(
-        &mut self,
-        row: &EntryRow,
-        parties: &[StreamName],
-        hash: Hash,
-        index: Option<super::replay::IndexClaim>,
-    ) {
+    fn count(&mut self, row: &EntryRow, parties: &[StreamName], hash: Hash, index: Option<IndexClaim>) {
         let (stream, sequence) = (row.stream.as_str(), row.sequence);
         self.replay.add(&Leaf { at: row.leaf_index, hash, stream, sequence, parties, index });
     }

@@ -5,10 +5,10 @@
 //! Source: design.md "Verification".
 
 use weituo_proof::{Finding, FindingKind};
+use weituo_verifier::Collected;
 
 use crate::store::Store;
 
-use super::report::Collected;
 use super::source::{chain, is_unreadable, read};
 
 /// Compares the schema, and on both stores the indexes with their tables.

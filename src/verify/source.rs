@@ -5,10 +5,9 @@
 
 use std::error::Error;
 use std::future::Future;
+use weituo_verifier::Collected;
 
 use crate::store::StoreError;
-
-use super::report::Collected;
 
 /// Rows read in one call.
 pub(super) const PAGE: u32 = 1024;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use weituo_events::{Category, Recorded};
 use weituo_projections::{Row, Rulebooks, StreamState, rows};
 use weituo_proof::{Entry, LeafIndex, StreamName};
+use weituo_verifier::Collected;
 
 use crate::store::{EntryRow, Scanned, Store};
-use crate::verify::report::Collected;
 use crate::verify::source::{PAGE, read};
 
 use super::Comparison;

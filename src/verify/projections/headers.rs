@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use weituo_projections::PROJECTIONS;
 use weituo_proof::{Finding, FindingKind};
+use weituo_verifier::Collected;
 
 use crate::store::Generation;
-use crate::verify::report::Collected;
 use crate::verify::source::read;
 
 use super::{Comparison, LOOKS};

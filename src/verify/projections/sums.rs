@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Hash, sha256};
+use weituo_verifier::Collected;
 
 use super::{Active, Comparison, ROWS};
-use crate::verify::report::Collected;
 use crate::verify::resume::{PROJECTIONS, Resume, Saver};
 
 /// Number and keyed sum of rows: equal for equal sets of rows, in whatever order they come.

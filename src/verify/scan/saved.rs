@@ -6,11 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::{RecordedAt, StreamName};
+use weituo_verifier::Facts;
 
 use super::Scan;
 use crate::verify::chain::Chains;
 use crate::verify::disclosures::Disclosures;
-use crate::verify::facts::Facts;
 use crate::verify::replay::{Replay, SavedReplay};
 use crate::verify::report::Counts;
 use crate::verify::resume::{LOG, Resume, Saver};

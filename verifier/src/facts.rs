@@ -14,9 +14,18 @@ use weituo_events::{Event, EventError, EventType};
 use weituo_proof::entry::{key_id, verify_actor_signature};
 use weituo_proof::{Entry, Finding, FindingKind, Hash, sha256};
 
-use super::chain::place;
-use super::replay::IndexClaim;
-use super::report::Collected;
+use crate::collected::{Collected, place};
+
+/// What an `IndexCommitted` says.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexClaim {
+    /// Root of the index.
+    pub root: Hash,
+    /// How many entries it covers.
+    pub size: u64,
+    /// How many streams it covers.
+    pub streams: u64,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Enrolled {
@@ -26,7 +35,7 @@ struct Enrolled {
 }
 
 /// Returns what an entry commits of the index, if it does.
-pub(super) fn index_claim(entry: &Entry) -> Option<IndexClaim> {
+pub fn index_claim(entry: &Entry) -> Option<IndexClaim> {
     if entry.event_type != EventType::IndexCommitted.name() {
         return None;
     }
@@ -42,23 +51,44 @@ fn claim(index: &IndexCommitted) -> IndexClaim {
 
 /// What is known so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Facts {
+pub struct Facts {
     rulebooks: HashMap<(String, u32), Hash>,
     #[serde(skip)]
     wrong_pins: HashSet<(String, u32, Option<Hash>)>,
     keys: HashMap<Hash, Vec<Enrolled>>,
     /// Leaf index and digest of every sealed value whose erasure is recorded.
-    pub(super) erased: HashSet<(u64, String)>,
+    pub erased: HashSet<(u64, String)>,
     frozen_at: Option<u64>,
     /// Verifier keys that the log names as its own.
-    pub(super) log_keys: Vec<String>,
-    pub(super) signatures: u64,
+    pub log_keys: Vec<String>,
+    /// Signatures that hold.
+    pub signatures: u64,
 }
 
 impl Facts {
+    /// Returns whether the erasure of a sealed value is recorded.
+    pub fn is_erased(&self, leaf_index: u64, digest: &str) -> bool {
+        self.erased.contains(&(leaf_index, digest.to_owned()))
+    }
+
+    /// Judges an intact entry, its signature only where `signature` says that it can be judged.
+    pub fn take_judged(
+        &mut self,
+        leaf_index: u64,
+        entry: &Entry,
+        signature: bool,
+        findings: &mut Collected,
+    ) -> Option<IndexClaim> {
+        self.check_end(leaf_index, entry, findings);
+        if signature {
+            self.check_signature(leaf_index, entry, findings);
+        }
+        self.take_content(leaf_index, entry, true, findings)
+    }
+
     /// Judges what an entry says by the facts before it, and takes in its own. `intact` is false for an entry known to
     /// be altered: its facts count, so that later entries do not fail for its sake, but it is not judged again.
-    pub(super) fn take(
+    pub fn take(
         &mut self,
         leaf_index: u64,
         entry: &Entry,
@@ -66,9 +96,19 @@ impl Facts {
         findings: &mut Collected,
     ) -> Option<IndexClaim> {
         if intact {
-            self.check_end(leaf_index, entry, findings);
-            self.check_signature(leaf_index, entry, findings);
+            self.take_judged(leaf_index, entry, true, findings)
+        } else {
+            self.take_content(leaf_index, entry, false, findings)
         }
+    }
+
+    fn take_content(
+        &mut self,
+        leaf_index: u64,
+        entry: &Entry,
+        intact: bool,
+        findings: &mut Collected,
+    ) -> Option<IndexClaim> {
         let event = match Event::parse(&entry.event_type, entry.version, entry.payload.get()) {
             Ok(event) => event,
             Err(_) if !intact => return None,

@@ -1,0 +1,134 @@
+//! `dossier`: one history in one file that proves itself.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use chrono::NaiveDate;
+use serde_json::json;
+use weituo_proof::RecordedAt;
+use weituo_proof::dossier::{Dossier, Subject, SubjectKind};
+
+use super::Desk;
+use super::args::Subjects;
+use super::output::{Failure, document, line};
+use super::words::words;
+use crate::dossier::DossierError;
+
+/// Writes the dossier of one agreement, trustee or school.
+pub(super) async fn dossier(
+    desk: &Desk<'_>,
+    of: Subjects,
+    id: &str,
+    out: &Path,
+    on: Option<NaiveDate>,
+) -> Result<u8, Failure> {
+    let form = Form::of(out)?;
+    let kind = match of {
+        Subjects::Agreement => SubjectKind::Agreement,
+        Subjects::Trustee => SubjectKind::Trustee,
+        Subjects::School => SubjectKind::School,
+    };
+    let recorder = desk.recorder().await?;
+    let subject = Subject { id: id.to_owned(), kind };
+    let made = crate::dossier::make(recorder.ledger(), subject, on.unwrap_or_else(crate::today), now()).await;
+    let stopped = recorder.ledger().stop().await;
+    let dossier = made.map_err(|error| failure(&error))?;
+    stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;
+    write(out, &form.text(&dossier)).map_err(|error| unwritable(out, &error))?;
+    told(desk, &dossier, out);
+    Ok(0)
+}
+
+fn told(desk: &Desk<'_>, dossier: &Dossier, out: &Path) {
+    let counts = (dossier.entries.len(), dossier.streams.len(), dossier.disclosures.len());
+    let size = weituo_proof::SignedNote::parse(&dossier.checkpoint)
+        .ok()
+        .and_then(|note| weituo_proof::Checkpoint::parse(note.text()).ok())
+        .map_or(0, |checkpoint| checkpoint.size.get());
+    if desk.voice.json {
+        let (entries, streams, disclosures) = counts;
+        document(&json!({
+            "file": out, "subject": dossier.subject, "checkpoint_size": size,
+            "entries": entries, "streams": streams, "disclosures": disclosures,
+        }));
+        return;
+    }
+    let file = out.display();
+    let shown: [(&str, &dyn ToString); 4] =
+        [("file", &file), ("entries", &counts.0), ("streams", &counts.1), ("size", &size)];
+    line(words(desk.voice.language, "dossier-written", &shown));
+    line(words(desk.voice.language, "dossier-verify", &[("file", &file)]));
+}
+
+/// The two forms of one content.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+}
+
+impl Form {
+    fn of(out: &Path) -> Result<Self, Failure> {
+        match out.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => Ok(Self::Json),
+            _ => Err(Failure::could_not_run(
+                "dossier-form",
+                format!("{} 应以 .json 或 .html 结尾", out.display()),
+                format!("{} should end in .json or .html", out.display()),
+            )),
+        }
+    }
+
+    fn text(self, dossier: &Dossier) -> String {
+        match self {
+            Self::Json => dossier.text(),
+        }
+    }
+}
+
+fn now() -> RecordedAt {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(since.as_millis()).unwrap_or(0);
+    RecordedAt::from_unix_millis(millis).expect("invariant: the clock is within the years 1970 to 9999")
+}
+
+/// Writes a file whole or not at all, in place of one that may be there.
+fn write(out: &Path, text: &str) -> std::io::Result<()> {
+    let folder =
+        out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = folder.join(name);
+    let written = std::fs::File::create_new(&part)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&part, out));
+    written.inspect_err(|_| {
+        let _ = std::fs::remove_file(&part);
+    })
+}
+
+fn unwritable(out: &Path, error: &std::io::Error) -> Failure {
+    let out = out.display();
+    Failure::could_not_run(
+        "file",
+        format!("无法写入 {out}:{error}"),
+        format!("{out} cannot be written: {error}"),
+    )
+}
+
+fn failure(error: &DossierError) -> Failure {
+    match error {
+        DossierError::NotFound { subject } => Failure::not_found(
+            format!("没有编号为 {} 的{};`weituo log` 列出全部记录", subject.id, kind_zh(subject.kind)),
+            format!("there is no {} {}; `weituo log` lists every entry", subject.kind.code(), subject.id),
+        ),
+        error => Failure::from_error("dossier", error),
+    }
+}
+
+fn kind_zh(kind: SubjectKind) -> &'static str {
+    match kind {
+        SubjectKind::Agreement => "委托轮次",
+        SubjectKind::Trustee => "受托单位",
+        SubjectKind::School => "托管学校",
+    }
+}

@@ -1,0 +1,253 @@
+//! Verifying a dossier: the checks of format.md, in their order.
+//!
+//! Invariants: pure; nothing in the file is believed but what the keys given vouch for; a check whose ground is missing
+//! is a reason, never a yes.
+//! Absent: choosing keys (the reader's), printing.
+//! Source: format.md "Dossier"; design.md "Verification".
+
+mod checks;
+mod complete;
+mod report;
+
+use weituo_events::Recorded;
+use weituo_proof::dossier::{DossierError, ProvenEntry};
+use weituo_proof::{
+    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, SignedNote, VerifierKey,
+};
+
+use crate::collected::Collected;
+use crate::facts::Facts;
+
+pub use report::{Counts, DossierReport, Erased};
+
+/// What the reader brings: none of it comes from the file.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Verifier keys of the log.
+    pub keys: Vec<VerifierKey>,
+    /// Keys of auditors, who cosign what they replayed.
+    pub auditors: Vec<VerifierKey>,
+    /// Keys of witnesses.
+    pub witnesses: Vec<VerifierKey>,
+    /// How many of the witnesses must have cosigned for *age*.
+    pub quorum: usize,
+    /// Receipts that somebody kept.
+    pub receipts: Vec<KeptReceipt>,
+}
+
+/// A receipt that somebody kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReceipt {
+    /// What to call it, such as its file name.
+    pub label: String,
+    /// The tlog-proof text, with the entry in its extra line.
+    pub text: String,
+}
+
+/// An entry of the dossier that could be read.
+struct Known {
+    leaf_index: LeafIndex,
+    leaf: Hash,
+    entry: Entry,
+}
+
+/// One verification under way.
+struct Verification<'a> {
+    given: &'a Given,
+    dossier: Dossier,
+    intact: Collected,
+    complete: Collected,
+    age: Collected,
+    counts: Counts,
+    /// Names of the auditors that cosigned the checkpoint.
+    auditors: Vec<String>,
+}
+
+/// Returns the dossier's text that a file holds: the file itself, or what a page contains; `None` where it holds none.
+pub fn contained(file: &str) -> Option<String> {
+    use base64::Engine as _;
+    const OPENS: &str = r#"<script type="application/octet-stream" id="dossier">"#;
+    if !file.trim_start().starts_with('<') {
+        return Some(file.to_owned());
+    }
+    let (_, rest) = file.split_once(OPENS)?;
+    let (encoded, _) = rest.split_once("</script>")?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Verifies a dossier's text.
+pub fn verify(text: &str, given: &Given) -> DossierReport {
+    match Dossier::parse(text) {
+        Ok(dossier) => Verification::new(dossier, given).run(),
+        Err(error) => DossierReport::unread(refused(&error)),
+    }
+}
+
+/// Returns what follows from a text that is not a dossier: a finding, or a reason where it may be one of a later format.
+fn refused(error: &DossierError) -> Result<Finding, String> {
+    if let DossierError::OtherFormat { .. } = error {
+        return Err(error.to_string());
+    }
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    Ok(Finding::new(FindingKind::DossierMalformed, detail))
+}
+
+impl<'a> Verification<'a> {
+    fn new(dossier: Dossier, given: &'a Given) -> Self {
+        let [intact, complete, age] = [(); 3].map(|()| Collected::default());
+        let (counts, auditors) = (Counts::default(), Vec::new());
+        Self { given, dossier, intact, complete, age, counts, auditors }
+    }
+
+    fn run(mut self) -> DossierReport {
+        let Some((checkpoint, note)) = self.read_checkpoint() else {
+            self.complete.could_not("the checkpoint cannot be read");
+            return self.report(None, None, Vec::new());
+        };
+        let vouched = self.check_log_signature(&checkpoint);
+        self.check_cosignatures(&note);
+        let (known, whole) = self.check_entries(&checkpoint);
+        if !vouched || !whole {
+            self.complete.could_not("what is complete rests on entries and a checkpoint that are not proven");
+        } else if let Some((index, root)) = self.index(&checkpoint, &known) {
+            let genesis = known.first().map_or(Hash::ZERO, |first| first.leaf);
+            self.check_streams(&known, genesis, index, &root);
+            self.check_parties(&known, index, &root);
+        }
+        let mut facts = Facts::default();
+        let mut recorded = Vec::with_capacity(known.len());
+        for one in &known {
+            self.check_facts(&mut facts, one);
+            recorded.extend(Recorded::from_entry(&one.entry, one.leaf_index, one.leaf));
+        }
+        self.counts.signatures = facts.signatures;
+        self.check_disclosures(&known, &facts);
+        self.check_evidence(&known);
+        self.check_receipts(&checkpoint, &known);
+        let state = self.check_state(&recorded);
+        let erased = report::erased(&recorded);
+        self.report(Some(checkpoint), state, erased)
+    }
+
+    fn read_checkpoint(&mut self) -> Option<(Checkpoint, SignedNote)> {
+        let read =
+            SignedNote::parse(&self.dossier.checkpoint).map_err(|error| error.to_string()).and_then(|note| {
+                match Checkpoint::parse(note.text()) {
+                    Ok(checkpoint) => Ok((checkpoint, note)),
+                    Err(error) => Err(error.to_string()),
+                }
+            });
+        read.map_err(|error| {
+            let detail = format!("the checkpoint cannot be read: {error}");
+            self.intact.push(Finding::new(FindingKind::CheckpointSignature, detail));
+        })
+        .ok()
+    }
+
+    /// Returns whether a key that the reader trusts for this log has signed the checkpoint.
+    fn check_log_signature(&mut self, checkpoint: &Checkpoint) -> bool {
+        let keys = &self.given.keys;
+        if keys.is_empty() {
+            self.intact.could_not("who vouches for it: no key of the log was given");
+            return false;
+        }
+        let origin = checkpoint.origin.as_str();
+        let of_log: Vec<&VerifierKey> = keys.iter().filter(|key| key.name() == origin).collect();
+        if of_log.is_empty() {
+            let names: Vec<&str> = keys.iter().map(VerifierKey::name).collect();
+            let detail = "the checkpoint is of another log than the keys given";
+            let finding = Finding::new(FindingKind::OriginDiffers, detail);
+            self.intact.push(finding.differing(&names.join(", "), &origin));
+            return false;
+        }
+        if of_log.iter().any(|key| Checkpoint::open(&self.dossier.checkpoint, key).is_ok()) {
+            return true;
+        }
+        let detail = "no key given for this log has signed the checkpoint";
+        let names: Vec<String> = of_log.iter().map(ToString::to_string).collect();
+        self.intact.push(
+            Finding::new(FindingKind::CheckpointSignature, detail)
+                .differing(&names.join(", "), "another key or another text"),
+        );
+        false
+    }
+
+    /// Notes who else has cosigned the checkpoint: witnesses for *age*, auditors for *complete*.
+    fn check_cosignatures(&mut self, note: &SignedNote) {
+        let signed_by = |keys: &[VerifierKey], age: &mut Collected| -> Vec<String> {
+            keys.iter()
+                .filter_map(|key| match note.verify(std::slice::from_ref(key)) {
+                    Ok(_) => Some(key.name().to_owned()),
+                    Err(weituo_proof::note::NoteError::Invalid { name, source }) => {
+                        let detail = format!("the cosignature of {name} does not hold: {source}");
+                        age.push(Finding::new(FindingKind::CosignatureInvalid, detail));
+                        None
+                    }
+                    Err(_) => None,
+                })
+                .collect()
+        };
+        self.auditors = signed_by(&self.given.auditors, &mut self.age);
+        let witnesses = signed_by(&self.given.witnesses, &mut self.age);
+        if self.given.witnesses.is_empty() {
+            self.age.could_not("not proven: no witness's key was given");
+        } else if witnesses.len() < self.given.quorum {
+            let (found, wanted) = (witnesses.len(), self.given.quorum);
+            self.age.could_not(format!("{found} of the witnesses given have cosigned, {wanted} are wanted"));
+        }
+    }
+
+    /// Checks each entry by itself. Returns those that could be read and are in the tree, and whether all are.
+    fn check_entries(&mut self, checkpoint: &Checkpoint) -> (Vec<Known>, bool) {
+        let mut known: Vec<Known> = Vec::with_capacity(self.dossier.entries.len());
+        let mut whole = true;
+        let mut last_recorded_at = None;
+        for proven in &self.dossier.entries {
+            let at = proven.leaf_index;
+            match checks::entry(proven, checkpoint) {
+                Ok(one) => {
+                    let entry = &one.entry;
+                    if last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
+                        let detail = "the entry was recorded before the one ahead of it in the file";
+                        let finding = Finding::new(FindingKind::RecordedAtDecreases, detail).at(at);
+                        self.intact.push(finding.in_stream(&entry.stream, Some(entry.sequence)));
+                    }
+                    last_recorded_at = Some(entry.recorded_at);
+                    if entry.ledger != checkpoint.origin {
+                        whole = false;
+                        let finding =
+                            Finding::new(FindingKind::OriginDiffers, "the entry is of another ledger");
+                        self.intact.push(finding.at(at).differing(&checkpoint.origin, &entry.ledger));
+                    }
+                    known.push(one);
+                }
+                Err(finding) => {
+                    whole = false;
+                    self.intact.push(finding.at(at));
+                }
+            }
+        }
+        self.counts.entries = known.len() as u64;
+        (known, whole)
+    }
+
+    fn report(
+        self,
+        checkpoint: Option<Checkpoint>,
+        state: Option<serde_json::Value>,
+        erased: Vec<Erased>,
+    ) -> DossierReport {
+        report::finish(self, checkpoint, state, erased)
+    }
+}
+
+/// Returns the entry text's leaf hash.
+fn leaf_of(proven: &ProvenEntry) -> Hash {
+    weituo_proof::leaf_hash(proven.entry.as_bytes())
+}

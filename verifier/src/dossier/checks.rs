@@ -1,0 +1,223 @@
+//! The checks of a dossier that look at entries, disclosures, documents, receipts and the state.
+
+use std::collections::HashSet;
+use std::error::Error as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use weituo_events::Recorded;
+use weituo_projections::stated;
+use weituo_proof::dossier::ProvenEntry;
+use weituo_proof::tree::verify_inclusion;
+use weituo_proof::{
+    Checkpoint, Disclosure, Entry, EntryError, Finding, FindingKind, LeafIndex, Receipt, StreamName, sha256,
+};
+
+use super::{Known, Verification, leaf_of};
+use crate::facts::Facts;
+
+/// Reads an entry and verifies that it is in the checkpoint's tree.
+pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Known, Finding> {
+    let leaf = leaf_of(proven);
+    let entry = Entry::parse(proven.entry.as_bytes()).map_err(|error| {
+        let kind = match error {
+            EntryError::NotCanonical(_) => FindingKind::NotCanonical,
+            _ => FindingKind::BadEntry,
+        };
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        Finding::new(kind, format!("{error}{cause}"))
+    })?;
+    verify_inclusion(&leaf, proven.leaf_index, checkpoint.size, &proven.inclusion, &checkpoint.root)
+        .map_err(|error| {
+            Finding::new(FindingKind::EntryNotIncluded, error.to_string())
+                .in_stream(&entry.stream, Some(entry.sequence))
+        })?;
+    Ok(Known { leaf_index: proven.leaf_index, leaf, entry })
+}
+
+/// Returns the known entry at a leaf index.
+fn at(known: &[Known], leaf_index: LeafIndex) -> Option<&Known> {
+    known.binary_search_by_key(&leaf_index, |one| one.leaf_index).ok().map(|at| &known[at])
+}
+
+impl Verification<'_> {
+    /// Judges an entry by what the entries before it established: signatures, rulebooks, erasures, the end of the log.
+    pub(super) fn check_facts(&mut self, facts: &mut Facts, one: &Known) {
+        let (leaf_index, entry) = (one.leaf_index.get(), &one.entry);
+        let judged = entry.signature.is_none() || self.covers_signer(entry);
+        if !judged {
+            self.intact.could_not(format!(
+                "the signature of the entry at leaf {leaf_index}: the history of {} is not proven here",
+                entry.actor.organisation
+            ));
+        }
+        facts.take_judged(leaf_index, entry, judged, &mut self.intact);
+    }
+
+    fn covers_signer(&self, entry: &Entry) -> bool {
+        StreamName::of("organisation", &entry.actor.organisation)
+            .is_ok_and(|stream| self.dossier.streams.iter().any(|one| one.stream == stream))
+    }
+
+    /// Checks that every sealed value is disclosed or its erasure recorded, and every disclosure belongs to one.
+    pub(super) fn check_disclosures(&mut self, known: &[Known], facts: &Facts) {
+        let mut open: HashSet<(u64, String)> = HashSet::new();
+        for one in known {
+            open.extend(one.entry.sealed_digests().into_iter().map(|digest| (one.leaf_index.get(), digest)));
+        }
+        let sealed = open.clone();
+        for disclosed in &self.dossier.disclosures {
+            let leaf_index = disclosed.leaf_index;
+            let digest = URL_SAFE_NO_PAD.encode(sha256(&[disclosed.disclosure.as_bytes()]).as_bytes());
+            let key = (leaf_index.get(), digest);
+            let unread = self.dossier.entries.iter().any(|one| one.leaf_index == leaf_index)
+                && at(known, leaf_index).is_none();
+            if unread {
+                continue;
+            }
+            if !sealed.contains(&key) {
+                let detail = "a disclosure that this entry does not seal";
+                self.intact.push(
+                    Finding::new(FindingKind::DisclosureUnmatched, detail)
+                        .at(leaf_index)
+                        .differing("a digest in the entry", &key.1),
+                );
+                continue;
+            }
+            if facts.is_erased(key.0, &key.1) {
+                let detail = "the value was recorded as erased and is here";
+                self.intact.push(
+                    Finding::new(FindingKind::DisclosureNotErased, detail)
+                        .at(leaf_index)
+                        .differing("no disclosure", &key.1),
+                );
+            }
+            open.remove(&key);
+            self.counts.disclosures += 1;
+        }
+        let mut missing: Vec<(u64, String)> =
+            open.into_iter().filter(|(leaf_index, digest)| !facts.is_erased(*leaf_index, digest)).collect();
+        missing.sort();
+        for (leaf_index, digest) in missing {
+            let detail = "a sealed value without its disclosure, and no erasure of it is recorded here";
+            self.intact.push(
+                Finding::new(FindingKind::DisclosureMissing, detail)
+                    .at(LeafIndex::new(leaf_index))
+                    .differing(&digest, "no disclosure"),
+            );
+        }
+    }
+
+    /// Checks that every document listed is named by its entry.
+    pub(super) fn check_evidence(&mut self, known: &[Known]) {
+        for document in &self.dossier.evidence {
+            let quoted = format!("\"{}\"", document.sha256);
+            let proven =
+                |one: &&ProvenEntry| one.leaf_index == document.leaf_index && one.entry.contains(&quoted);
+            let disclosed = || {
+                self.dossier
+                    .disclosures
+                    .iter()
+                    .filter(|one| one.leaf_index == document.leaf_index)
+                    .filter_map(|one| Disclosure::decode(&one.disclosure).ok())
+                    .any(|one| one.value().to_string().contains(&quoted))
+            };
+            let read = at(known, document.leaf_index).is_some();
+            if !read || (self.dossier.entries.iter().find(proven).is_none() && !disclosed()) {
+                let detail = "a document is listed that its entry does not name";
+                self.intact.push(
+                    Finding::new(FindingKind::EvidenceDiffers, detail)
+                        .at(document.leaf_index)
+                        .differing("a document of the entry", &document.sha256),
+                );
+            }
+        }
+    }
+
+    /// Compares with receipts that somebody kept: what they show must be here.
+    pub(super) fn check_receipts(&mut self, checkpoint: &Checkpoint, known: &[Known]) {
+        for kept in &self.given.receipts {
+            let label = &kept.label;
+            let receipt = match Receipt::parse_with_entry(&kept.text) {
+                Ok(receipt) => receipt,
+                Err(error) => {
+                    self.intact.could_not(format!("receipt {label}: {error}"));
+                    continue;
+                }
+            };
+            let verified = self.given.keys.iter().map(|key| receipt.verify(key));
+            let Some(shown) = verified.filter_map(Result::ok).next() else {
+                self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
+                continue;
+            };
+            if shown.size == checkpoint.size && shown.root != checkpoint.root {
+                let detail =
+                    format!("receipt {label} is of another log of the same size: the log was forked");
+                self.intact.push(
+                    Finding::new(FindingKind::CheckpointNotExtended, detail)
+                        .differing(&shown.root, &checkpoint.root),
+                );
+            }
+            self.check_receipt(label, &receipt, known);
+        }
+    }
+
+    fn check_receipt(&mut self, label: &str, receipt: &Receipt, known: &[Known]) {
+        let Ok(entry) = Entry::parse(receipt.entry.as_bytes()) else { return };
+        if self.dossier.entries.last().is_some_and(|last| receipt.leaf_index >= last.leaf_index) {
+            return;
+        }
+        let (expected, found) = (receipt.leaf_hash(), at(known, receipt.leaf_index));
+        let unmet = match found {
+            Some(one) => one.leaf != expected,
+            None => {
+                self.dossier.streams.iter().any(|one| one.stream == entry.stream)
+                    || self.dossier.parties.iter().any(|one| entry.parties.contains(&one.stream))
+            }
+        };
+        if unmet {
+            let detail = format!("receipt {label} shows an entry of this history that is not here");
+            let found = found.map_or("no entry".to_owned(), |one| one.leaf.to_string());
+            self.complete.push(
+                Finding::new(FindingKind::ReceiptUnmet, detail)
+                    .at(receipt.leaf_index)
+                    .in_stream(&entry.stream, Some(entry.sequence))
+                    .differing(&expected, &found),
+            );
+        }
+    }
+
+    /// Folds the entries anew and compares. Returns the state that they give.
+    pub(super) fn check_state(&mut self, recorded: &[Recorded]) -> Option<Value> {
+        let stated = &self.dossier.state;
+        let kind = self.dossier.subject.kind;
+        if stated.projection != kind.projection() || stated.fold_version != stated::fold_version(kind) {
+            self.intact.could_not(format!(
+                "the state: this program does not know projection {} in version {}",
+                stated.projection, stated.fold_version
+            ));
+            return None;
+        }
+        let Ok(on) = stated.as_of.parse() else {
+            self.intact.could_not(format!("the state: {:?} is no day", stated.as_of));
+            return None;
+        };
+        let computed = stated::state(&self.dossier.subject, recorded, on);
+        let said: Option<Value> = serde_json::from_str(&stated.value).ok();
+        // What the entries lack is told by the findings about them, of which another state is only the consequence.
+        let sound = !self.intact.has_findings() && !self.complete.has_findings();
+        if sound && computed != said {
+            let (expected, found) = (digest(computed.as_ref()), digest(said.as_ref()));
+            let detail = format!("the state stated for {} is not what the entries give", stated.as_of);
+            self.intact.push(Finding::new(FindingKind::StateDiffers, detail).differing(&expected, &found));
+        }
+        computed
+    }
+}
+
+fn digest(state: Option<&Value>) -> String {
+    state.map_or("no state".to_owned(), |state| {
+        format!("a state of SHA-256 {}", sha256(&[state.to_string().as_bytes()]))
+    })
+}

@@ -1,0 +1,94 @@
+//! The words of `weituo-verify` in both languages.
+
+use weituo_proof::Language;
+
+/// A text in both languages.
+pub(crate) struct Both {
+    zh: &'static str,
+    en: &'static str,
+}
+
+impl Both {
+    const fn new(zh: &'static str, en: &'static str) -> Self {
+        Self { zh, en }
+    }
+
+    /// Returns the text in one language.
+    pub(crate) fn get(&self, language: Language) -> &'static str {
+        match language {
+            Language::Zh => self.zh,
+            Language::En => self.en,
+        }
+    }
+}
+
+/// Returns the language asked for, or else the environment's; Chinese where nothing says otherwise.
+pub(crate) fn language(asked: Option<&str>) -> Language {
+    let environment = || {
+        ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+    };
+    match asked.map(str::to_owned).or_else(environment).as_deref() {
+        None => Language::Zh,
+        Some(locale) if ["zh", "C", "POSIX"].iter().any(|chinese| locale.starts_with(chinese)) => {
+            Language::Zh
+        }
+        Some(_) => Language::En,
+    }
+}
+
+pub(crate) const HELP: Both = Both::new(
+    "核验存证卷宗(.json 或 .html),无需数据库与网络\n\n\
+     用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--auditor 公钥]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
+     \x20 --key 公钥        台账的核验公钥,或存有它的文件;请经其他渠道取得,绝不取自卷宗\n\
+     \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
+     \x20 --receipt 文件    他人保存的存证回执(内含存证记录)\n\
+     \x20 --json            输出 JSON\n\
+     \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
+     退出码: 0 核验通过;1 有核验异常;2 无法核验",
+    "Verifies a dossier (.json or .html), without database and network\n\n\
+     usage: weituo-verify FILE --key KEY [--key KEY]… [--auditor KEY]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
+     \x20 --key KEY         the log's verifier key, or the file that holds it; obtained elsewhere, never from the dossier\n\
+     \x20 --auditor KEY     key of an auditor who replayed every entry and every index root\n\
+     \x20 --receipt FILE    a receipt that somebody kept, with its entry in it\n\
+     \x20 --json            prints JSON\n\
+     \x20 --lang LANG       zh or en; else by LANG\n\n\
+     exit codes: 0 all yes; 1 findings; 2 could not check",
+);
+pub(crate) const NO_FILE: Both = Both::new("请给出卷宗文件;见 --help", "name the dossier's file; see --help");
+pub(crate) const NO_DOSSIER: Both = Both::new("页面中没有卷宗", "the page contains no dossier");
+pub(crate) const BAD_KEY: Both = Both::new("不是核验公钥", "not a verifier key");
+pub(crate) const UNREADABLE: Both = Both::new("无法读取", "cannot be read");
+pub(crate) const INTACT: Both = Both::new(
+    "完整性(未被改动):已确认的记录未被改动、删除、调换或插入",
+    "intact: nothing acknowledged was altered, removed, reordered or inserted",
+);
+pub(crate) const COMPLETE: Both = Both::new("齐全:没有遗漏", "complete: nothing of it is left out");
+pub(crate) const AGE: Both =
+    Both::new("见证:检查点由所列见证方会签", "age: the checkpoint is cosigned by the witnesses given");
+pub(crate) const NOT_INTACT: Both = Both::new("记录被改动", "NOT intact");
+pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏", "NOT complete");
+pub(crate) const NOT_AGE: Both = Both::new("见证不成立", "age is NOT proven");
+pub(crate) const UNCHECKED_INTACT: Both =
+    Both::new("无法核验是否未被改动", "could not check whether it is intact");
+pub(crate) const UNCHECKED_COMPLETE: Both =
+    Both::new("无法核验是否齐全", "could not check whether it is complete");
+pub(crate) const UNCHECKED_AGE: Both = Both::new("无法核验见证", "could not check its age");
+pub(crate) const BY_OPERATOR: Both = Both::new(
+    "依据台账运营方的索引,所列各方均未复算",
+    "by the operator's index, replayed by nobody you named",
+);
+pub(crate) const BY_AUDITOR: Both = Both::new("索引已由其复算:", "the index was replayed by ");
+pub(crate) const FINDINGS: Both = Both::new("异常 ", "findings: ");
+pub(crate) const EXPECTED: Both = Both::new("应为", "expected");
+pub(crate) const FOUND: Both = Both::new("实为", "found");
+pub(crate) const LEAF: Both = Both::new("序号", "leaf");
+pub(crate) const ERASED: Both = Both::new("已擦除,依据:", "erased, on the grounds of: ");
+pub(crate) const CHECKED: Both = Both::new(
+    "已核验:记录、流、各方、披露值、签名",
+    "checked entries, streams, parties, disclosures, signatures",
+);
+pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至", "state folded from the entries, as of");
+pub(crate) const OF_LOG: Both = Both::new("台账", "log");
