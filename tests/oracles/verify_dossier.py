@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Verifies a dossier as docs/format.md section 10 says, written from that page alone.
 
-Usage: verify_dossier.py FILE --key KEY... [--receipt FILE...]        FILE is the .json or the .html
+Usage: verify_dossier.py FILE [--key KEY]... [--receipt FILE]...        FILE is the .json or the .html
 
 Prints {"complete": {"answer": "yes|no|could-not-check", "findings": [code...], "reasons": [code...]}, "intact": {...}}.
 Exit code: 0 both yes, 1 any finding, 2 otherwise. Payloads and state are not judged (step 13). Needs PyPI `PyNaCl`.
 """
-import argparse
 import base64
 import datetime
 import functools
@@ -49,9 +48,6 @@ def fits(value, shape):
             value[name.rstrip("?")], one) if name.rstrip("?") in value else name[-1] == "?" for name, one in shape.items())
     return shape(value) if callable(shape) else type(value) is int and value >= shape
 
-def url_text(raw):
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
 TEXT, HEX, ID = r"(?s).*", r"[0-9a-f]{64}", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 STREAM = r"[a-z]{1,16}/" + ID
 DAY, INSTANT = r"\d{4}-\d\d-\d\d", r".{10}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
@@ -78,41 +74,37 @@ def write(value):
 
 def canonical(text):
     """Returns the value of a text in the canonical form of section 2; ValueError for any other text."""
-    strings = r'"((?:[^"\\]|\\.)*)"(:?)'
-    bare = re.sub(strings, "", text)
+    strings, bare = r'"((?:[^"\\]|\\.)*)"(:?)', re.sub(r'"(?:[^"\\]|\\.)*":?', "", text)
     depth = itertools.accumulate({"{": 1, "[": 1, "}": -1, "]": -1}.get(mark, 0) for mark in bare)
     keys = [key for key, colon in re.findall(strings, text) if colon]
-    if not fits(bare, r"([][{},:0-9-]|true|false|null)*") or max(depth, default=0) > 16 or any(
+    if not fits(bare, r"([][{},0-9-]|true|false|null)*") or max(depth, default=0) > 16 or any(
             int(digits) >= 2**53 for digits in re.findall(r"\d+", bare)) or re.search(
             r"(?<!\\)(\\\\)*\\u0000", text) or not fits(keys, ["[a-z][a-z0-9_]*|_sd"]):
         raise ValueError
-    value = json.loads(text)
-    if write(value) != text or not text.encode():  # A lone surrogate is no UTF-8, which is a ValueError too.
+    if write(json.loads(text)) != text or not text.encode():  # Half a character has no UTF-8: a ValueError too.
         raise ValueError
-    return value
+    return json.loads(text)
 
 def signed(public, signature, message):
     """Ed25519, strict: libsodium refuses other encodings than the canonical ones and points of small order."""
     return attempt(lambda: VerifyKey(public).verify(message, signature)) == message
 
 def verifier_key(text):
-    """Returns name and algorithm with public key of `name+hash+base64`; ValueError for another text."""
+    """Returns name and algorithm with public key of `name+hash+base64`; ends the program for another text."""
     name, _, rest = text.partition("+")
     raw = decoded(rest[9:])
     if len(raw) != 33 or raw[0] != 1 or rest[:9] != sha(name.encode(), b"\n", raw)[:4].hex() + "+":
-        raise ValueError(f"not a verifier key: {text}")
+        sys.exit(f"not a verifier key: {text}")
     return name, raw
 
 class Checkpoint:
-    """A signed note of origin, size and root; ValueError for another text."""
+    """A signed note of origin, size and root; an error for another text."""
     def __init__(self, note):
-        text, _, lines = note.rpartition("\n\n")
-        found = [re.fullmatch(r"— ([^\s+]+) (\S+)", line) for line in lines.split("\n")[:-1]]
-        self.origin, size, root = text.split("\n")
-        self.text, self.root, self.size = (text + "\n").encode(), decoded(root), int(size)
-        self.signatures = [(line[1], decoded(line[2])) for line in found if line]
-        if not fits(self.origin, ENTRY["ledger"]) or len(self.root) != 32 or not fits(size, r"0|[1-9]\d{0,15}") or \
-                not all(found) or not lines.endswith("\n") or any(len(raw) < 5 for _, raw in self.signatures):
+        text, self.origin, size, root, lines = re.fullmatch(
+            r"(([!-~]+)\n(0|[1-9]\d{0,15})\n(\S{44})\n(?:[^\x00-\x1f]+\n)*)\n((?:— [^\s+]+ \S+\n)+)", note).groups()
+        self.text, self.size, self.root = text.encode(), int(size), decoded(root)
+        self.signatures = [(line.split(" ")[1], decoded(line.split(" ")[2])) for line in lines.splitlines()]
+        if len(self.root) != 32 or not fits(self.origin, ENTRY["ledger"]) or any(len(r) < 5 for _, r in self.signatures):
             raise ValueError
 
     def signed_by(self, keys):
@@ -155,23 +147,12 @@ class Entry:
         return signed(public, decoded(self.json["signature"]), b"weituo/entry-signature/v1\n" + body.encode())
 
 def receipt(text, keys, origin):
-    """Returns the checkpoint and entry that a tlog-proof proves under the keys; ValueError for any other text."""
-    head, _, note = text.partition("\n\n")
-    first, extra, index, *proof = head.split("\n")
-    point, proof, entry = Checkpoint(note), list(map(decoded, proof)), Entry(decoded(extra[6:]).decode(), int(index[6:]))
-    if first != "c2sp.org/tlog-proof@v1" or extra[:6] != "extra " or not fits(index, r"index (0|[1-9]\d*)") or \
-            any(len(one) != 32 for one in proof) or not entry.good or not point.signed_by(keys) or \
-            not origin == point.origin == entry.json["ledger"] or not point.includes(entry, proof):
-        raise ValueError
-    return point, entry
-
-def disclosure(text):
-    """Returns the text of [salt, name, value] behind a disclosure; ValueError for any other text."""
-    inner = decoded(text, url=True).decode()
-    salt, name, _ = canonical(inner) if inner[:1] == "[" else ""
-    if len(decoded(salt, url=True)) != 16 or not isinstance(name, str):
-        raise ValueError
-    return inner
+    """Returns the checkpoint and entry that a tlog-proof proves under the keys; an error or None for any other text."""
+    extra, index, lines, note = re.fullmatch(
+        r"c2sp\.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9]\d*)\n((?:\S{44}\n)*)\n(.*)", text, re.DOTALL).groups()
+    point, proof, entry = Checkpoint(note), list(map(decoded, lines.split())), Entry(decoded(extra).decode(), int(index))
+    sound = all(len(one) == 32 for one in proof) and entry.good and origin == point.origin == entry.json["ledger"]
+    return (point, entry) if sound and point.signed_by(keys) and point.includes(entry, proof) else None
 
 def proves(proof, root, name, number, last):
     """Section 7: in the index of that root the name has the value number ‖ last, or none where the number is 0."""
@@ -198,8 +179,10 @@ def completeness(dossier, entries, point):
     for item in dossier["streams"]:
         own = [entry for entry in below if entry.stream == item["stream"]]
         yield from ["sequence-gap"] * ([entry.json["sequence"] for entry in own] != list(range(1, len(own) + 1)))
-        for ahead, entry in zip([entries[0], *own], own):
-            yield from ["chain-broken"] * (entry.json["prev"] != (ahead.leaf.hex() if entry.index else "0" * 64))
+        for place, (ahead, entry) in enumerate(zip([entries[0], *own], own)):
+            follows = entry.json["sequence"] == (ahead.json["sequence"] + 1 if place else 1)
+            prev = ahead.leaf.hex() if entry.index else "0" * 64
+            yield from ["chain-broken"] * (follows and entry.json["prev"] != prev)
         head = (own[-1].json["sequence"], own[-1].leaf) if own else (0, b"")
         yield from ["index-proof"] * (not proves(item["proof"], root, item["stream"], *head))
     for item in dossier["parties"]:
@@ -207,8 +190,8 @@ def completeness(dossier, entries, point):
         chain = functools.reduce(lambda chain, entry: sha(chain, entry.leaf), own, bytes(32))
         proven = proves(item["proof"], root, "party:" + item["stream"], len(own), chain)
         yield from ["index-proof"] * (not proven or any(entry.stream not in streams for entry in own))
-    kind, id_ = dossier["subject"]["kind"], dossier["subject"]["id"]
-    there = f"agreement/{id_}" in streams if kind == "agreement" else f"organisation/{id_}" in parties
+    kind, name = dossier["subject"]["kind"], dossier["subject"]["id"]
+    there = f"agreement/{name}" in streams if kind == "agreement" else f"organisation/{name}" in parties
     yield from ["index-proof"] * (not there)
 
 def read_dossier(text):
@@ -235,8 +218,7 @@ def verify(text, keys, receipts):
     if not keys:
         reasons.append("no-key")
     elif not point.signed_by(keys):
-        named = any(name == point.origin for name, _ in keys)
-        findings.append("checkpoint-signature" if named else "origin-differs")
+        findings.append("checkpoint-signature" if point.origin in dict(keys) else "origin-differs")
     entries, before, late = [], "", []
     for item in dossier["entries"]:
         entry = attempt(Entry, item["entry"], item["leaf_index"])
@@ -258,10 +240,9 @@ def verify(text, keys, receipts):
     at, here = {one.index: one for one in entries}, {one["leaf_index"]: one["entry"] for one in dossier["entries"]}
     streams, parties = [{item["stream"] for item in dossier[name]} for name in ("streams", "parties")]
     for item in dossier["disclosures"]:
-        digest, entry = url_text(sha(item["disclosure"].encode())), at.get(item["leaf_index"])
-        inner = attempt(disclosure, item["disclosure"])
-        if entry and inner and digest in entry.digests:
-            entry.opened[digest] = inner
+        entry, digest = at.get(item["leaf_index"]), base64.urlsafe_b64encode(sha(item["disclosure"].encode())).decode()[:43]
+        if entry and digest in entry.digests:
+            entry.opened[digest] = decoded(item["disclosure"], url=True).decode("utf-8", "replace")
         elif entry or item["leaf_index"] not in here:
             findings.append("disclosure-unmatched")
     erased = [(entry.payload.get("leaf_index"), entry.payload.get("digest")) for entry in entries
@@ -281,35 +262,36 @@ def verify(text, keys, receipts):
             findings += ["rulebook-digest"] * (entry.payload.get("digest", digest) != digest)
         if entry.stream.startswith("agreement/") and "rulebook" in entry.payload:
             pin = attempt(dict, entry.payload["rulebook"]) or {}
-            known = (f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest")) in adopted
-            findings += ["rulebook-digest"] * (not known)
+            pinned = (f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest"))
+            findings += ["rulebook-digest"] * (pinned not in adopted)
     for item in dossier["evidence"]:
-        entry = at.get(item["leaf_index"])
-        named = any(re.search(rf'(?<!\\)"{item["sha256"]}"(?!:)', text)
-                    for text in ([entry.text, *entry.opened.values()] if entry else []))
+        entry, whole = at.get(item["leaf_index"]), rf'(?<!\\)"{item["sha256"]}"(?!:)'
+        named = entry and any(re.search(whole, text) for text in [entry.text, *entry.opened.values()])
         findings += ["evidence-differs"] * (not named and (bool(entry) or item["leaf_index"] not in here))
-    for text in receipts:
-        other, entry = attempt(receipt, text, keys, point.origin) or (None, None)
-        if other is None:
-            reasons.append("receipt-not-valid")
-            continue
+    shown = [attempt(receipt, text, keys, point.origin) for text in receipts]
+    reasons += ["receipt-not-valid"] * shown.count(None)
+    for other, entry in filter(None, shown):
         findings += ["checkpoint-not-extended"] * (other.size == point.size and other.root != point.root)
         belongs = entry.stream in streams or bool(parties & set(entry.parties or []))
         unmet = here[entry.index] != entry.text if entry.index in here else belongs
-        complete[0].extend(["receipt-unmet"] * (entry.index < point.size - 1 and unmet))
+        complete[0].extend(["receipt-unmet"] * (entry.index < max(here) and unmet))
     return report
 
-parser = argparse.ArgumentParser()
-parser.add_argument("file")
-parser.add_argument("--key", action="append", default=[], type=verifier_key)
-parser.add_argument("--receipt", action="append", default=[])
-args = parser.parse_args()
-data = open(args.file, "rb").read()
-page = re.search(rb'<script type="application/octet-stream" id="dossier">([^<]*)</script>', data)
-data = decoded(page[1].decode()) if page else data
-texts = [open(name, encoding="utf-8", newline="").read() for name in args.receipt]
-verdicts = dict(zip(("intact", "complete"), verify(data.decode("utf-8", "surrogateescape"), args.key, texts)))
-answers = {name: "no" if found else "could-not-check" if why else "yes" for name, (found, why) in verdicts.items()}
-print(json.dumps({name: {"answer": answers[name], "findings": sorted(found), "reasons": sorted(why)}
-                  for name, (found, why) in verdicts.items()}))
-sys.exit(1 if "no" in answers.values() else 2 if "could-not-check" in answers.values() else 0)
+def judged(text, keys, receipts):
+    """Returns both verdicts as they are printed."""
+    verdicts = zip(("intact", "complete"), verify(text, keys, receipts))
+    return {name: {"answer": "no" if found else "could-not-check" if why else "yes", "findings": sorted(found),
+                   "reasons": sorted(why)} for name, (found, why) in verdicts}
+
+def main(path, *options):
+    given = list(zip(options[::2], options[1::2]))
+    data = open(path, "rb").read()
+    page = re.search(rb'<script type="application/octet-stream" id="dossier">([^<]*)</script>', data)
+    text = (decoded(page[1].decode()) if page else data).decode("utf-8", "surrogateescape")
+    receipts = [open(value, encoding="utf-8", newline="").read() for name, value in given if name == "--receipt"]
+    result = judged(text, [verifier_key(value) for name, value in given if name == "--key"], receipts)
+    answers = print(json.dumps(result)) or {verdict["answer"] for verdict in result.values()}
+    return 1 if "no" in answers else 2 if "could-not-check" in answers else 0
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -56,7 +56,10 @@ pub(super) async fn base() -> Base {
         key: SigningKey::from_seed(ORIGIN, [1; 32]).unwrap(),
         entries: rows.iter().map(|row| serde_json::from_str(&row.body).unwrap()).collect(),
         signing: BTreeMap::new(),
-        disclosures: disclosures.into_iter().map(|row| (row.leaf_index, row.disclosure)).collect::<BTreeSet<_>>(),
+        disclosures: disclosures
+            .into_iter()
+            .map(|row| (row.leaf_index, row.disclosure))
+            .collect::<BTreeSet<_>>(),
         lies: BTreeMap::new(),
     };
     let erased = add_signed_acts_and_an_erasure(&mut log);
@@ -84,7 +87,8 @@ fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {
         enrolment(&public_key(&[43; 32])),
     );
     log.signing.insert(signed, BUREAU_SEED);
-    let sealed = log.disclosures.iter().rfind(|(at, _)| log.entries[usize::try_from(*at).unwrap()]["stream"] == CYCLE);
+    let sealed =
+        log.disclosures.iter().rfind(|(at, _)| log.entries[usize::try_from(*at).unwrap()]["stream"] == CYCLE);
     let erased = sealed.unwrap().clone();
     log.disclosures.remove(&erased);
     let payload = json!({
@@ -111,4 +115,3 @@ pub(super) fn enrolment(public_key: &[u8; 32]) -> Value {
         "public_key": STANDARD.encode(public_key),
     })
 }
-

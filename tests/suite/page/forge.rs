@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use weituo_proof::dossier::{
-    DisclosedValue, Dossier, FORMAT, NamedDocument, ProvenEntry, ProvenName, StatedState, Subject, SubjectKind,
+    DisclosedValue, Dossier, FORMAT, NamedDocument, ProvenEntry, ProvenName, StatedState, Subject,
+    SubjectKind,
 };
 use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
 use weituo_proof::tree::inclusion_proof;
@@ -48,7 +49,14 @@ pub(super) struct Written {
 
 impl Log {
     /// Adds an entry that an organisation records in a stream; returns its leaf index.
-    pub(super) fn add(&mut self, stream: &str, organisation: &str, role: &str, act: &str, payload: Value) -> u64 {
+    pub(super) fn add(
+        &mut self,
+        stream: &str,
+        organisation: &str,
+        role: &str,
+        act: &str,
+        payload: Value,
+    ) -> u64 {
         let leaf_index = self.entries.len() as u64;
         self.entries.push(json!({
             "actor": { "organisation": organisation, "role": role },
@@ -69,7 +77,13 @@ impl Log {
     /// Adds the root of the index over every entry so far.
     pub(super) fn commit_index(&mut self) -> u64 {
         let size = self.entries.len();
-        self.add(INDEX, "log", "operator", "IndexCommitted", json!({ "root": "", "size": size, "streams": 0 }))
+        self.add(
+            INDEX,
+            "log",
+            "operator",
+            "IndexCommitted",
+            json!({ "root": "", "size": size, "streams": 0 }),
+        )
     }
 
     /// Returns the leaf index of the newest entry of a type in a stream.
@@ -152,7 +166,8 @@ impl Written {
 
     /// Returns the dossier of a subject: every stream but other cycles, and the newest index root.
     pub(super) fn dossier(mut self, kind: SubjectKind, id: &str, state: &StatedState) -> Dossier {
-        let members: Vec<Value> = self.texts.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+        let members: Vec<Value> =
+            self.texts.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
         let stream_of = |entry: &Value| entry["stream"].as_str().unwrap_or_default().to_owned();
         let home = format!("organisation/{id}");
         let cycles: BTreeSet<String> = if kind == SubjectKind::Agreement {
@@ -163,7 +178,9 @@ impl Written {
         let streams: BTreeSet<String> = members
             .iter()
             .map(stream_of)
-            .filter(|stream| cycles.contains(stream) || (!stream.starts_with("agreement/") && stream != INDEX))
+            .filter(|stream| {
+                cycles.contains(stream) || (!stream.starts_with("agreement/") && stream != INDEX)
+            })
             .collect();
         let last = members.len() - 1;
         let here = |at: &usize| *at == last || streams.contains(&stream_of(&members[*at]));
@@ -175,7 +192,8 @@ impl Written {
         });
         let entries = entries.collect();
         let opened = self.log.disclosures.iter().filter(|(at, _)| here.contains(at));
-        let opened = opened.map(|(at, text)| DisclosedValue { disclosure: text.clone(), leaf_index: LeafIndex::new(*at) });
+        let opened = opened
+            .map(|(at, text)| DisclosedValue { disclosure: text.clone(), leaf_index: LeafIndex::new(*at) });
         let evidence = here.iter().flat_map(|at| documents(*at, &members[usize::try_from(*at).unwrap()]));
         Dossier {
             checkpoint: self.checkpoint(),
@@ -224,8 +242,12 @@ fn documents(leaf_index: u64, value: &Value) -> Vec<NamedDocument> {
         found.push(NamedDocument { leaf_index, media_type, sha256, size_bytes });
     }
     match value {
-        Value::Object(members) => found.extend(members.values().flat_map(|inner| documents(leaf_index, inner))),
-        Value::Array(elements) => found.extend(elements.iter().flat_map(|inner| documents(leaf_index, inner))),
+        Value::Object(members) => {
+            found.extend(members.values().flat_map(|inner| documents(leaf_index, inner)))
+        }
+        Value::Array(elements) => {
+            found.extend(elements.iter().flat_map(|inner| documents(leaf_index, inner)))
+        }
         _ => {}
     }
     found
