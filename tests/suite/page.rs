@@ -1,4 +1,5 @@
-//! The dossier's page in a browser, and the verifier in Python: each agrees with the table of cases, and so with the other.
+//! The dossier's page in a browser, the verifier in Python and the one in Rust: each agrees with the table of cases, and
+//! so with the others.
 //!
 //! One browser verifies all cases with the page's own script; a few real pages are opened besides.
 
@@ -8,6 +9,7 @@ mod cases;
 mod forge;
 
 use serde_json::{Value, json};
+use weituo_proof::Verdict;
 use weituo_proof::dossier::SubjectKind;
 
 use base::{AGREEMENT, Base, CYCLE, base};
@@ -61,13 +63,16 @@ fn key(base: &Base) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pages_script_and_python_find_of_every_tampering_what_the_format_says() {
+async fn rust_python_and_the_pages_script_find_of_every_tampering_what_the_format_says() {
     let cases = cases(&base().await);
     let by_python = verified_by_python(&cases);
     assert_as_expected("Python", &cases, &by_python);
     let by_script = verified_by_script(&cases, "");
     assert_as_expected("the page's script", &cases, &by_script);
     assert_eq!(by_python, by_script, "to the number of findings and the reasons");
+    let by_rust: Vec<Value> = cases.iter().map(verified_by_rust).collect();
+    let judging_folds: Vec<Case> = cases.iter().cloned().map(Case::with_folds).collect();
+    assert_as_expected("Rust", &judging_folds, &by_rust);
     let without = verified_by_script(&cases, WITHOUT_ED25519);
     assert_as_expected("the page's script with the bundled Ed25519", &cases, &without);
 }
@@ -157,4 +162,27 @@ async fn python_reads_either_form_and_exits_by_its_answer() {
     assert_eq!(run_python(&data, &[]).0, Some(2));
     let altered = file("altered.json", &dossier.replacen("9240", "9940", 1));
     assert_eq!(run_python(&altered, &["--key", &key]).0, Some(1));
+}
+
+/// Has the Rust verifier verify a case; returns its answers in the form that the others print.
+fn verified_by_rust(case: &Case) -> Value {
+    use weituo_verifier::{Given, KeptReceipt, verify};
+    let receipts =
+        case.receipts.iter().map(|text| KeptReceipt { label: "kept".to_owned(), text: text.clone() });
+    let given = Given {
+        keys: case.keys.iter().map(|key| key.parse().unwrap()).collect(),
+        receipts: receipts.collect(),
+        ..Given::default()
+    };
+    let report = verify(&case.dossier, &given);
+    let verdict = |verdict: &Verdict| {
+        let (answer, findings) = match verdict {
+            Verdict::Yes => ("yes", &[][..]),
+            Verdict::No { findings, .. } => ("no", &findings[..]),
+            Verdict::CouldNotCheck { .. } => ("could-not-check", &[][..]),
+        };
+        let findings: Vec<String> = findings.iter().map(|one| one.kind.to_string()).collect();
+        json!({ "answer": answer, "findings": findings })
+    };
+    json!({ "intact": verdict(&report.verdicts.intact), "complete": verdict(&report.verdicts.complete) })
 }

@@ -18,6 +18,7 @@ pub(crate) struct Expected {
 }
 
 /// A dossier, what its reader has besides, and what has to be found.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) dossier: String,
@@ -25,6 +26,19 @@ pub(crate) struct Case {
     pub(crate) receipts: Vec<String>,
     pub(crate) intact: Expected,
     pub(crate) complete: Expected,
+    /// What those find besides, under *intact*, who know the vocabulary and the folds (step 13).
+    pub(crate) by_folds: &'static [&'static str],
+}
+
+impl Case {
+    /// Returns the case as those judge it who know the vocabulary and the folds.
+    pub(crate) fn with_folds(mut self) -> Self {
+        self.intact.findings.extend(self.by_folds);
+        if !self.intact.findings.is_empty() {
+            self.intact.answer = "no";
+        }
+        self
+    }
 }
 
 fn yes() -> Expected {
@@ -82,7 +96,7 @@ impl Cases<'_> {
     /// Adds a case of a text, under the log's key.
     fn text(&mut self, name: &'static str, dossier: String, intact: Expected, complete: Expected) {
         let keys = vec![self.log().key.verifier().to_string()];
-        self.cases.push(Case { name, dossier, keys, receipts: vec![], intact, complete });
+        self.cases.push(Case { name, dossier, keys, receipts: vec![], intact, complete, by_folds: &[] });
     }
 
     /// Adds a case of a dossier changed after it was made.
@@ -112,6 +126,7 @@ impl Cases<'_> {
             dossier.state.value = dossier.state.value.replacen("\"closed\"", "\"running\"", 1)
         };
         self.changed("another state, which is stated only", stated, yes(), yes());
+        self.cases.last_mut().unwrap().by_folds = &["state-differs"];
         self.changed("no key", |_| (), could_not_check(), could_not_check());
         self.cases.last_mut().unwrap().keys.clear();
     }
@@ -331,7 +346,7 @@ impl Cases<'_> {
         };
         let found = no(&["actor-signature"]);
         self.lied("an actor's signature forged", signed, forged, found.clone(), yes());
-        let payload: Lie = |entry| entry["payload"]["paper"] = json!({ "by": "someone" });
+        let payload: Lie = |entry| entry["payload"]["possession"] = json!(format!("{}==", "B".repeat(86)));
         self.lied("a signed payload altered", signed, payload, found.clone(), yes());
         let mut log = self.log().clone();
         log.signing.insert(signed, [44; 32]);
