@@ -9,6 +9,7 @@ pub mod dossier;
 pub mod follower;
 pub mod http;
 pub mod ledger;
+pub mod mirror;
 pub mod organisation;
 pub mod query;
 pub mod recorder;

@@ -1,5 +1,6 @@
 //! What the command line accepts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -163,6 +164,12 @@ pub(crate) enum Action {
         #[arg(long, value_name = "DATE")]
         on: Option<NaiveDate>,
     },
+    /// help-serve
+    Serve {
+        /// Where to listen
+        #[arg(long, env = "WEITUO_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8740")]
+        listen: SocketAddr,
+    },
     /// help-erase
     Erase {
         leaf_index: u64,
@@ -217,6 +224,20 @@ pub(crate) enum Action {
         /// Keep the state here, and go on from it after an interruption; a folder of yours, not of the ledger
         #[arg(long, value_name = "FOLDER")]
         resume: Option<PathBuf>,
+        /// A served log's address or a copy's folder, instead of a database; needs the key
+        #[arg(long, value_name = "PLACE", requires = "key", conflicts_with = "resume")]
+        mirror: Option<String>,
+    },
+    /// help-mirror
+    Mirror {
+        /// Address of a served log, such as `https://ledger.example.cn/log/`
+        url: String,
+        /// A folder, made if it is not there
+        #[arg(id = "folder", value_name = "DIR")]
+        dir: PathBuf,
+        /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
+        #[arg(long, value_name = "KEY")]
+        key: String,
     },
     /// help-rebuild
     Rebuild {

@@ -13,6 +13,7 @@ use weituo_proof::entry::MAX_ENTRY_BYTES;
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
 use crate::ledger::{ClockError, LedgerError, ReadOnly, SubmitError};
+use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::store::{LedgerUrlError, StoreError};
 
@@ -40,6 +41,8 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(record))
         .or_else(|| error.downcast_ref().map(read))
         .or_else(|| error.downcast_ref().map(dossier))
+        .or_else(|| error.downcast_ref().map(mirror))
+        .or_else(|| error.downcast_ref().map(source))
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
@@ -180,6 +183,26 @@ fn dossier(error: &DossierError) -> String {
         DossierError::Read(_) => "存证记录无法读取".to_owned(),
         DossierError::Overtaken => "收集期间历史不断变化:请稍后再试".to_owned(),
         DossierError::Unsound { what } => format!("卷宗核验不通过:{what};请运行 `weituo verify`"),
+    }
+}
+
+fn mirror(error: &MirrorError) -> String {
+    match error {
+        MirrorError::Source(_) => "台账无法读取".to_owned(),
+        MirrorError::Checkpoint { place, .. } => format!("{place} 的检查点不是该台账的"),
+        MirrorError::NotExtended { kept, found, evidence } => format!(
+            "现有 {found} 条的台账不是此前所复制 {kept} 条的延续:被回退或分叉;两份检查点已保存在 {}",
+            evidence.display()
+        ),
+        MirrorError::Differs { path, what } => format!("{path} 与检查点不符:{what}"),
+        MirrorError::Write { path, .. } => format!("无法写入 {}", path.display()),
+    }
+}
+
+fn source(error: &SourceError) -> String {
+    match error {
+        SourceError::NotFound { what } => format!("没有 {what}"),
+        SourceError::Read { what, .. } => format!("无法读取 {what}"),
     }
 }
 

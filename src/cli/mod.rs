@@ -10,9 +10,11 @@ mod dossier;
 mod errors;
 mod inspect;
 mod lines;
+mod mirror;
 mod organisation;
 mod output;
 mod record;
+mod serve;
 mod setup;
 mod show;
 mod tables;
@@ -125,6 +127,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Checkpoint => inspect::checkpoint(&desk).await,
         Action::Receipt { leaf_index } => inspect::receipt(&desk, *leaf_index).await,
         Action::Dossier { of, id, out, on } => dossier::dossier(&desk, *of, id, out, *on).await,
+        Action::Serve { listen } => serve::serve(&desk, *listen).await,
         Action::Erase { leaf_index, digest, grounds, by } => {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }
@@ -132,7 +135,11 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Recover { kept, .. } => setup::accept_anchor(&desk, kept.as_deref()).await,
         Action::Backup { to } => backup::backup(&desk, to).await,
         Action::Restore { backup, behind_anchor } => backup::restore(&desk, backup, *behind_anchor).await,
-        Action::Verify { checkpoints, stream, key, resume } => {
+        Action::Mirror { url, dir, key } => mirror::mirror(&desk, url, dir, key),
+        Action::Verify { checkpoints, stream, key: Some(key), mirror: Some(log), .. } => {
+            mirror::verify(&desk, log, checkpoints, stream.as_deref(), key)
+        }
+        Action::Verify { checkpoints, stream, key, resume, .. } => {
             let (stream, key) = (stream.as_deref(), key.as_deref());
             verify::verify(&desk, checkpoints, stream, key, resume.as_deref()).await
         }

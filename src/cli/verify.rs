@@ -97,7 +97,7 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
-fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
+pub(super) fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();
         Failure::could_not_run(
@@ -110,7 +110,7 @@ fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
 }
 
 /// Reads a verifier key, or the file that holds it.
-fn key(given: &str) -> Result<VerifierKey, Failure> {
+pub(super) fn key(given: &str) -> Result<VerifierKey, Failure> {
     let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
     text.trim().parse().map_err(|error| Failure::from_error("verifier-key", &error))
 }

@@ -23,7 +23,7 @@ use gather::Gathered;
 pub use page::{page, verifying_script};
 
 /// How often gathering starts anew because the log grew, or a value was erased, in between.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 6;
 
 /// Why there is no dossier.
 #[derive(Debug, thiserror::Error)]
@@ -78,14 +78,15 @@ pub async fn make(
 ) -> Result<Dossier, DossierError> {
     let mut names =
         gather::first_names(&subject).ok_or_else(|| DossierError::Id { id: subject.id.clone() })?;
-    for _ in 0..ATTEMPTS {
+    for attempt in 1..=ATTEMPTS {
         let proven = ledger.prove(&names).await?;
         let gathered = Gathered::below(&**ledger.store(), &subject, &names, &proven).await?;
         if gathered.names != names {
             names = gathered.names;
             continue;
         }
-        if !gathered.is_settled() {
+        // An erasure may have come in between; what is missing for good is told by the dossier's own verification.
+        if !gathered.is_settled() && attempt < ATTEMPTS {
             continue;
         }
         let state = stated::state(&subject, &gathered.recorded()?, on);

@@ -2,11 +2,16 @@
 //!
 //! Absent: deciding anything (the application's rooms do); TLS, which a proxy in front ends.
 
+pub mod log;
+mod problem;
+
 use std::io;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+
+pub use problem::Problem;
 
 /// Serves until the process is asked to stop (SIGINT or SIGTERM), and ends once the requests under way are answered.
 ///

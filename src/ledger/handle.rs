@@ -37,7 +37,7 @@ const MAX_BATCH: usize = 4_096;
 /// A ledger, open for writing or for reading only.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     inbox: mpsc::Sender<Message>,
     _guard: Option<Arc<Guard>>,
 }

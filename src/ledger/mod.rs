@@ -28,6 +28,7 @@ mod options;
 mod prepare;
 mod recover;
 mod seal;
+mod served;
 mod shared;
 mod tree;
 mod types;

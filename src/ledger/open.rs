@@ -64,6 +64,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         origin: genesis.origin,
         verifier,
         tree: RwLock::new(Tree::default()),
+        anchored_own: Mutex::new(None),
         published: watch::Sender::new(None),
         foreign: broadcast::Sender::new(FOREIGN_PAGES),
         read_only: RwLock::new(options.read_only.then_some(ReadOnly::Requested)),

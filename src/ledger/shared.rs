@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) anchor: Arc<FileAnchor>,
     /// Size and root of the anchor, as last seen.
     pub(super) anchored: Mutex<(u64, Hash)>,
+    /// The newest checkpoint of this process that is anchored.
+    pub(super) anchored_own: Mutex<Option<Arc<SignedCheckpoint>>>,
     /// Why the anchor could not follow, in guard mode.
     pub(super) anchor_failure: Mutex<Option<Arc<LedgerError>>>,
 }
@@ -82,6 +84,14 @@ impl Shared {
     pub(super) fn set_anchored(&self, checkpoint: &SignedCheckpoint) {
         *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) =
             (checkpoint.size.get(), checkpoint.root);
+    }
+
+    /// Remembers a checkpoint that is anchored, for those who are served no other.
+    fn keep_anchored(&self, checkpoint: &SignedCheckpoint) {
+        let mut own = self.anchored_own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.as_ref().is_none_or(|own| own.size < checkpoint.size) {
+            *own = Some(Arc::new(checkpoint.clone()));
+        }
     }
 
     /// Reads the older tiles that a proof about these places needs.
@@ -137,6 +147,7 @@ impl Shared {
         for _ in 0..ANCHOR_ATTEMPTS {
             let known = self.anchored();
             if known.0 >= next.size.get() {
+                self.keep_anchored(next);
                 return Ok(());
             }
             let proof = self.consistency(known.0, next.size.get()).await?;
@@ -144,10 +155,12 @@ impl Shared {
             match blocking(&self.anchor, move |anchor| anchor.advance(known, &to, &proof)).await? {
                 Advanced::Durable => {
                     self.set_anchored(next);
+                    self.keep_anchored(next);
                     return Ok(());
                 }
                 Advanced::Ahead(current) => {
                     self.set_anchored(&current);
+                    self.keep_anchored(next);
                     return Ok(());
                 }
                 Advanced::Moved(current) => self.set_anchored(&current),

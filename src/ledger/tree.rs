@@ -98,6 +98,14 @@ impl Tree {
         ranges.filter(|range| range.start < kept_from).collect()
     }
 
+    /// Returns nodes of a level of tiles above the lowest, which are all kept; fewer where the tree has not all of them.
+    pub(super) fn tile_row(&self, tile_level: u8, nodes: Range<u64>) -> Vec<Hash> {
+        let row = self.levels.get(usize::from(tile_level) * usize::from(TILE_LEVEL));
+        let Some(row) = row.filter(|_| tile_level > 0) else { return Vec::new() };
+        let place = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).min(row.hashes.len());
+        row.hashes.range(place(nodes.start)..place(nodes.end)).copied().collect()
+    }
+
     /// Returns the inclusion proof of a leaf in the tree of `size`.
     pub(super) fn inclusion(&self, loaded: &Loaded, leaf: u64, size: u64) -> Option<Vec<Hash>> {
         inclusion_proof(&View { tree: self, loaded }, LeafIndex::new(leaf), TreeSize::new(size)).ok()

@@ -50,15 +50,31 @@ impl Opened {
     fn all(&self) -> impl Iterator<Item = &Checkpoint> {
         self.anchor.iter().chain(self.outside.iter().map(|(_, checkpoint)| checkpoint))
     }
+
+    /// Returns the sizes at which roots are wanted.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.all().map(|checkpoint| checkpoint.size.get())
+    }
+
+    /// Judges the checkpoints that others kept. Returns the largest size that they vouch for.
+    pub(super) fn judge_outside(&self, scan: &Scan, age: &mut Collected) -> u64 {
+        let mut vouched = 0;
+        for (label, checkpoint) in &self.outside {
+            if compare(label, FindingKind::CheckpointNotExtended, checkpoint, false, scan, age) {
+                vouched = vouched.max(checkpoint.size.get());
+            }
+        }
+        vouched
+    }
 }
 
-/// Returns the sizes at which roots are wanted.
-pub(super) fn sizes(head: Option<&Head>, opened: &Opened) -> Vec<u64> {
-    let opened = opened.all().map(|checkpoint| checkpoint.size.get());
-    opened.chain(head.map(|head| head.size)).collect()
-}
-
-fn open(label: &str, text: &str, key: Option<&VerifierKey>, into: &mut Collected) -> Option<Checkpoint> {
+/// Opens a checkpoint under the key given; what is wrong with it, or why it cannot be opened, goes to `into`.
+pub(super) fn open(
+    label: &str,
+    text: &str,
+    key: Option<&VerifierKey>,
+    into: &mut Collected,
+) -> Option<Checkpoint> {
     let Some(key) = key else {
         into.could_not(format!("the signature of {label}: no key of the log was given"));
         return None;
@@ -112,7 +128,7 @@ impl Claims<'_> {
         age: &mut Collected,
         notes: &mut Vec<String>,
     ) {
-        self.judge_keys(scan, intact);
+        judge_keys(self.options, scan, intact);
         let mut vouched = self.judge_head(scan, intact);
         if let Some(anchor) = &self.opened.anchor {
             // An anchor that says what the head row says adds no finding to the head row's.
@@ -122,11 +138,7 @@ impl Claims<'_> {
                 vouched = vouched.max(anchor.size.get());
             }
         }
-        for (label, checkpoint) in &self.opened.outside {
-            if compare(label, FindingKind::CheckpointNotExtended, checkpoint, false, scan, age) {
-                vouched = vouched.max(checkpoint.size.get());
-            }
-        }
+        vouched = vouched.max(self.opened.judge_outside(scan, age));
         if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
             notes.push(
                 "no anchor was compared: an older copy of the database would not be noticed".to_owned(),
@@ -142,16 +154,6 @@ impl Claims<'_> {
                 "whether the log's key vouches for the entries from leaf {vouched} on: give its signing key, or its \
                  verifier key and a checkpoint"
             ));
-        }
-    }
-
-    fn judge_keys(&self, scan: &Scan, intact: &mut Collected) {
-        let Some(key) = &self.options.verifier else { return };
-        let (key, named) = (key.to_string(), &scan.facts.log_keys);
-        if !named.is_empty() && !named.contains(&key) {
-            let detail = "the log names other keys as its own than the one given";
-            let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(0));
-            intact.push(finding.in_stream("log/main", Some(1)).differing(&key, &named.join(", ")));
         }
     }
 
@@ -212,6 +214,17 @@ impl Claims<'_> {
     }
 }
 
+/// Judges whether the log names the key given as its own.
+pub(super) fn judge_keys(options: &VerifyOptions<'_>, scan: &Scan, intact: &mut Collected) {
+    let Some(key) = &options.verifier else { return };
+    let (key, named) = (key.to_string(), &scan.facts.log_keys);
+    if !named.is_empty() && !named.contains(&key) {
+        let detail = "the log names other keys as its own than the one given";
+        let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(0));
+        intact.push(finding.in_stream("log/main", Some(1)).differing(&key, &named.join(", ")));
+    }
+}
+
 /// Reports every column of the head row that is not what the row said when it was sealed.
 fn report_edited(head: &Head, actual: &Head, intact: &mut Collected) {
     let columns = [
@@ -229,7 +242,7 @@ fn report_edited(head: &Head, actual: &Head, intact: &mut Collected) {
 
 /// Compares a signed checkpoint with the log. Returns whether the log extends it. `quiet`: a difference in the root is
 /// already reported.
-fn compare(
+pub(super) fn compare(
     label: &str,
     kind: FindingKind,
     checkpoint: &Checkpoint,

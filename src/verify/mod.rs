@@ -8,6 +8,7 @@
 mod chain;
 mod disclosures;
 mod heads;
+mod outside;
 mod projections;
 mod replay;
 mod report;
@@ -28,6 +29,7 @@ use replay::Replay;
 use scan::Scan;
 use source::read;
 
+pub use outside::verify_log;
 pub use report::{Counts, Phase, Progress, Report};
 pub use resume::Resume;
 pub use weituo_verifier::LISTED_FINDINGS;
@@ -78,6 +80,11 @@ pub async fn verify(
     Verification::new(options).run(store, &progress).await
 }
 
+/// Returns the sizes at which roots are wanted.
+fn sizes_wanted(head: Option<&Head>, opened: &Opened) -> impl Iterator<Item = u64> {
+    opened.sizes().chain(head.map(|head| head.size))
+}
+
 /// One verification under way.
 struct Verification<'a> {
     options: &'a VerifyOptions<'a>,
@@ -105,7 +112,7 @@ impl<'a> Verification<'a> {
         };
 
         let origin = self.origin(store, head.as_ref()).await;
-        let replay = Replay::new(heads::sizes(head.as_ref(), &opened));
+        let replay = Replay::new(sizes_wanted(head.as_ref(), &opened));
         let mut scan =
             Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
         if let Some(resume) = self.options.resume {
@@ -213,7 +220,7 @@ impl<'a> Verification<'a> {
             if overrides == tried {
                 continue;
             }
-            let empty = Replay::new(heads::sizes(claims.head, claims.opened));
+            let empty = Replay::new(sizes_wanted(claims.head, claims.opened));
             let Some(replay) = scan.replay_with(store, &overrides, empty, &mut self.intact).await else {
                 return;
             };

@@ -7,7 +7,6 @@
 mod saved;
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use weituo_proof::{
     Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
@@ -42,7 +41,8 @@ pub(super) struct Scan {
     pub(super) missing: u64,
     /// Origin that every entry names although the head does not: reported once.
     other_origin: Option<String>,
-    next: u64,
+    /// The leaf index to be read next.
+    pub(super) next: u64,
 }
 
 impl Scan {
@@ -129,7 +129,7 @@ impl Scan {
     }
 
     /// Judges a row and counts it in. Returns its entry if that is what was recorded.
-    fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
+    pub(super) fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
         let at = row.leaf_index;
         let in_row =
             |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
@@ -149,7 +149,7 @@ impl Scan {
             return match parsed {
                 Ok(entry) => Some(self.entry(row, entry, findings)),
                 Err(error) => {
-                    findings.push(in_row(unreadable(&error, &row.body, computed)));
+                    findings.push(in_row(unreadable(&error, row.body.len(), computed)));
                     self.unread(row);
                     None
                 }
@@ -264,8 +264,22 @@ impl Scan {
         self.hole(at, finding.at(LeafIndex::new(at)).differing(&expected, &found), stored, findings);
     }
 
+    /// Reports bytes that are no entry, and counts them in by their leaf hash.
+    pub(super) fn unreadable_at(
+        &mut self,
+        at: u64,
+        finding: Finding,
+        leaf_hash: Hash,
+        findings: &mut Collected,
+    ) {
+        self.holes_to(at, findings);
+        self.next = at + 1;
+        self.counts.entries += 1;
+        self.hole(at, finding, Some(leaf_hash), findings);
+    }
+
     /// Reports the leaf indexes without a row before `end`.
-    fn holes_to(&mut self, end: u64, findings: &mut Collected) {
+    pub(super) fn holes_to(&mut self, end: u64, findings: &mut Collected) {
         while self.next < end {
             self.missing += 1;
             if self.chains.holes.len() >= KEPT_DOUBTS {
@@ -383,11 +397,12 @@ pub(super) fn index_of(scanned: &Scanned) -> Option<i64> {
     }
 }
 
-fn unreadable(error: &EntryError, body: &Arc<str>, computed: Hash) -> Finding {
+/// Returns what is wrong with bytes that are not an entry.
+pub(super) fn unreadable(error: &EntryError, bytes: usize, computed: Hash) -> Finding {
     let kind = match error {
         EntryError::NotCanonical(_) | EntryError::Spelling { .. } => FindingKind::NotCanonical,
         _ => FindingKind::BadEntry,
     };
     Finding::new(kind, chain(error))
-        .differing("the entry as recorded", &format!("{} bytes with leaf hash {computed}", body.len()))
+        .differing("the entry as recorded", &format!("{bytes} bytes with leaf hash {computed}"))
 }

@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod corpus;
 mod disk;
+mod dossier;
 mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
@@ -20,6 +21,7 @@ mod outage;
 mod page;
 mod postgres_backup;
 mod recording;
+mod served;
 mod size;
 mod standby;
 mod startup;

@@ -70,12 +70,21 @@ pub(crate) fn report(report: &DossierReport, language: Language) -> String {
         ));
     }
     let counts = &report.counts;
-    let numbers = [counts.entries, counts.streams, counts.parties, counts.disclosures, counts.signatures];
-    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    lines.push(format!("\n{}: {}", words::CHECKED.get(language), numbers.join(", ")));
-    if let (Some(state), Some(as_of)) = (&report.state, &report.as_of) {
-        lines.push(format!("\n{} {as_of}:", words::STATE.get(language)));
-        outline(state, 1, &mut lines);
+    let counted = [
+        (counts.entries, &words::ENTRIES),
+        (counts.streams, &words::STREAMS),
+        (counts.parties, &words::PARTIES),
+        (counts.disclosures, &words::DISCLOSURES),
+        (counts.signatures, &words::SIGNATURES),
+    ];
+    let counted = counted.map(|(count, word)| format!("{count} {}", word.get(language)));
+    lines.push(format!("\n{} {}", words::CHECKED.get(language), counted.join(words::COMMA.get(language))));
+    match (&report.state, &report.as_of) {
+        (Some(state), Some(as_of)) if verdicts.intact.is_yes() => {
+            lines.push(format!("\n{} {as_of}:", words::STATE.get(language)));
+            outline(state, 1, &mut lines);
+        }
+        _ => lines.push(format!("\n{}", words::NO_STATE.get(language))),
     }
     lines.join("\n")
 }

@@ -86,9 +86,16 @@ pub(crate) const EXPECTED: Both = Both::new("应为", "expected");
 pub(crate) const FOUND: Both = Both::new("实为", "found");
 pub(crate) const LEAF: Both = Both::new("序号", "leaf");
 pub(crate) const ERASED: Both = Both::new("已擦除,依据:", "erased, on the grounds of: ");
-pub(crate) const CHECKED: Both = Both::new(
-    "已核验:记录、流、各方、披露值、签名",
-    "checked entries, streams, parties, disclosures, signatures",
+pub(crate) const CHECKED: Both = Both::new("已核验", "checked");
+pub(crate) const ENTRIES: Both = Both::new("条存证记录", "entries");
+pub(crate) const STREAMS: Both = Both::new("个完整的流", "whole streams");
+pub(crate) const PARTIES: Both = Both::new("个机构的全部轮次", "organisations' cycles");
+pub(crate) const DISCLOSURES: Both = Both::new("个披露值", "disclosures");
+pub(crate) const SIGNATURES: Both = Both::new("个签名", "signatures");
+pub(crate) const COMMA: Both = Both::new("、", ", ");
+pub(crate) const NO_STATE: Both = Both::new(
+    "不显示状态:它所依据的记录未得到证明",
+    "no state is shown: the entries that it rests on are not proven",
 );
 pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至", "state folded from the entries, as of");
 pub(crate) const OF_LOG: Both = Both::new("台账", "log");

@@ -5,4 +5,5 @@ pub(crate) mod ledger;
 pub(crate) mod many;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod server;
 pub(crate) mod shell;

@@ -216,7 +216,7 @@ impl Verification<'_> {
             let detail = format!("the state stated for {} is not what the entries give", stated.as_of);
             self.intact.push(Finding::new(FindingKind::StateDiffers, detail).differing(&expected, &found));
         }
-        computed
+        computed.filter(|_| sound)
     }
 }
 

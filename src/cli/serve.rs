@@ -1,0 +1,40 @@
+//! `serve`: the log for everyone, over HTTP.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::Desk;
+use super::output::{Failure, document, line};
+use super::words::words;
+
+/// Serves the log until the process is asked to stop.
+pub(super) async fn serve(desk: &Desk<'_>, listen: SocketAddr) -> Result<u8, Failure> {
+    let recorder = desk.recorder().await?;
+    let ledger = recorder.ledger().clone();
+    let unusable = |error: &std::io::Error| {
+        Failure::could_not_run(
+            "listen",
+            format!("无法在 {listen} 提供服务:{error}"),
+            format!("cannot serve on {listen}: {error}"),
+        )
+    };
+    let listener = TcpListener::bind(listen).await.map_err(|error| unusable(&error))?;
+    let address = listener.local_addr().map_err(|error| unusable(&error))?;
+    let (origin, key) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
+    if desk.voice.json {
+        document(&json!({ "url": format!("http://{address}/log/"), "origin": origin, "key": key }));
+    } else {
+        let shown: [(&str, &dyn ToString); 3] = [("address", &address), ("origin", &origin), ("key", &key)];
+        line(words(desk.voice.language, "serve-started", &shown));
+        if let Some(reason) = ledger.read_only() {
+            line(words(desk.voice.language, "serve-read-only", &[("reason", &reason)]));
+        }
+    }
+    let served = crate::http::serve(listener, crate::http::log::router(ledger.clone())).await;
+    let stopped = ledger.stop().await;
+    served.map_err(|error| unusable(&error))?;
+    stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;
+    Ok(0)
+}

@@ -1,0 +1,167 @@
+//! Verification from outside: a served log or a copy of one, by its entries, tiles and checkpoint alone.
+//!
+//! Invariants: as for the database: nothing is believed but the key given; every entry is judged by itself, by its
+//! stream and by the entries before it, in memory that does not grow with the log's length.
+//! Absent: what only the operator's database has (columns, disclosures, projections, the seal); command ids used twice.
+//! Source: format.md "To verify a log"; design.md "Verification".
+
+use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
+use weituo_proof::{Checkpoint, Entry, Finding, FindingKind, Hash, LeafIndex, Nodes, TreeSize, leaf_hash};
+use weituo_verifier::Collected;
+
+use crate::mirror::{LogSource, SourceError};
+use crate::store::EntryRow;
+
+use super::heads::{self, Opened};
+use super::replay::Replay;
+use super::report::{Phase, Progress, Report};
+use super::scan::{Scan, unreadable};
+use super::source::chain;
+use super::{Verification, VerifyOptions};
+
+/// Verifies a log as seen from outside, up to the checkpoint that it shows. Of the options, the key, the checkpoints that
+/// others kept and the stream count.
+pub fn verify_log(log: &LogSource, options: &VerifyOptions<'_>, progress: impl Fn(Progress)) -> Report {
+    Verification::new(options).run_outside(log, &progress)
+}
+
+impl Verification<'_> {
+    fn run_outside(mut self, log: &LogSource, progress: &impl Fn(Progress)) -> Report {
+        let text = match log.checkpoint() {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.intact.could_not(format!("the checkpoint: {}", chain(&error)));
+                None
+            }
+        };
+        let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
+        let key = self.options.verifier.as_ref();
+        let checkpoint = text.and_then(|text| heads::open("the checkpoint", &text, key, &mut self.intact));
+        let Some(checkpoint) = checkpoint else {
+            self.complete.could_not("there is no checkpoint to rely on");
+            self.age.could_not("there is no checkpoint to rely on");
+            let scan = Scan::new(0, String::new(), None, Replay::new([]));
+            return self.report(None, &scan);
+        };
+        let size = checkpoint.size.get();
+        let origin = checkpoint.origin.to_string();
+        let replay = Replay::new(opened.sizes().chain([size]));
+        let mut scan = Scan::new(size, origin.clone(), self.options.stream.clone(), replay);
+        let told = |done: u64| progress(Progress { phase: Phase::Log, done, total: size });
+        if scan.read_log(log, &checkpoint, &mut self.intact, told) {
+            self.judge_log(&mut scan, &checkpoint, &opened);
+        } else {
+            self.complete.could_not("the log was not read to its end");
+            self.age.could_not("the log was not read to its end");
+            for finding in scan.chains.findings() {
+                self.intact.push(finding.clone());
+            }
+        }
+        self.notes.push(
+            "whether a command id was used twice was not looked at: that takes the database".to_owned(),
+        );
+        self.report(Some(origin), &scan)
+    }
+
+    fn judge_log(&mut self, scan: &mut Scan, checkpoint: &Checkpoint, opened: &Opened) {
+        heads::compare("the checkpoint", FindingKind::RootDiffers, checkpoint, false, scan, &mut self.intact);
+        heads::judge_keys(self.options, scan, &mut self.intact);
+        opened.judge_outside(scan, &mut self.age);
+        for finding in scan.chains.findings() {
+            self.intact.push(finding.clone());
+        }
+        self.judge_index(scan);
+    }
+}
+
+impl Scan {
+    /// Reads the entries that a checkpoint commits to. Returns whether all could be asked for.
+    fn read_log(
+        &mut self,
+        log: &LogSource,
+        checkpoint: &Checkpoint,
+        findings: &mut Collected,
+        told: impl Fn(u64),
+    ) -> bool {
+        if checkpoint.size == TreeSize::new(0) {
+            return true;
+        }
+        // What the tiles say of each leaf, once they are proven to be the checkpoint's.
+        let nodes = match TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)) {
+            Ok(nodes) => Some(nodes),
+            Err(error) => {
+                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
+                findings.push(finding.differing(&checkpoint.root, "other or missing tiles"));
+                None
+            }
+        };
+        for path in bundles_between(TreeSize::new(self.next), checkpoint.size) {
+            let first = path.index() * 256;
+            let bytes = match log.tile(&path) {
+                Ok(bytes) => bytes,
+                Err(error @ SourceError::NotFound { .. }) => {
+                    let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
+                    findings
+                        .push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "nothing"));
+                    self.holes_to(first + u64::from(path.width()), findings);
+                    continue;
+                }
+                Err(error) => {
+                    findings.could_not(format!("the entries from leaf {first} on: {}", chain(&error)));
+                    return false;
+                }
+            };
+            let entries = match decode_bundle(&bytes, path.width()) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let finding = Finding::new(FindingKind::TileDiffers, format!("{path}: {error}"));
+                    findings.push(
+                        finding.at(LeafIndex::new(first)).differing("a bundle of entries", "other bytes"),
+                    );
+                    self.holes_to(first + u64::from(path.width()), findings);
+                    continue;
+                }
+            };
+            if let Some(Err(error)) = nodes.as_ref().map(|nodes| nodes.node(0, first)) {
+                // What it lacks is no evidence against the entries, whose own root is compared in the end.
+                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
+                findings.push(finding.at(LeafIndex::new(first)).differing("a tile of the tree", "another"));
+            }
+            for (leaf_index, bytes) in (first..).zip(entries) {
+                if leaf_index < self.next {
+                    continue;
+                }
+                let proven = nodes.as_ref().and_then(|nodes| nodes.node(0, leaf_index).ok());
+                self.bytes(leaf_index, bytes, proven, findings);
+            }
+            told(self.next);
+        }
+        self.counts.streams = self.chains.streams();
+        self.counts.signatures = self.facts.signatures;
+        self.counts.erased = self.facts.erased.len() as u64;
+        true
+    }
+
+    /// Judges an entry's bytes; `proven` is the leaf hash that the tree has.
+    fn bytes(&mut self, leaf_index: u64, bytes: &[u8], proven: Option<Hash>, findings: &mut Collected) {
+        let computed = leaf_hash(bytes);
+        let leaf_hash = proven.unwrap_or(computed);
+        match Entry::parse(bytes) {
+            Ok(entry) => {
+                let row = EntryRow {
+                    leaf_index,
+                    stream: entry.stream.to_string(),
+                    sequence: entry.sequence,
+                    command: entry.command.to_bytes(),
+                    leaf_hash,
+                    body: String::from_utf8_lossy(bytes).into(),
+                };
+                self.row(&row, findings);
+            }
+            Err(error) => {
+                let finding = unreadable(&error, bytes.len(), computed).at(LeafIndex::new(leaf_index));
+                self.unreadable_at(leaf_index, finding, leaf_hash, findings);
+            }
+        }
+    }
+}
