@@ -35,7 +35,7 @@ const dom = (() => {
     const head = columns.map(([name, look = ""]) => element(look === "number" ? "th.number" : "th", { scope: "col" }, name));
     const cell = (content, at) => {
       const [name, look = ""] = columns[at];
-      return element(look ? `td.${look}` : "td", at === 0 ? {} : { "data-name": name }, content);
+      return element(look ? `td.${look}` : "td", at === 0 && look !== "number" ? {} : { "data-name": name }, content);
     };
     return element(kind, {},
       caption === null ? null : element("caption", {}, caption),

@@ -119,7 +119,7 @@ const stating = (() => {
         const both = [words.centi(object(one).assessment_score_centi), words.centi(object(one).supervision_score_centi)];
         return element("div", {}, `${say("yearN", year)} ${both.map((text) => text || "–").join(" / ")}`);
       });
-      return [String(summary.agreement ?? ""), other, say("roundN", summary.round), term, state, yearly, score];
+      return [String(summary.agreement ?? ""), other, String(summary.round ?? ""), term, state, yearly, score];
     });
     const columns = [
       [say("cycle"), "date"], [say(kind === "trustee" ? "school" : "trustee")], [say("round"), "date"], [say("term")], [say("status")],
