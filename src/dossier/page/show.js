@@ -143,7 +143,7 @@
       const { answer, findings } = report.verdict(name);
       const reasons = report.reasons.filter(({ verdict }) => verdict === name);
       const why = answer === "no" ? say("no-why", findings.length)
-        : answer === "yes" ? say(`${name}-yes-why`) : [...new Set(reasons.map(told))].join(" ");
+        : answer === "yes" ? say(`${name}-yes-why`) : [...new Set(reasons.map(told))].join(words.language === "zh" ? "" : " ");
       return element(`div.verdict.${answer}`, {},
         element("h2", {}, say(name)),
         element("p.answer", {}, say(`${name}-${answer}`)),
@@ -206,7 +206,9 @@
     const covered = done && !report.reasons.some(({ verdict }) => verdict === "complete");
     const failed = (...codes) => report.findings.some(({ code }) => codes.includes(code));
     const row = (name, scope, was, ...codes) => {
-      const [look, text] = failed(...codes) ? ["no", say("failed")] : was ? ["yes", say("passed")] : ["could-not-check", say("notDone")];
+      const [look, text] = failed(...codes) ? ["no", say("failed")]
+        : scope === "0" ? ["soft", say("none")]
+          : was ? ["yes", say("passed")] : ["could-not-check", say("notDone")];
       return [words.pick(name), scope, element(`span.${look}`, {}, text)];
     };
     const count = (key) => String(counts[key] ?? 0);
