@@ -233,7 +233,7 @@ impl Map {
                 }
             };
             siblings.reverse();
-            return MapProof { terminal, siblings };
+            return MapProof { siblings, terminal };
         }
     }
 }

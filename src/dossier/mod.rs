@@ -11,7 +11,7 @@ mod page;
 use chrono::NaiveDate;
 use weituo_projections::stated;
 use weituo_proof::dossier::{Dossier, FORMAT, ProvenEntry, ProvenName, StatedState, Subject};
-use weituo_proof::{LeafIndex, RecordedAt};
+use weituo_proof::{LeafIndex, RecordedAt, Verdict};
 use weituo_verifier::Given;
 
 use crate::follower::FollowError;
@@ -149,7 +149,7 @@ fn sound(ledger: &Ledger, dossier: Dossier) -> Result<Dossier, DossierError> {
     let finding = report.findings().next().map(|finding| format!("{}: {}", finding.kind, finding.detail));
     let reason = || {
         let verdicts = [&report.verdicts.intact, &report.verdicts.complete];
-        verdicts.into_iter().flat_map(|verdict| verdict.reasons()).next().cloned()
+        verdicts.into_iter().flat_map(Verdict::reasons).next().cloned()
     };
     match finding.or_else(reason) {
         Some(what) => Err(DossierError::Unsound { what }),

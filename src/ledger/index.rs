@@ -71,17 +71,13 @@ impl Writer {
         let proofs = self.derived.prove(names);
         let checkpoint =
             self.shared.checkpoint().filter(|checkpoint| checkpoint.size.get() == self.head.size);
-        match (proofs, checkpoint) {
-            (Some((streams, parties)), Some(checkpoint)) => {
-                let index = LeafIndex::new(self.head.size - 1);
-                Ok(Asked::Proven(Proven { index, checkpoint, streams, parties }))
-            }
+        let (Some((streams, parties)), Some(checkpoint)) = (proofs, checkpoint) else {
             // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
-            _ => {
-                let what = format!("no checkpoint of size {} may leave yet", self.head.size);
-                Err(SubmitError::from(LedgerError::NotFound { what }))
-            }
-        }
+            let what = format!("no checkpoint of size {} may leave yet", self.head.size);
+            return Err(SubmitError::from(LedgerError::NotFound { what }));
+        };
+        let index = LeafIndex::new(self.head.size - 1);
+        Ok(Asked::Proven(Proven { index, checkpoint, streams, parties }))
     }
 
     /// Returns how long to wait before the index may be committed for proofs again.

@@ -106,12 +106,12 @@ pub fn copy(
     if checkpoint.size.get() > 0 {
         let nodes =
             TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)).map_err(differs)?;
-        if let Some((before, before_text)) = &before {
-            if !extends(before, &checkpoint, &nodes)? {
-                let evidence = copying.keep_evidence(before_text, &text)?;
-                let (kept, found) = (before.size.get(), checkpoint.size.get());
-                return Err(MirrorError::NotExtended { kept, found, evidence });
-            }
+        if let Some((before, before_text)) = &before
+            && !extends(before, &checkpoint, &nodes)?
+        {
+            let evidence = copying.keep_evidence(before_text, &text)?;
+            let (kept, found) = (before.size.get(), checkpoint.size.get());
+            return Err(MirrorError::NotExtended { kept, found, evidence });
         }
         fetched = copying.bundles(&nodes, from, checkpoint.size, progress)?;
         for path in tiles_between(TreeSize::new(from), checkpoint.size) {
@@ -184,9 +184,9 @@ impl Copying<'_> {
         let mut fetched = 0;
         for path in bundles_between(TreeSize::new(from), to) {
             let kept = self.own.tile(&path).ok();
-            if kept.as_ref().is_none_or(|bytes| self.holds(nodes, &path, bytes).is_err()) {
+            if kept.as_ref().is_none_or(|bytes| holds(nodes, &path, bytes).is_err()) {
                 let bytes = self.log.tile(&path)?;
-                self.holds(nodes, &path, &bytes)?;
+                holds(nodes, &path, &bytes)?;
                 self.put(&path, &bytes)?;
                 fetched += 1;
             } else if let Some(bytes) = kept.filter(|_| path.is_partial()) {
@@ -196,24 +196,6 @@ impl Copying<'_> {
             progress(path.index() * 256 + u64::from(path.width()), to.get());
         }
         Ok(fetched)
-    }
-
-    /// Checks that a bundle holds the entries that the tree has.
-    fn holds<N>(&self, nodes: &N, path: &TilePath, bytes: &[u8]) -> Result<(), MirrorError>
-    where
-        N: Nodes<Error = TileReadError<SourceError>>,
-    {
-        let wrong = |what: String| MirrorError::Differs { path: path.to_string(), what };
-        let entries = decode_bundle(bytes, path.width()).map_err(|error| wrong(error.to_string()))?;
-        for (leaf_index, entry) in (path.index() * 256..).zip(entries) {
-            let (expected, found) = (nodes.node(0, leaf_index).map_err(differs)?, leaf_hash(entry));
-            if expected != found {
-                return Err(wrong(format!(
-                    "entry {leaf_index} has leaf hash {found}, the tree says {expected}"
-                )));
-            }
-        }
-        Ok(())
     }
 
     fn put(&self, path: &TilePath, bytes: &[u8]) -> Result<(), MirrorError> {
@@ -261,4 +243,20 @@ impl Copying<'_> {
             }
         }
     }
+}
+
+/// Checks that a bundle holds the entries that the tree has.
+fn holds<N>(nodes: &N, path: &TilePath, bytes: &[u8]) -> Result<(), MirrorError>
+where
+    N: Nodes<Error = TileReadError<SourceError>>,
+{
+    let wrong = |what: String| MirrorError::Differs { path: path.to_string(), what };
+    let entries = decode_bundle(bytes, path.width()).map_err(|error| wrong(error.to_string()))?;
+    for (leaf_index, entry) in (path.index() * 256..).zip(entries) {
+        let (expected, found) = (nodes.node(0, leaf_index).map_err(differs)?, leaf_hash(entry));
+        if expected != found {
+            return Err(wrong(format!("entry {leaf_index} has leaf hash {found}, the tree says {expected}")));
+        }
+    }
+    Ok(())
 }

@@ -11,6 +11,9 @@ use crate::support::ledger::{Place, on_both_stores, record};
 use crate::support::server::Server;
 use crate::support::shell::{Shell, registration};
 
+/// What somebody does to a file.
+type Change = Box<dyn Fn(&mut Vec<u8>)>;
+
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Returns lines that register so many organisations.
@@ -277,7 +280,6 @@ fn whatever_is_altered_in_a_copy_is_told_and_nothing_altered_is_called_intact() 
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         }
     };
-    type Change = Box<dyn Fn(&mut Vec<u8>)>;
     let cases: Vec<(&str, Change, i32, &[&str])> = vec![
         (
             "tile/entries/000",

@@ -8,7 +8,8 @@ mod words;
 use std::fs;
 use std::process::ExitCode;
 
-use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use lexopt::ValueExt as _;
+use lexopt::prelude::{Long, Short, Value};
 use weituo_proof::{Language, VerifierKey};
 use weituo_verifier::{Given, KeptReceipt, contained, verify};
 
@@ -85,7 +86,7 @@ fn option(
     parser: &mut lexopt::Parser,
     language: &mut Language,
 ) -> Result<(), String> {
-    let mut value = || parser.value().and_then(|value| value.string()).map_err(|error| error.to_string());
+    let mut value = || parser.value().and_then(lexopt::ValueExt::string).map_err(|error| error.to_string());
     match name {
         "key" => asked.given.keys.push(key(&value()?, *language)?),
         "auditor" => asked.given.auditors.push(key(&value()?, *language)?),

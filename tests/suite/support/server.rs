@@ -12,8 +12,6 @@ use super::shell::Shell;
 /// A process that serves until it is dropped.
 pub(crate) struct Server {
     child: Child,
-    /// What it said when it started.
-    pub(crate) said: Value,
     /// Its address, ending in `/`.
     pub(crate) url: String,
 }
@@ -31,7 +29,7 @@ impl Server {
         std::thread::spawn(move || out.read_to_end(&mut Vec::new()));
         let said: Value = serde_json::from_str(&text).unwrap();
         let url = said["url"].as_str().unwrap().to_owned();
-        Self { child, said, url }
+        Self { child, url }
     }
 
     /// Asks it to stop and waits until it has.

@@ -18,7 +18,7 @@ use super::{Known, Verification, leaf_of};
 use crate::facts::Facts;
 
 /// Reads an entry and verifies that it is in the checkpoint's tree.
-pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Known, Finding> {
+pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Known, Box<Finding>> {
     let leaf = leaf_of(proven);
     let entry = Entry::parse(proven.entry.as_bytes()).map_err(|error| {
         let kind = match error {
@@ -26,12 +26,12 @@ pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Kno
             _ => FindingKind::BadEntry,
         };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-        Finding::new(kind, format!("{error}{cause}"))
+        Box::new(Finding::new(kind, format!("{error}{cause}")))
     })?;
     verify_inclusion(&leaf, proven.leaf_index, checkpoint.size, &proven.inclusion, &checkpoint.root)
         .map_err(|error| {
-            Finding::new(FindingKind::EntryNotIncluded, error.to_string())
-                .in_stream(&entry.stream, Some(entry.sequence))
+            let finding = Finding::new(FindingKind::EntryNotIncluded, error.to_string());
+            Box::new(finding.in_stream(&entry.stream, Some(entry.sequence)))
         })?;
     Ok(Known { leaf_index: proven.leaf_index, leaf, entry })
 }
@@ -150,8 +150,8 @@ impl Verification<'_> {
                     continue;
                 }
             };
-            let verified = self.given.keys.iter().map(|key| receipt.verify(key));
-            let Some(shown) = verified.filter_map(Result::ok).next() else {
+            let mut verified = self.given.keys.iter().map(|key| receipt.verify(key));
+            let Some(shown) = verified.find_map(Result::ok) else {
                 self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
                 continue;
             };
