@@ -129,7 +129,11 @@ mod tests {
     #[test]
     fn parts_of_ours_have_at_most_400_lines_and_say_what_they_are() {
         for part in SCRIPT[1..].iter().chain(SHOWING) {
-            assert!(part.starts_with("// ") && part.lines().count() <= 400, "{}", part.lines().next().unwrap());
+            assert!(
+                part.starts_with("// ") && part.lines().count() <= 400,
+                "{}",
+                part.lines().next().unwrap()
+            );
         }
     }
 

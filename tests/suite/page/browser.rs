@@ -1,4 +1,4 @@
-//! Headless Chromium and a Python with PyNaCl: the programs outside that the tests ask.
+//! Headless Chromium and a Python with `PyNaCl`: the programs outside that the tests ask.
 //!
 //! Absent: any network; each run has a profile folder of its own, which goes with it.
 

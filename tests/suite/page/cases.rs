@@ -123,7 +123,7 @@ impl Cases<'_> {
         let trustee = self.trustee().text();
         self.text("a trustee as it was made", trustee, yes(), yes());
         let stated = |dossier: &mut Dossier| {
-            dossier.state.value = dossier.state.value.replacen("\"closed\"", "\"running\"", 1)
+            dossier.state.value = dossier.state.value.replacen("\"closed\"", "\"running\"", 1);
         };
         self.changed("another state, which is stated only", stated, yes(), yes());
         self.cases.last_mut().unwrap().by_folds = &["state-differs"];

@@ -49,6 +49,7 @@ pub(super) struct Written {
 
 impl Log {
     /// Adds an entry that an organisation records in a stream; returns its leaf index.
+    #[expect(clippy::needless_pass_by_value, reason = "a payload is written where it is given")]
     pub(super) fn add(
         &mut self,
         stream: &str,
@@ -243,10 +244,10 @@ fn documents(leaf_index: u64, value: &Value) -> Vec<NamedDocument> {
     }
     match value {
         Value::Object(members) => {
-            found.extend(members.values().flat_map(|inner| documents(leaf_index, inner)))
+            found.extend(members.values().flat_map(|inner| documents(leaf_index, inner)));
         }
         Value::Array(elements) => {
-            found.extend(elements.iter().flat_map(|inner| documents(leaf_index, inner)))
+            found.extend(elements.iter().flat_map(|inner| documents(leaf_index, inner)));
         }
         _ => {}
     }
