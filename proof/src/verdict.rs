@@ -258,6 +258,10 @@ pub enum FindingKind {
     EntryNotIncluded,
     /// A dossier states another state than its entries fold to.
     StateDiffers,
+    /// An entry says that it was recorded before the log was seen without it.
+    BackDated,
+    /// A log has shown no checkpoint for too long.
+    LogSilent,
 }
 
 impl std::fmt::Display for FindingKind {
@@ -275,7 +279,7 @@ impl std::fmt::Display for FindingKind {
 
 impl FindingKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::NotCanonical,
         Self::BadEntry,
         Self::LeafHashDiffers,
@@ -314,6 +318,8 @@ impl FindingKind {
         Self::DossierMalformed,
         Self::EntryNotIncluded,
         Self::StateDiffers,
+        Self::BackDated,
+        Self::LogSilent,
     ];
 }
 

@@ -7,6 +7,7 @@
 
 mod chain;
 mod disclosures;
+mod grown;
 mod heads;
 mod outside;
 mod projections;
@@ -19,7 +20,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, Verdict, Verdicts, VerifierKey};
+use weituo_proof::{Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey};
 use weituo_verifier::Collected;
 
 use crate::store::{Head, Store, StoreError};
@@ -29,6 +30,7 @@ use replay::Replay;
 use scan::Scan;
 use source::read;
 
+pub use grown::{Extension, Grown};
 pub use outside::verify_log;
 pub use report::{Counts, Phase, Progress, Report};
 pub use resume::Resume;
@@ -234,19 +236,7 @@ impl<'a> Verification<'a> {
     }
 
     fn judge_index(&mut self, scan: &Scan) {
-        for differs in scan.replay.index_differs() {
-            let further = match differs.following {
-                0 => String::new(),
-                count => format!("; {count} further ones after it differ too"),
-            };
-            let detail = format!(
-                "the committed index of the {} entries before it is not what they give{further}",
-                differs.leaf_index
-            );
-            let finding = Finding::new(FindingKind::IndexRootDiffers, detail)
-                .at(LeafIndex::new(differs.leaf_index))
-                .in_stream("log/index", Some(differs.sequence))
-                .differing(&differs.expected, &differs.found);
+        for finding in scan.index_findings() {
             self.complete.push(finding);
         }
         if let Some(from) = scan.replay.unplaced_from() {

@@ -76,7 +76,7 @@ impl Verification<'_> {
 
 impl Scan {
     /// Reads the entries that a checkpoint commits to. Returns whether all could be asked for.
-    fn read_log(
+    pub(super) fn read_log(
         &mut self,
         log: &LogSource,
         checkpoint: &Checkpoint,

@@ -54,6 +54,8 @@ pub(super) struct Replay {
     pub(super) indexed_to: u64,
     differs: Vec<IndexDiffers>,
     in_run: bool,
+    /// Size and root of the tree after each index entry, where they are wanted.
+    after_index: Option<Vec<(TreeSize, Hash)>>,
 }
 
 /// What a replay without doubts is made of, in the order of the fields of [`Replay`].
@@ -87,6 +89,7 @@ impl Replay {
             indexed_to: 0,
             differs: Vec::new(),
             in_run: false,
+            after_index: None,
         };
         replay.note_root();
         replay
@@ -141,6 +144,7 @@ impl Replay {
             unplaced_from: None,
             differs: Vec::new(),
             in_run: false,
+            after_index: None,
         })
     }
 
@@ -156,6 +160,19 @@ impl Replay {
             self.map.insert(&party_name(party), &chain.value());
         }
         self.append(leaf.hash);
+        if let (Some(roots), Some(_)) = (&mut self.after_index, leaf.index) {
+            roots.push((self.frontier.size(), self.frontier.root()));
+        }
+    }
+
+    /// Notes, from now on, the tree after each index entry.
+    pub(super) fn note_index_roots(&mut self) {
+        self.after_index = Some(Vec::new());
+    }
+
+    /// Returns size and root of the tree after each index entry that was noted.
+    pub(super) fn index_roots_noted(&self) -> impl Iterator<Item = (TreeSize, Hash)> {
+        self.after_index.iter().flatten().copied()
     }
 
     /// Counts a leaf whose row is gone or cannot be read, with its hash and its place where other entries tell them.

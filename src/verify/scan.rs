@@ -39,6 +39,8 @@ pub(super) struct Scan {
     pub(super) replay: Replay,
     pub(super) counts: Counts,
     pub(super) last_recorded_at: Option<RecordedAt>,
+    /// Leaf index and instant of the first entry read in this run.
+    pub(super) first_read: Option<(u64, RecordedAt)>,
     pub(super) missing: u64,
     /// Origin that every entry names although the head does not: reported once.
     other_origin: Option<String>,
@@ -58,6 +60,7 @@ impl Scan {
             replay,
             counts: Counts::default(),
             last_recorded_at: None,
+            first_read: None,
             missing: 0,
             other_origin: None,
             next: 0,
@@ -127,6 +130,24 @@ impl Scan {
                 _ => return true,
             }
         }
+    }
+
+    /// Returns the committed index roots that the entries do not give.
+    pub(super) fn index_findings(&self) -> impl Iterator<Item = Finding> {
+        self.replay.index_differs().iter().map(|differs| {
+            let further = match differs.following {
+                0 => String::new(),
+                count => format!("; {count} further ones after it differ too"),
+            };
+            let detail = format!(
+                "the committed index of the {} entries before it is not what they give{further}",
+                differs.leaf_index
+            );
+            Finding::new(FindingKind::IndexRootDiffers, detail)
+                .at(LeafIndex::new(differs.leaf_index))
+                .in_stream("log/index", Some(differs.sequence))
+                .differing(&differs.expected, &differs.found)
+        })
     }
 
     /// Judges a row and counts it in. Returns its entry if that is what was recorded.
@@ -201,6 +222,7 @@ impl Scan {
                 .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
+        self.first_read.get_or_insert((at, entry.recorded_at));
         let index = self.facts.take(at, &entry, true, findings);
         let leaf = Leaf {
             at,

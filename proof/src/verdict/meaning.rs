@@ -131,6 +131,12 @@ impl FindingKind {
             Self::StateDiffers => {
                 "The state that the file states is not the one that its entries give; go by the entries."
             }
+            Self::BackDated => {
+                "The entry says that it was recorded before a time at which the log was seen without it: its time of recording is not true."
+            }
+            Self::LogSilent => {
+                "The log has shown no checkpoint for longer than was agreed; it does not follow that anything was altered."
+            }
         }
     }
 
@@ -230,6 +236,8 @@ impl FindingKind {
             }
             Self::EntryNotIncluded => "核验异常:不能证明这条记录在检查点所指的台账中:记录被改动,或从未存证。",
             Self::StateDiffers => "核验异常:文件所述状态与其存证记录推算的不同;请以存证记录为准。",
+            Self::BackDated => "核验异常:这条记录所称的存证时间之后,台账曾被看到没有它:存证时间不实。",
+            Self::LogSilent => "核验异常:台账过久没有给出检查点;不能由此断定记录被改动。",
         }
     }
 }

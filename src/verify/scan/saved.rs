@@ -29,12 +29,29 @@ struct Saved<O, C, F, D> {
     replay: SavedReplay,
 }
 
+/// A scan as it is written.
+type Borrowed<'a> = Saved<&'a str, &'a Chains, &'a Facts, &'a Disclosures>;
+/// A scan as it is read.
+type Owned = Saved<String, Chains, Facts, Disclosures>;
+
 impl Scan {
     /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
     pub(in crate::verify) fn go_on(self, resume: &Resume) -> (Self, Option<u64>) {
-        let Some(saved) = resume.load::<Saved<String, Chains, Facts, Disclosures>>(LOG) else {
-            return (self, None);
-        };
+        match resume.load::<Owned>(LOG) {
+            Some(saved) => self.go_on_from(saved),
+            None => (self, None),
+        }
+    }
+
+    /// The same from bytes that `to_bytes` gave.
+    pub(in crate::verify) fn go_on_from_bytes(self, bytes: &[u8]) -> (Self, Option<u64>) {
+        match postcard::from_bytes::<Owned>(bytes) {
+            Ok(saved) => self.go_on_from(saved),
+            Err(_) => (self, None),
+        }
+    }
+
+    fn go_on_from(self, saved: Owned) -> (Self, Option<u64>) {
         if saved.origin != self.origin || saved.asked != self.asked || saved.next > self.size {
             return (self, None);
         }
@@ -54,20 +71,36 @@ impl Scan {
     }
 
     pub(super) fn save(&self, saver: &mut Saver<'_>, nothing_found: bool) {
-        let clean =
-            nothing_found && self.missing == 0 && self.other_origin.is_none() && !self.chains.in_doubt();
-        if clean && self.replay.is_clean() && self.disclosures.is_clean() {
-            saver.save(|| Saved {
-                origin: self.origin.as_str(),
-                asked: self.asked.clone(),
-                next: self.next,
-                counts: self.counts,
-                last_recorded_at: self.last_recorded_at,
-                chains: &self.chains,
-                facts: &self.facts,
-                disclosures: &self.disclosures,
-                replay: self.replay.saved(),
-            });
+        if nothing_found && self.is_clean() {
+            saver.save(|| self.state());
+        }
+    }
+
+    /// Returns whether nothing is in doubt.
+    pub(in crate::verify) fn is_clean(&self) -> bool {
+        self.missing == 0
+            && self.other_origin.is_none()
+            && !self.chains.in_doubt()
+            && self.replay.is_clean()
+            && self.disclosures.is_clean()
+    }
+
+    /// Returns the state as bytes, to go on from; nothing may be in doubt.
+    pub(in crate::verify) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(&self.state()).expect("invariant: a state is of types that postcard writes")
+    }
+
+    fn state(&self) -> Borrowed<'_> {
+        Saved {
+            origin: self.origin.as_str(),
+            asked: self.asked.clone(),
+            next: self.next,
+            counts: self.counts,
+            last_recorded_at: self.last_recorded_at,
+            chains: &self.chains,
+            facts: &self.facts,
+            disclosures: &self.disclosures,
+            replay: self.replay.saved(),
         }
     }
 }
