@@ -64,12 +64,14 @@ fn told(desk: &Desk<'_>, dossier: &Dossier, out: &Path) {
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Json,
+    Html,
 }
 
 impl Form {
     fn of(out: &Path) -> Result<Self, Failure> {
         match out.extension().and_then(|extension| extension.to_str()) {
             Some("json") => Ok(Self::Json),
+            Some("html") => Ok(Self::Html),
             _ => Err(Failure::could_not_run(
                 "dossier-form",
                 format!("{} 应以 .json 或 .html 结尾", out.display()),
@@ -81,6 +83,7 @@ impl Form {
     fn text(self, dossier: &Dossier) -> String {
         match self {
             Self::Json => dossier.text(),
+            Self::Html => crate::dossier::page(&dossier.text()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Source: format.md "Dossier" and "Completeness index".
 
 mod gather;
+mod page;
 
 use chrono::NaiveDate;
 use weituo_projections::stated;
@@ -18,6 +19,8 @@ use crate::ledger::{Ledger, LedgerError, Names, Proven, SubmitError};
 use crate::store::StoreError;
 
 use gather::Gathered;
+
+pub use page::{page, verifying_script};
 
 /// How often gathering starts anew because the log grew, or a value was erased, in between.
 const ATTEMPTS: u32 = 6;

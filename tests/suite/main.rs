@@ -19,6 +19,7 @@ mod input;
 mod kill;
 mod log_keys;
 mod outage;
+mod page;
 mod postgres_backup;
 mod recording;
 mod served;

@@ -1,0 +1,117 @@
+//! The log that every case starts from: two cycles as the sample records them, signed acts, and an erasure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use weituo::follower::Follower;
+use weituo::query::{AsOf, Query};
+use weituo_events::OrganisationId;
+use weituo_projections::PROJECTIONS;
+use weituo_proof::SigningKey;
+use weituo_proof::dossier::StatedState;
+use weituo_proof::entry::key_id;
+
+use super::forge::{Log, digest_of};
+use crate::support::commands::{CYCLES, new_recorder, record_lines};
+use crate::support::ledger::{Kind, Place, rows};
+
+pub(super) const AGREEMENT: &str = "WZ-2022-001";
+pub(super) const CYCLE: &str = "agreement/WZ-2022-001";
+pub(super) const OTHER_CYCLE: &str = "agreement/WZ-2021-003";
+pub(super) const TRUSTEE: &str = "trustee-a";
+pub(super) const ORIGIN: &str = "log.example/test";
+pub(super) const BUREAU: &str = "organisation/bureau-wz";
+pub(super) const BUREAU_SEED: [u8; 32] = [42; 32];
+const AS_OF: &str = "2026-11-24";
+
+/// The log and what it folds to.
+pub(super) struct Base {
+    pub(super) log: Log,
+    pub(super) cycle: StatedState,
+    pub(super) trustee: StatedState,
+    /// Leaf index and text of the disclosure that was erased.
+    pub(super) erased: (u64, String),
+}
+
+/// Records the samples in a ledger and takes its entries over into a log that a test can write anew.
+pub(super) async fn base() -> Base {
+    let place = Place::new(Kind::Sqlite).await;
+    let recorder = new_recorder(&place).await;
+    for cycle in [0, 2] {
+        record_lines(&recorder, CYCLES[cycle].1).await;
+    }
+    let store = place.store().await;
+    Follower::new(Arc::clone(&store)).catch_up(|_| ()).await.unwrap();
+    let query = Query::open(Arc::clone(&store)).await.unwrap();
+    let day = AsOf::Day(AS_OF.parse().unwrap());
+    let cycle = query.cycle(AGREEMENT, day).await.unwrap().unwrap();
+    let trustee: OrganisationId = TRUSTEE.parse().unwrap();
+    let trustee = query.history("trustee", &trustee, day).await.unwrap();
+    let rows = rows(&*store).await;
+    let disclosures = store.disclosures(0..rows.len() as u64).await.unwrap();
+    let mut log = Log {
+        key: SigningKey::from_seed(ORIGIN, [1; 32]).unwrap(),
+        entries: rows.iter().map(|row| serde_json::from_str(&row.body).unwrap()).collect(),
+        signing: BTreeMap::new(),
+        disclosures: disclosures
+            .into_iter()
+            .map(|row| (row.leaf_index, row.disclosure))
+            .collect::<BTreeSet<_>>(),
+        lies: BTreeMap::new(),
+    };
+    let erased = add_signed_acts_and_an_erasure(&mut log);
+    Base {
+        log,
+        cycle: stated("cycle", &serde_json::to_string(&cycle).unwrap()),
+        trustee: stated("trustee", &serde_json::to_string(&trustee).unwrap()),
+        erased,
+    }
+}
+
+fn stated(projection: &str, value: &str) -> StatedState {
+    let (_, fold_version) = *PROJECTIONS.iter().find(|(name, _)| *name == projection).unwrap();
+    let (as_of, projection, value) = (AS_OF.to_owned(), projection.to_owned(), value.to_owned());
+    StatedState { as_of, fold_version, projection, value }
+}
+
+fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {
+    log.add(BUREAU, "bureau-wz", "bureau", "SigningKeyEnrolled", enrolment(&public_key(&BUREAU_SEED)));
+    let signed = log.add(
+        "organisation/trustee-a",
+        "bureau-wz",
+        "bureau",
+        "SigningKeyEnrolled",
+        enrolment(&public_key(&[43; 32])),
+    );
+    log.signing.insert(signed, BUREAU_SEED);
+    let sealed =
+        log.disclosures.iter().rfind(|(at, _)| log.entries[usize::try_from(*at).unwrap()]["stream"] == CYCLE);
+    let erased = sealed.unwrap().clone();
+    log.disclosures.remove(&erased);
+    let payload = json!({
+        "digest": digest_of(&erased.1),
+        "grounds": "个人信息保护法第四十七条",
+        "leaf_index": erased.0,
+    });
+    log.add("log/main", "bureau-wz", "operator", "DisclosureErased", payload);
+    log.commit_index();
+    erased
+}
+
+/// Returns the public key of a seed, as an actor's entry carries it.
+fn public_key(seed: &[u8; 32]) -> [u8; 32] {
+    let key = SigningKey::from_seed("a", *seed).unwrap();
+    key.verifier().public_key().try_into().unwrap()
+}
+
+/// Returns the payload of an enrolment.
+pub(super) fn enrolment(public_key: &[u8; 32]) -> Value {
+    json!({
+        "key": key_id(public_key),
+        "possession": STANDARD.encode([1; 64]),
+        "public_key": STANDARD.encode(public_key),
+    })
+}
