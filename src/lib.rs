@@ -17,6 +17,7 @@ pub mod recorder;
 pub mod rulebook;
 pub mod store;
 pub mod verify;
+pub mod watch;
 pub mod witness;
 
 use chrono::NaiveDate;

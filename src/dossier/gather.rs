@@ -63,6 +63,7 @@ impl Gathered {
         }
         let main = StreamName::of("log", "main").expect("invariant: log/main is a stream name");
         let mut of_log = whole(store, &main, proven.index).await?;
+        let roots = of_log.first().map(roots).transpose()?.unwrap_or_default();
         let mut open: Vec<StreamName> = needed.streams.iter().cloned().collect();
         loop {
             let mut taken = Vec::new();
@@ -77,7 +78,7 @@ impl Gathered {
             }
             for row in taken {
                 open.extend(
-                    grounds(&row)?.into_iter().filter(|stream| needed.streams.insert(stream.clone())),
+                    grounds(&row, &roots)?.into_iter().filter(|stream| needed.streams.insert(stream.clone())),
                 );
                 rows.insert(row.leaf_index, row);
             }
@@ -222,9 +223,21 @@ fn stream_of(row: &EntryRow) -> Result<StreamName, FollowError> {
     Ok(parse(row)?.stream)
 }
 
+/// Returns the streams of the root bureaus that entry 0 names.
+fn roots(opening: &EntryRow) -> Result<Vec<StreamName>, FollowError> {
+    Ok(match &recorded(opening)?.act.event {
+        Event::LogOpened(opened) => opened
+            .roots
+            .iter()
+            .filter_map(|root| StreamName::of("organisation", root.as_str()).ok())
+            .collect(),
+        _ => Vec::new(),
+    })
+}
+
 /// Returns the streams without which an entry cannot be understood or checked: who acted and who became a party, under
-/// which rulebook, by whose key.
-fn grounds(row: &EntryRow) -> Result<Vec<StreamName>, FollowError> {
+/// which rulebook, by whose key, and who could vouch for a key.
+fn grounds(row: &EntryRow, roots: &[StreamName]) -> Result<Vec<StreamName>, FollowError> {
     let recorded = recorded(row)?;
     let act = &recorded.act;
     let of_agreement = Category::of(&act.stream) == Some(Category::Agreement);
@@ -239,6 +252,15 @@ fn grounds(row: &EntryRow) -> Result<Vec<StreamName>, FollowError> {
             _ => None,
         };
         streams.extend(pin.and_then(|pin| StreamName::of("rulebook", &pin.id).ok()));
+    }
+    let superior = match &act.event {
+        Event::OrganisationRegistered(act) => act.superior.as_ref(),
+        Event::OrganisationChanged(act) => act.superior.as_ref(),
+        _ => None,
+    };
+    streams.extend(superior.and_then(|superior| StreamName::of("organisation", superior.as_str()).ok()));
+    if let Event::SigningKeyEnrolled(_) = &act.event {
+        streams.extend_from_slice(roots);
     }
     if of_agreement || act.signature.is_some() {
         streams.extend(StreamName::of("organisation", &act.actor.organisation).ok());

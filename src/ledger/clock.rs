@@ -11,7 +11,34 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use weituo_proof::RecordedAt;
 
-use super::types::ClockError;
+/// Why the clock cannot be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// Behind the newest entry.
+    #[error(
+        "the clock says {now}, the newest entry was recorded at {last}: set the clock right, writing then goes on"
+    )]
+    Behind {
+        /// The clock.
+        now: RecordedAt,
+        /// `recorded_at` of the newest entry.
+        last: RecordedAt,
+    },
+    /// The wall clock moved by other than the time that passed.
+    #[error(
+        "since the start the wall clock and the monotonic clock have come {seconds} s apart: set the clock right and restart"
+    )]
+    Apart {
+        /// By how much, in seconds.
+        seconds: i64,
+    },
+    /// Outside the years 1 to 9999.
+    #[error("the clock says {unix_millis} ms since 1970, which is no date")]
+    NoDate {
+        /// The clock, in milliseconds since the epoch.
+        unix_millis: i64,
+    },
+}
 
 const BEHIND_MILLIS: i64 = 60_000;
 const APART_MILLIS: i64 = 5 * 60_000;

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use weituo_proof::{Checkpoint, LeafIndex, RecordedAt, TreeSize};
 
 use super::answer::{answer_aside, refuse_all};
+use super::clock::ClockError;
 use super::derived::Step;
 use super::follow::Halt;
 use super::inbox::Inbox;
 use super::prepare::{Aside, Ground, Open, Pending, Prepared};
 use super::tree::Loaded;
-use super::types::{Accepted, ClockError, LedgerError, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
+use super::types::{Accepted, LedgerError, ReadOnly, Receipt, SignedCheckpoint, SubmitError};
 use super::writer::Writer;
 use crate::store::{self, CommitOutcome, Head, StoreError, failpoint};
 

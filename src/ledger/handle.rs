@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use weituo_proof::{Hash, LeafIndex, Origin, TreeSize, VerifierKey};
+use weituo_proof::{Origin, VerifierKey};
 
 use super::backup::{self, Copied};
 use super::clock::Watched;
 use super::cosign;
 use super::guard;
 use super::inbox::Message;
-use super::index::{Asked, Names, Proven};
 use super::init;
 use super::open::{self, Opened};
 use super::options::{InitOptions, Options};
@@ -25,9 +24,7 @@ use super::recover::{self, Backup, Recovered};
 use super::rotate::{self, Rotated};
 use super::seal::SealKey;
 use super::shared::Shared;
-use super::types::{
-    Accepted, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, SignedCheckpoint, SubmitError,
-};
+use super::types::{Accepted, LedgerError, Mode, Place, Proposal, ReadOnly, SignedCheckpoint, SubmitError};
 use super::writer::{Limits, Writer};
 use crate::store::{LedgerUrl, Store};
 
@@ -267,65 +264,6 @@ impl Ledger {
         self.shared.foreign.subscribe()
     }
 
-    /// Returns the receipt of an entry against the newest checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where no checkpoint covers it.
-    pub async fn receipt(&self, leaf_index: LeafIndex) -> Result<Receipt, LedgerError> {
-        match self.shared.receipt(leaf_index.get()).await {
-            // Another process may have recorded it since the last look at the database.
-            Err(LedgerError::NotFound { .. }) if self.read_only().is_none() => {
-                self.follow().await?;
-                self.shared.receipt(leaf_index.get()).await
-            }
-            receipt => receipt,
-        }
-    }
-
-    /// Returns the receipt of an entry against the newest checkpoint that the policy's witnesses cosigned and that covers it,
-    /// asking them now where there is none; else against the newest checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where no checkpoint covers it; `Invalid` where witnesses cosigned another history than the database's.
-    pub async fn cosigned_receipt(&self, leaf_index: LeafIndex) -> Result<Receipt, LedgerError> {
-        let receipt = self.receipt(leaf_index).await?;
-        let Some(witnesses) = &self.shared.witnesses else { return Ok(receipt) };
-        witnesses.reload();
-        if witnesses.covering(leaf_index.get()).is_none() {
-            let leaf = leaf_index.get();
-            cosign::until_covered(&self.shared, witnesses, leaf, &receipt.checkpoint).await;
-        }
-        let Some(cosigned) = witnesses.covering(leaf_index.get()) else { return Ok(receipt) };
-        if !self.shared.has_read(&cosigned) && self.read_only().is_none() {
-            // Another process had it cosigned.
-            self.follow().await?;
-        }
-        if self.shared.has_read(&cosigned) {
-            return self.shared.receipt_under(receipt, &cosigned).await;
-        }
-        Ok(receipt)
-    }
-
-    /// Waits for the witnesses where answers do, as [`Submitted::accepted`].
-    ///
-    /// # Errors
-    ///
-    /// `NotCosigned` where they have not cosigned in time.
-    pub(crate) async fn witnessed(&self, accepted: Accepted) -> Result<Accepted, SubmitError> {
-        cosign::witnessed(&self.shared, accepted).await
-    }
-
-    /// Returns the consistency proof between two tree sizes (RFC 6962 section 2.1.2).
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where the log is not that large or the sizes are reversed.
-    pub async fn consistency(&self, from: TreeSize, to: TreeSize) -> Result<Vec<Hash>, LedgerError> {
-        self.shared.consistency(from.get(), to.get()).await
-    }
-
     /// Commits the completeness index now; `None` where it covers every entry already.
     ///
     /// # Errors
@@ -335,31 +273,6 @@ impl Ledger {
         let (answer, answered) = oneshot::channel();
         self.send(Message::CommitIndex(answer)).await?;
         answered.await.map_err(|_| SubmitError::Stopped)?
-    }
-
-    /// Returns what the completeness index says of streams and parties, over every entry recorded so far. Waits where the index was committed for others just now ([`Options::index_apart`]).
-    ///
-    /// # Errors
-    ///
-    /// As `submit`.
-    pub async fn prove(&self, names: &Names) -> Result<Proven, SubmitError> {
-        loop {
-            let (answer, answered) = oneshot::channel();
-            self.send(Message::Prove(names.clone(), answer)).await?;
-            match answered.await.map_err(|_| SubmitError::Stopped)?? {
-                Asked::Proven(proven) => return Ok(proven),
-                Asked::TooSoon(wait) => tokio::time::sleep(wait).await,
-            }
-        }
-    }
-
-    /// Returns the inclusion proof of a leaf in the tree of a size (RFC 6962 section 2.1.1).
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where the log is not that large or the leaf not in it.
-    pub async fn inclusion(&self, leaf_index: LeafIndex, size: TreeSize) -> Result<Vec<Hash>, LedgerError> {
-        self.shared.inclusion(leaf_index.get(), size.get()).await
     }
 
     /// Reads what other processes have committed, without waiting for the next look.
@@ -414,7 +327,7 @@ impl Ledger {
         &self.shared.verifier
     }
 
-    async fn send(&self, message: Message) -> Result<(), SubmitError> {
+    pub(super) async fn send(&self, message: Message) -> Result<(), SubmitError> {
         self.inbox.send(message).await.map_err(|_| match self.shared.read_only() {
             Some(reason) => SubmitError::ReadOnly(reason),
             None => SubmitError::Stopped,

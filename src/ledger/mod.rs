@@ -27,6 +27,7 @@ pub(crate) mod key;
 mod open;
 mod options;
 mod prepare;
+mod proofs;
 mod recover;
 mod rotate;
 mod seal;
@@ -38,7 +39,7 @@ mod writer;
 
 pub use backup::Copied;
 pub use beside::Beside;
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, ClockError, SystemClock};
 pub use derived::{Header, header};
 pub use handle::{Ledger, Submitted};
 pub use index::{Names, PartyProof, Proven};
@@ -46,6 +47,5 @@ pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use rotate::{LogKeyError, Rotated};
 pub use types::{
-    Accepted, ClockError, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, RestsOn, SignedCheckpoint,
-    SubmitError,
+    Accepted, LedgerError, Mode, Place, Proposal, ReadOnly, Receipt, RestsOn, SignedCheckpoint, SubmitError,
 };

@@ -14,11 +14,12 @@ use weituo_events::{Act, Event};
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::{Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey};
 
+use super::clock::ClockError;
 use super::handle::Ledger;
 use super::index::{effective, log_act};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
-use super::types::{ClockError, LedgerError, Mode, Proposal, SubmitError};
+use super::types::{LedgerError, Mode, Proposal, SubmitError};
 use crate::store::{LedgerUrl, Store, StoreError, failpoint};
 
 /// The stream of the log's own events.

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use weituo_events::{Act, Refusal};
-use weituo_proof::{EntryError, Hash, LeafIndex, Position, RecordedAt, StreamHead, StreamName, TreeSize};
+use weituo_proof::{EntryError, Hash, LeafIndex, Position, StreamHead, StreamName, TreeSize};
 
+use super::clock::ClockError;
 use super::rotate::LogKeyError;
 use crate::store::StoreError;
 
@@ -249,35 +250,6 @@ pub enum ReadOnly {
     Frozen {
         /// Leaf index of the `LogFrozen` entry.
         leaf_index: u64,
-    },
-}
-
-/// Why the clock cannot be right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClockError {
-    /// Behind the newest entry.
-    #[error(
-        "the clock says {now}, the newest entry was recorded at {last}: set the clock right, writing then goes on"
-    )]
-    Behind {
-        /// The clock.
-        now: RecordedAt,
-        /// `recorded_at` of the newest entry.
-        last: RecordedAt,
-    },
-    /// The wall clock moved by other than the time that passed.
-    #[error(
-        "since the start the wall clock and the monotonic clock have come {seconds} s apart: set the clock right and restart"
-    )]
-    Apart {
-        /// By how much, in seconds.
-        seconds: i64,
-    },
-    /// Outside the years 1 to 9999.
-    #[error("the clock says {unix_millis} ms since 1970, which is no date")]
-    NoDate {
-        /// The clock, in milliseconds since the epoch.
-        unix_millis: i64,
     },
 }
 

@@ -107,9 +107,9 @@ pub fn copy(
         let nodes =
             TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)).map_err(differs)?;
         if let Some((before, before_text)) = &before
-            && !extends(before, &checkpoint, &nodes)?
+            && !tiles_extend(before, &checkpoint, &nodes)?
         {
-            let evidence = copying.keep_evidence(before_text, &text)?;
+            let evidence = keep_evidence(folder, before_text, &text)?;
             let (kept, found) = (before.size.get(), checkpoint.size.get());
             return Err(MirrorError::NotExtended { kept, found, evidence });
         }
@@ -131,8 +131,20 @@ fn open(log: &LogSource, text: &str, keys: &[VerifierKey]) -> Result<Checkpoint,
     Ok(opened.0)
 }
 
+/// Returns whether a log, as its tiles show it under a checkpoint, extends an earlier checkpoint.
+///
+/// # Errors
+/// [`MirrorError`] where the tiles cannot be read or are not the checkpoint's.
+pub fn extends(log: &LogSource, before: &Checkpoint, now: &Checkpoint) -> Result<bool, MirrorError> {
+    if before.size >= now.size {
+        return Ok(before == now);
+    }
+    let nodes = TileNodes::open(now.size, &now.root, |path| log.tile(path)).map_err(differs)?;
+    tiles_extend(before, now, &nodes)
+}
+
 /// Returns whether the log that the tiles show extends an earlier checkpoint.
-fn extends<N>(before: &Checkpoint, now: &Checkpoint, nodes: &N) -> Result<bool, MirrorError>
+fn tiles_extend<N>(before: &Checkpoint, now: &Checkpoint, nodes: &N) -> Result<bool, MirrorError>
 where
     N: Nodes<Error = TileReadError<SourceError>>,
 {
@@ -202,28 +214,8 @@ impl Copying<'_> {
         self.write(&path.to_string(), bytes)
     }
 
-    /// Writes a file whole or not at all, durably.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), MirrorError> {
-        let path = self.folder.join(name);
-        let written = || -> io::Result<()> {
-            let parent = path.parent().unwrap_or(self.folder);
-            fs::create_dir_all(parent)?;
-            let part = path.with_extension("part");
-            let mut file = File::create(&part)?;
-            file.write_all(bytes)?;
-            file.sync_data()?;
-            fs::rename(&part, &path)?;
-            File::open(parent)?.sync_all()
-        };
-        written().map_err(|source| MirrorError::Write { path: path.clone(), source })
-    }
-
-    /// Keeps both checkpoints of a log that does not extend itself. Returns the folder.
-    fn keep_evidence(&self, kept: &str, found: &str) -> Result<PathBuf, MirrorError> {
-        let name = format!("evidence/{}", &weituo_proof::sha256(&[found.as_bytes()]).to_string()[..16]);
-        self.write(&format!("{name}/kept"), kept.as_bytes())?;
-        self.write(&format!("{name}/found"), found.as_bytes())?;
-        Ok(self.folder.join(name))
+        write(self.folder, name, bytes)
     }
 
     /// Removes the partial tiles of the size before, which the new checkpoint has no use for.
@@ -259,4 +251,28 @@ where
         }
     }
     Ok(())
+}
+
+/// Keeps both checkpoints of a log that does not extend itself. Returns the folder.
+pub(crate) fn keep_evidence(folder: &Path, kept: &str, found: &str) -> Result<PathBuf, MirrorError> {
+    let name = format!("evidence/{}", &weituo_proof::sha256(&[found.as_bytes()]).to_string()[..16]);
+    write(folder, &format!("{name}/kept"), kept.as_bytes())?;
+    write(folder, &format!("{name}/found"), found.as_bytes())?;
+    Ok(folder.join(name))
+}
+
+/// Writes a file of a folder whole or not at all, durably.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), MirrorError> {
+    let path = folder.join(name);
+    let written = || -> io::Result<()> {
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)?;
+        let part = path.with_extension("part");
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&part, &path)?;
+        File::open(parent)?.sync_all()
+    };
+    written().map_err(|source| MirrorError::Write { path: path.clone(), source })
 }

@@ -8,5 +8,6 @@
 mod copy;
 mod source;
 
-pub use copy::{MirrorError, Mirrored, copy};
+pub use copy::{MirrorError, Mirrored, copy, extends};
+pub(crate) use copy::{keep_evidence, write};
 pub use source::{LogSource, SourceError};

@@ -1,0 +1,220 @@
+//! A monitor: looks at a log again and again, and remembers what it saw.
+//!
+//! Invariants: what it remembers only ever grows by what was replayed and right; whatever contradicts it is told at
+//! every look and kept as evidence, both checkpoints together.
+//! Absent: the loop, whom to tell (`cli::watch`); judging entries (`verify`).
+//! Source: format.md "To verify a log"; design.md "Who uses it" (watchdog).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, VerifierKey};
+use weituo_verifier::chain;
+
+use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
+use crate::verify::Grown;
+
+/// What the monitor's clock and the log's may be apart.
+const CLOCKS_APART_MILLIS: i64 = 5 * 60 * 1_000;
+
+/// The checkpoint seen last, as it was shown.
+const CHECKPOINT: &str = "checkpoint";
+/// When that was, in milliseconds since 1970.
+const SEEN_AT: &str = "seen_at";
+/// What was replayed.
+const REPLAYED: &str = "replayed";
+/// Names the form of the file `replayed`; another form is replayed anew.
+const MAGIC: &[u8] = b"weituo watch state 1\n";
+
+/// A monitor of one log with its memory, a folder.
+#[derive(Debug)]
+pub struct Monitor {
+    log: LogSource,
+    keys: Vec<VerifierKey>,
+    folder: PathBuf,
+    silence: Duration,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Look {
+    /// When it was.
+    pub at: RecordedAt,
+    /// The log's name.
+    pub origin: String,
+    /// Size that was remembered before.
+    pub before: u64,
+    /// Size that is remembered now.
+    pub size: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What could not be checked.
+    pub reasons: Vec<String>,
+    /// Where both checkpoints of a log that does not extend itself are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<PathBuf>,
+    /// Sizes with an index entry as their last leaf at which every entry and every index root was right.
+    #[serde(skip)]
+    pub indexed: Vec<Checkpoint>,
+    /// The checkpoint that is remembered now, as it was shown.
+    #[serde(skip)]
+    pub note: Option<String>,
+}
+
+impl Look {
+    /// Returns the exit code: 0 all right, 1 findings, 2 could not check.
+    pub fn exit_code(&self) -> u8 {
+        match (self.findings.is_empty(), self.reasons.is_empty()) {
+            (false, _) => 1,
+            (true, false) => 2,
+            (true, true) => 0,
+        }
+    }
+}
+
+/// What is remembered of a log.
+#[derive(Debug, Default)]
+struct Memory {
+    note: Option<String>,
+    seen_at: Option<RecordedAt>,
+    grown: Grown,
+}
+
+impl Monitor {
+    /// Returns a monitor of a log under its keys, with its memory in a folder. A log that shows no checkpoint for longer than
+    /// `silence` is a finding.
+    pub fn new(log: LogSource, keys: Vec<VerifierKey>, folder: &Path, silence: Duration) -> Self {
+        Self { log, keys, folder: folder.to_owned(), silence }
+    }
+
+    /// Looks at the log once.
+    ///
+    /// # Errors
+    /// [`MirrorError::Write`] where the memory cannot be written; [`MirrorError::Checkpoint`] where what is remembered is
+    /// not of this key. What the log shows is never an error.
+    pub fn look(&self, now: RecordedAt) -> Result<Look, MirrorError> {
+        let memory = self.remembered();
+        let kept = memory.note.as_deref().map(|note| self.open(note)).transpose()?;
+        let before = kept.as_ref().map_or(0, |checkpoint| checkpoint.size.get());
+        let mut look = Look {
+            at: now,
+            origin: self.keys.first().map_or_else(String::new, |key| key.name().to_owned()),
+            before,
+            size: before,
+            findings: Vec::new(),
+            reasons: Vec::new(),
+            evidence: None,
+            indexed: Vec::new(),
+            note: memory.note.clone(),
+        };
+        let note = match self.log.checkpoint() {
+            Ok(note) => note,
+            Err(error) => {
+                self.silent(&mut look, memory.seen_at, &MirrorError::Source(error));
+                return Ok(look);
+            }
+        };
+        let shown = match self.open(&note) {
+            Ok(shown) => shown,
+            Err(error) => {
+                let finding = Finding::new(FindingKind::CheckpointSignature, chain(&error));
+                let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+                look.findings.push(finding.differing(&keys.join(", "), "another key or another text"));
+                return Ok(look);
+            }
+        };
+        if let Some(kept) = &kept
+            && !self.follows(kept, &shown, &note, &memory, &mut look)?
+        {
+            return Ok(look);
+        }
+        if shown.size.get() > before || memory.grown.as_bytes().is_empty() {
+            let seen_at = memory.seen_at.and_then(|at| earlier(at, CLOCKS_APART_MILLIS));
+            let extension = memory.grown.extend(&self.log, &shown, seen_at);
+            look.findings.extend(extension.findings);
+            look.reasons.extend(extension.reasons);
+            let Some(grown) = extension.grown else { return Ok(look) };
+            write(&self.folder, REPLAYED, &[MAGIC, grown.as_bytes()].concat())?;
+            look.indexed = extension.indexed;
+        }
+        // In this order: a memory that breaks off in between has replayed more than it remembers, and never less.
+        write(&self.folder, CHECKPOINT, note.as_bytes())?;
+        write(&self.folder, SEEN_AT, now.unix_millis().to_string().as_bytes())?;
+        (look.size, look.note) = (shown.size.get(), Some(note));
+        Ok(look)
+    }
+
+    /// Returns whether the checkpoint shown follows the one kept; otherwise keeps both and says so.
+    fn follows(
+        &self,
+        kept: &Checkpoint,
+        shown: &Checkpoint,
+        note: &str,
+        memory: &Memory,
+        look: &mut Look,
+    ) -> Result<bool, MirrorError> {
+        match extends(&self.log, kept, shown) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(MirrorError::Source(error)) => {
+                look.reasons.push(chain(&MirrorError::Source(error)));
+                return Ok(false);
+            }
+            Err(error) => {
+                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
+                look.findings.push(finding.differing(&shown.root, "other tiles"));
+                return Ok(false);
+            }
+        }
+        let what = match shown.size.cmp(&kept.size) {
+            std::cmp::Ordering::Less => "rolled back: it is smaller than the one kept",
+            std::cmp::Ordering::Equal => "forked: it has the size of the one kept and another root",
+            std::cmp::Ordering::Greater => "forked: it does not extend the one kept",
+        };
+        look.findings.push(
+            Finding::new(FindingKind::CheckpointNotExtended, format!("the log was {what}"))
+                .at(LeafIndex::new(shown.size.get().min(kept.size.get())))
+                .differing(
+                    &format!("size {}, root {}", kept.size, kept.root),
+                    &format!("size {}, root {}", shown.size, shown.root),
+                ),
+        );
+        look.evidence = Some(keep_evidence(&self.folder, memory.note.as_deref().unwrap_or_default(), note)?);
+        Ok(false)
+    }
+
+    /// Says that the log shows nothing; a finding once that has gone on for too long.
+    fn silent(&self, look: &mut Look, seen_at: Option<RecordedAt>, error: &MirrorError) {
+        look.reasons.push(chain(error));
+        let silence = i64::try_from(self.silence.as_millis()).unwrap_or(i64::MAX);
+        let silent = seen_at.filter(|at| look.at.unix_millis() - at.unix_millis() > silence);
+        if let Some(at) = silent {
+            let finding = Finding::new(FindingKind::LogSilent, format!("the log was last seen at {at}"));
+            look.findings.push(finding.differing("a checkpoint", &chain(error)));
+        }
+    }
+
+    fn open(&self, note: &str) -> Result<Checkpoint, MirrorError> {
+        let opened = Checkpoint::open_by(note, &self.keys);
+        let opened =
+            opened.map_err(|source| MirrorError::Checkpoint { place: self.log.to_string(), source })?;
+        Ok(opened.0)
+    }
+
+    fn remembered(&self) -> Memory {
+        let read = |name: &str| std::fs::read(self.folder.join(name)).ok();
+        let text = |name: &str| read(name).and_then(|bytes| String::from_utf8(bytes).ok());
+        let millis = text(SEEN_AT).and_then(|millis| millis.parse().ok());
+        let replayed = read(REPLAYED).and_then(|bytes| bytes.strip_prefix(MAGIC).map(<[u8]>::to_vec));
+        Memory {
+            note: text(CHECKPOINT),
+            seen_at: millis.and_then(RecordedAt::from_unix_millis),
+            grown: replayed.map(Grown::from_bytes).unwrap_or_default(),
+        }
+    }
+}
+
+fn earlier(at: RecordedAt, millis: i64) -> Option<RecordedAt> {
+    RecordedAt::from_unix_millis(at.unix_millis() - millis)
+}
