@@ -102,8 +102,13 @@ document.body.dataset.verified = \"done\";
     results
 }
 
+/// The interpreter that `tests/run` names, the one that it has made before, or whatever there is.
 fn python() -> Command {
-    Command::new(std::env::var_os("WEITUO_TEST_PYTHON").unwrap_or_else(|| "python3".into()))
+    let made =
+        std::path::Path::new(env!("CARGO_BIN_EXE_weituo")).with_file_name("../oracles-venv/bin/python");
+    let made = made.exists().then(|| made.into_os_string());
+    let named = std::env::var_os("WEITUO_TEST_PYTHON").or(made);
+    Command::new(named.unwrap_or_else(|| "python3".into()))
 }
 
 /// Says what to do where the interpreter has not what it needs.
@@ -112,8 +117,7 @@ fn require_python() {
         python().args(["-c", "import nacl.signing"]).output().is_ok_and(|output| output.status.success());
     assert!(
         found,
-        "no Python with PyNaCl: run tests/run, or tests/run --install and set WEITUO_TEST_PYTHON to the \
-         interpreter that it names"
+        "no Python with PyNaCl: run tests/run or tests/run --install, or name one by WEITUO_TEST_PYTHON"
     );
 }
 
