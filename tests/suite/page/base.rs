@@ -10,9 +10,9 @@ use weituo::follower::Follower;
 use weituo::query::{AsOf, Query};
 use weituo_events::OrganisationId;
 use weituo_projections::PROJECTIONS;
-use weituo_proof::SigningKey;
 use weituo_proof::dossier::StatedState;
-use weituo_proof::entry::key_id;
+use weituo_proof::entry::{key_id, prove_possession, public_key_of_seed};
+use weituo_proof::{Origin, SigningKey, StreamName};
 
 use super::forge::{Log, digest_of};
 use crate::support::commands::{CYCLES, new_recorder, record_lines};
@@ -78,13 +78,13 @@ fn stated(projection: &str, value: &str) -> StatedState {
 }
 
 fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {
-    log.add(BUREAU, "bureau-wz", "bureau", "SigningKeyEnrolled", enrolment(&public_key(&BUREAU_SEED)));
+    log.add(BUREAU, "bureau-wz", "bureau", "SigningKeyEnrolled", enrolment(BUREAU, &BUREAU_SEED));
     let signed = log.add(
         "organisation/trustee-a",
         "bureau-wz",
         "bureau",
         "SigningKeyEnrolled",
-        enrolment(&public_key(&[43; 32])),
+        enrolment("organisation/trustee-a", &[43; 32]),
     );
     log.signing.insert(signed, BUREAU_SEED);
     let sealed =
@@ -102,16 +102,17 @@ fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {
 }
 
 /// Returns the public key of a seed, as an actor's entry carries it.
-fn public_key(seed: &[u8; 32]) -> [u8; 32] {
-    let key = SigningKey::from_seed("a", *seed).unwrap();
-    key.verifier().public_key().try_into().unwrap()
+/// Returns the payload that enrols a seed's key in an organisation's stream, possession proven.
+pub(super) fn enrolment(stream: &str, seed: &[u8; 32]) -> Value {
+    let (origin, stream) = (Origin::new(ORIGIN).unwrap(), StreamName::new(stream).unwrap());
+    enrolment_of(&public_key_of_seed(seed), &prove_possession(&origin, &stream, seed))
 }
 
 /// Returns the payload of an enrolment.
-pub(super) fn enrolment(public_key: &[u8; 32]) -> Value {
+pub(super) fn enrolment_of(public_key: &[u8; 32], possession: &str) -> Value {
     json!({
         "key": key_id(public_key),
-        "possession": STANDARD.encode([1; 64]),
+        "possession": possession,
         "public_key": STANDARD.encode(public_key),
     })
 }

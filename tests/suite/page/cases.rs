@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weituo_proof::dossier::{Dossier, SubjectKind};
 use weituo_proof::{Hash, LeafIndex, SigningKey};
 
-use super::base::{AGREEMENT, BUREAU, Base, CYCLE, ORIGIN, OTHER_CYCLE, TRUSTEE, enrolment};
+use super::base::{AGREEMENT, BUREAU, Base, CYCLE, ORIGIN, OTHER_CYCLE, TRUSTEE, enrolment, enrolment_of};
 use super::forge::{Lie, Log};
 
 /// An answer and the kinds of finding that it rests on, sorted, each once.
@@ -365,7 +365,7 @@ impl Cases<'_> {
             "bureau-wz",
             "bureau",
             "SigningKeyEnrolled",
-            enrolment(&[7; 32]),
+            enrolment("organisation/trustee-b", &[7; 32]),
         );
         log.signing = [(late, super::base::BUREAU_SEED)].into();
         log.disclosures.insert(self.base.erased.clone());
@@ -375,11 +375,12 @@ impl Cases<'_> {
         let mut log = self.log().clone();
         let mut neutral = [0; 32];
         neutral[0] = 1;
-        log.entries[usize::try_from(signed - 1).unwrap()]["payload"] = enrolment(&neutral);
+        log.entries[usize::try_from(signed - 1).unwrap()]["payload"] =
+            enrolment_of(&neutral, &format!("{}==", "A".repeat(86)));
         let small: Lie = |entry| {
             let mut neutral = [0; 32];
             neutral[0] = 1;
-            entry["actor"]["key"] = enrolment(&neutral)["key"].clone();
+            entry["actor"]["key"] = enrolment_of(&neutral, &format!("{}==", "A".repeat(86)))["key"].clone();
             entry["signature"] = json!(format!("AQ{}", "A".repeat(84)) + "==");
         };
         let text = self.agreement_of(&log.lying(signed, small)).text();
