@@ -12,7 +12,7 @@ mod report;
 use weituo_events::Recorded;
 use weituo_proof::dossier::{DossierError, ProvenEntry};
 use weituo_proof::{
-    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, SignedNote, VerifierKey,
+    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Receipt, SignedNote, VerifierKey,
 };
 
 use crate::collected::{Collected, chain};
@@ -42,6 +42,21 @@ pub struct KeptReceipt {
     pub label: String,
     /// The tlog-proof text, with the entry in its extra line.
     pub text: String,
+}
+
+impl KeptReceipt {
+    /// Returns what a file proves that somebody kept: one receipt, or, where it is an earlier dossier, each of its entries.
+    pub fn all_in(label: &str, text: String) -> Vec<Self> {
+        let Some(Ok(dossier)) = contained(&text).map(|text| Dossier::parse(&text)) else {
+            return vec![Self { label: label.to_owned(), text }];
+        };
+        let checkpoint = dossier.checkpoint;
+        let receipt = |ProvenEntry { entry, inclusion, leaf_index }| {
+            let receipt = Receipt { entry, leaf_index, inclusion, checkpoint: checkpoint.clone() };
+            Self { label: format!("{label}, leaf {leaf_index}"), text: receipt.text_with_entry() }
+        };
+        dossier.entries.into_iter().map(receipt).collect()
+    }
 }
 
 /// An entry of the dossier that could be read.

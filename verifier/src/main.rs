@@ -93,7 +93,7 @@ fn option(
         "receipt" => {
             let label = value()?;
             let text = read(&label, *language)?;
-            asked.given.receipts.push(KeptReceipt { label, text });
+            asked.given.receipts.extend(KeptReceipt::all_in(&label, text));
         }
         "lang" => *language = words::language(Some(&value()?)),
         "json" => asked.json = true,

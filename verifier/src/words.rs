@@ -44,7 +44,7 @@ pub(crate) const HELP: Both = Both::new(
      用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--auditor 公钥]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
      \x20 --key 公钥        台账的核验公钥,或存有它的文件;请经其他渠道取得,绝不取自卷宗\n\
      \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
-     \x20 --receipt 文件    他人保存的存证回执(内含存证记录)\n\
+     \x20 --receipt 文件    他人保存的存证回执(内含存证记录),或较早的卷宗\n\
      \x20 --json            输出 JSON\n\
      \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
      退出码: 0 核验通过;1 有核验异常;2 无法核验",
@@ -52,7 +52,7 @@ pub(crate) const HELP: Both = Both::new(
      usage: weituo-verify FILE --key KEY [--key KEY]… [--auditor KEY]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
      \x20 --key KEY         the log's verifier key, or the file that holds it; obtained elsewhere, never from the dossier\n\
      \x20 --auditor KEY     key of an auditor who replayed every entry and every index root\n\
-     \x20 --receipt FILE    a receipt that somebody kept, with its entry in it\n\
+     \x20 --receipt FILE    a receipt that somebody kept, with its entry in it, or an earlier dossier\n\
      \x20 --json            prints JSON\n\
      \x20 --lang LANG       zh or en; else by LANG\n\n\
      exit codes: 0 all yes; 1 findings; 2 could not check",
