@@ -297,6 +297,8 @@ pub(crate) enum Action {
         #[arg(long, value_name = "KEY", required = true)]
         key: Vec<String>,
     },
+    /// help-watch
+    Watch(super::watch::Watching),
     /// help-rebuild
     Rebuild {
         /// One projection; all by default

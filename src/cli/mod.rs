@@ -22,6 +22,7 @@ mod show;
 mod sign;
 mod tables;
 mod verify;
+mod watch;
 mod witness;
 mod words;
 
@@ -168,6 +169,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Verify { checkpoints, stream, key, resume, .. } => {
             verify::verify(&desk, checkpoints, stream.as_deref(), key, resume.as_deref()).await
         }
+        Action::Watch(asked) => watch::watch(&desk, asked).await,
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Witness { state, logs, listen, name } => {
             witness::witness(&desk, state, logs, *listen, name.as_deref()).await

@@ -14,7 +14,7 @@ use crate::support::ledger::{Place, on_both_stores, proposal, record};
 use crate::support::shell::{Ran, Shell, registration};
 
 /// Runs the verifier's own binary, which `cargo test --workspace` builds for its own tests.
-fn verifier(arguments: &[&str]) -> Ran {
+pub(crate) fn verifier(arguments: &[&str]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_weituo")).with_file_name("weituo-verify");
     assert!(binary.exists(), "build it first: cargo build --release -p weituo-verifier");
     // Neither the ledger's environment nor its folder: nothing but the file and the key.

@@ -32,4 +32,5 @@ mod style;
 mod support;
 mod tamper;
 mod verify;
+mod watch;
 mod witness;

@@ -41,17 +41,21 @@ pub(crate) fn language(asked: Option<&str>) -> Language {
 
 pub(crate) const HELP: Both = Both::new(
     "核验存证卷宗(.json 或 .html),无需数据库与网络\n\n\
-     用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--auditor 公钥]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
+     用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--policy 文件] [--auditor 公钥]… [--checkpoint 文件]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
      \x20 --key 公钥        台账的核验公钥,或存有它的文件;请经其他渠道取得,绝不取自卷宗\n\
      \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
+     \x20 --policy 文件     信任策略(C2SP tlog-policy):台账、见证方与所需的会签数\n\
+     \x20 --checkpoint 文件 他人保存的检查点,或审计方会签的同一检查点\n\
      \x20 --receipt 文件    他人保存的存证回执(内含存证记录)\n\
      \x20 --json            输出 JSON\n\
      \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
      退出码: 0 核验通过;1 有核验异常;2 无法核验",
     "Verifies a dossier (.json or .html), without database and network\n\n\
-     usage: weituo-verify FILE --key KEY [--key KEY]… [--auditor KEY]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
+     usage: weituo-verify FILE --key KEY [--key KEY]… [--policy FILE] [--auditor KEY]… [--checkpoint FILE]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
      \x20 --key KEY         the log's verifier key, or the file that holds it; obtained elsewhere, never from the dossier\n\
      \x20 --auditor KEY     key of an auditor who replayed every entry and every index root\n\
+     \x20 --policy FILE     trust policy (C2SP tlog-policy): logs, witnesses and how many must have cosigned\n\
+     \x20 --checkpoint FILE a checkpoint that somebody kept, or the same one as an auditor has cosigned it\n\
      \x20 --receipt FILE    a receipt that somebody kept, with its entry in it\n\
      \x20 --json            prints JSON\n\
      \x20 --lang LANG       zh or en; else by LANG\n\n\
@@ -66,8 +70,10 @@ pub(crate) const INTACT: Both = Both::new(
     "intact: nothing acknowledged was altered, removed, reordered or inserted",
 );
 pub(crate) const COMPLETE: Both = Both::new("齐全:没有遗漏", "complete: nothing of it is left out");
-pub(crate) const AGE: Both =
-    Both::new("见证:检查点由所列见证方会签", "age: the checkpoint is cosigned by the witnesses given");
+pub(crate) const AGE: Both = Both::new(
+    "见证:检查点由所列见证方会签,或与他人保存的相同",
+    "age: the checkpoint is cosigned by the policy's witnesses, or is one that somebody kept",
+);
 pub(crate) const NOT_INTACT: Both = Both::new("记录被改动", "NOT intact");
 pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏", "NOT complete");
 pub(crate) const NOT_AGE: Both = Both::new("见证不成立", "age is NOT proven");
