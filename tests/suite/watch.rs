@@ -153,7 +153,7 @@ impl Watching {
         let mut child = shell.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut watching =
             Self { out: BufReader::new(child.stdout.take().unwrap()), child, metrics: String::new() };
-        watching.metrics = watching.next()["metrics"].as_str().unwrap().to_owned();
+        watching.next()["metrics"].as_str().unwrap().clone_into(&mut watching.metrics);
         watching
     }
 
