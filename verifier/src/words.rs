@@ -44,8 +44,8 @@ pub(crate) const HELP: Both = Both::new(
      用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--policy 文件] [--auditor 公钥]… [--checkpoint 文件]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
      \x20 --key 公钥        台账的核验公钥,或存有它的文件;请经其他渠道取得,绝不取自卷宗\n\
      \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
-     \x20 --policy 文件     信任策略(C2SP tlog-policy):台账、见证方与所需的会签数\n\
-     \x20 --checkpoint 文件 他人保存的检查点,或审计方会签的同一检查点\n\
+     \x20 --policy 文件     信任策略(C2SP tlog-policy):台账、见证方与所需的附署数\n\
+     \x20 --checkpoint 文件 他人保存的检查点,或审计方附署的同一检查点\n\
      \x20 --receipt 文件    他人保存的存证回执(内含存证记录)\n\
      \x20 --json            输出 JSON\n\
      \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
@@ -66,30 +66,30 @@ pub(crate) const NO_DOSSIER: Both = Both::new("页面中没有卷宗", "the page
 pub(crate) const BAD_KEY: Both = Both::new("不是核验公钥", "not a verifier key");
 pub(crate) const UNREADABLE: Both = Both::new("无法读取", "cannot be read");
 pub(crate) const INTACT: Both = Both::new(
-    "完整性(未被改动):已确认的记录未被改动、删除、调换或插入",
+    "核验通过:未改动(intact)",
     "intact: nothing acknowledged was altered, removed, reordered or inserted",
 );
-pub(crate) const COMPLETE: Both = Both::new("齐全:没有遗漏", "complete: nothing of it is left out");
+pub(crate) const COMPLETE: Both = Both::new("核验通过:无遗漏(complete)", "complete: nothing of it is left out");
 pub(crate) const AGE: Both = Both::new(
-    "见证:检查点由所列见证方会签,或与他人保存的相同",
+    "核验通过:检查点已由策略所列见证方附署,或与他人保存的相同(age)",
     "age: the checkpoint is cosigned by the policy's witnesses, or is one that somebody kept",
 );
-pub(crate) const NOT_INTACT: Both = Both::new("记录被改动", "NOT intact");
-pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏", "NOT complete");
-pub(crate) const NOT_AGE: Both = Both::new("见证不成立", "age is NOT proven");
+pub(crate) const NOT_INTACT: Both = Both::new("核验异常", "NOT intact");
+pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏或索引有误", "NOT complete");
+pub(crate) const NOT_AGE: Both = Both::new("附署或他人保存的检查点不符", "age is NOT proven");
 pub(crate) const UNCHECKED_INTACT: Both =
-    Both::new("无法核验是否未被改动", "could not check whether it is intact");
+    Both::new("无法核验是否未改动", "could not check whether it is intact");
 pub(crate) const UNCHECKED_COMPLETE: Both =
-    Both::new("无法核验是否齐全", "could not check whether it is complete");
-pub(crate) const UNCHECKED_AGE: Both = Both::new("无法核验见证", "could not check its age");
+    Both::new("无法核验有无遗漏", "could not check whether it is complete");
+pub(crate) const UNCHECKED_AGE: Both = Both::new("无法核验时间(age)", "could not check its age");
 pub(crate) const BY_OPERATOR: Both = Both::new(
     "依据台账运营方的索引,所列各方均未复算",
     "by the operator's index, replayed by nobody you named",
 );
 pub(crate) const BY_AUDITOR: Both = Both::new("索引已由其复算:", "the index was replayed by ");
-pub(crate) const FINDINGS: Both = Both::new("异常 ", "findings: ");
+pub(crate) const FINDINGS: Both = Both::new("共 ", "findings: ");
 pub(crate) const EXPECTED: Both = Both::new("应为", "expected");
-pub(crate) const FOUND: Both = Both::new("实为", "found");
+pub(crate) const FOUND: Both = Both::new("现为", "found");
 pub(crate) const LEAF: Both = Both::new("序号", "leaf");
 pub(crate) const ERASED: Both = Both::new("已擦除,依据:", "erased, on the grounds of: ");
 pub(crate) const CHECKED: Both = Both::new("已核验", "checked");
