@@ -69,7 +69,8 @@ pub(crate) const INTACT: Both = Both::new(
     "核验通过:未改动(intact)",
     "intact: nothing acknowledged was altered, removed, reordered or inserted",
 );
-pub(crate) const COMPLETE: Both = Both::new("核验通过:无遗漏(complete)", "complete: nothing of it is left out");
+pub(crate) const COMPLETE: Both =
+    Both::new("核验通过:无遗漏(complete)", "complete: nothing of it is left out");
 pub(crate) const AGE: Both = Both::new(
     "核验通过:检查点已由策略所列见证方附署,或与他人保存的相同(age)",
     "age: the checkpoint is cosigned by the policy's witnesses, or is one that somebody kept",
@@ -105,3 +106,22 @@ pub(crate) const NO_STATE: Both = Both::new(
 );
 pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至", "state folded from the entries, as of");
 pub(crate) const OF_LOG: Both = Both::new("台账", "log");
+
+/// What could not be checked, as the report says it in English, and in Chinese. Those with particulars stay in English.
+const REASONS: [Both; 6] = [
+    Both::new("没有给出台账的核验公钥,不知由谁作证", "who vouches for it: no key of the log was given"),
+    Both::new(
+        "有无遗漏以记录和检查点得到证明为前提,而这没有成立",
+        "what is complete rests on entries and a checkpoint that are not proven",
+    ),
+    Both::new("检查点无法读取", "the checkpoint cannot be read"),
+    Both::new("文件不能作为存证卷宗读取", "the file cannot be read as a dossier"),
+    Both::new("没有给出他人的附署或检查点", "not proven: nobody else's cosignature or checkpoint was given"),
+    Both::new("策略所要求的附署尚未齐备", "the quorum of the policy has not cosigned the checkpoint"),
+];
+
+/// Returns a reason in one language.
+pub(crate) fn reason(reason: &str, language: Language) -> &str {
+    let known = REASONS.iter().find(|known| known.en == reason);
+    known.map_or(reason, |known| known.get(language))
+}
