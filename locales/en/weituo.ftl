@@ -231,3 +231,4 @@ watch-right = { $at } ✔ { $origin }: { $size } entries, { $before } before; ev
 watch-findings = { $at } ✘ { $origin }: findings; { $size } entries remembered
 watch-unchecked = { $at } ? { $origin }: could not check; { $size } entries remembered
 watch-evidence = both checkpoints are kept in { $folder }: show them to others
+mirror-stated = no --key was given: verified only by the key that the server itself states, { $key }; compare it with one from elsewhere

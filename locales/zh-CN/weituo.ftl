@@ -231,3 +231,4 @@ watch-right = { $at } ✔ { $origin }:{ $size } 条,此前 { $before } 条;新�
 watch-findings = { $at } ✘ { $origin }:有核验异常;已记住 { $size } 条
 watch-unchecked = { $at } ? { $origin }:无法核验;已记住 { $size } 条
 watch-evidence = 两份检查点已保存在 { $folder }:请出示给他人
+mirror-stated = 没有给出 --key:只按服务器自称的公钥 { $key } 核验;请与从别处得到的公钥比对

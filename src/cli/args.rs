@@ -293,8 +293,8 @@ pub(crate) enum Action {
         /// A folder, made if it is not there
         #[arg(id = "folder", value_name = "DIR")]
         dir: PathBuf,
-        /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
-        #[arg(long, value_name = "KEY", required = true)]
+        /// The log's verifier key, obtained elsewhere; by default the copy's, or at first the one that the server states
+        #[arg(long, value_name = "KEY")]
         key: Vec<String>,
     },
     /// help-watch

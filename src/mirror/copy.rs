@@ -118,6 +118,8 @@ pub fn copy(
             copying.put(&path, &hash_tile(&nodes, &path).map_err(differs)?)?;
         }
     }
+    let stated: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    copying.write("key", stated.as_bytes())?;
     copying.write("checkpoint", text.as_bytes())?;
     if let Some((before, _)) = before {
         copying.drop_partial(before.size, checkpoint.size);
