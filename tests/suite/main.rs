@@ -25,6 +25,7 @@ mod recording;
 mod served;
 mod signing;
 mod size;
+mod stamp;
 mod standby;
 mod startup;
 mod store;
