@@ -15,6 +15,7 @@ pub mod organisation;
 pub mod query;
 pub mod recorder;
 pub mod rulebook;
+pub mod stamp;
 pub mod store;
 pub mod verify;
 pub mod watch;

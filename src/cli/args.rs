@@ -4,6 +4,7 @@ mod keys;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -196,6 +197,12 @@ pub(crate) enum Action {
     },
     /// help-checkpoint
     Checkpoint,
+    /// help-stamp
+    Stamp {
+        /// Address of the RFC 3161 authority
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        tsa: String,
+    },
     /// help-receipt
     Receipt { leaf_index: u64 },
     /// help-dossier
@@ -210,12 +217,21 @@ pub(crate) enum Action {
         /// The day that its state is of; today by default
         #[arg(long, value_name = "DATE")]
         on: Option<NaiveDate>,
+        /// Address of an RFC 3161 authority that stamps its checkpoint
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        tsa: Option<String>,
     },
     /// help-serve
     Serve {
         /// Where to listen
         #[arg(long, env = "WEITUO_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8740")]
         listen: SocketAddr,
+        /// Address of an RFC 3161 authority that stamps the checkpoint served
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        tsa: Option<String>,
+        /// How often, such as `30m`
+        #[arg(long, value_name = "INTERVAL", default_value = "1h", value_parser = super::stamp::interval)]
+        tsa_every: Duration,
     },
     /// help-erase
     Erase {
@@ -293,10 +309,12 @@ pub(crate) enum Action {
         /// A folder, made if it is not there
         #[arg(id = "folder", value_name = "DIR")]
         dir: PathBuf,
-        /// The log's verifier key, obtained elsewhere (`name+hash+key`, or a file that holds it)
-        #[arg(long, value_name = "KEY", required = true)]
+        /// The log's verifier key, obtained elsewhere; by default the copy's, or at first the one that the server states
+        #[arg(long, value_name = "KEY")]
         key: Vec<String>,
     },
+    /// help-watch
+    Watch(super::watch::Watching),
     /// help-rebuild
     Rebuild {
         /// One projection; all by default

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::NaiveDate;
 use serde_json::json;
 use weituo_proof::RecordedAt;
@@ -21,6 +23,7 @@ pub(super) async fn dossier(
     id: &str,
     out: &Path,
     on: Option<NaiveDate>,
+    tsa: Option<&str>,
 ) -> Result<u8, Failure> {
     let form = Form::of(out)?;
     let kind = match of {
@@ -32,10 +35,19 @@ pub(super) async fn dossier(
     let subject = Subject { id: id.to_owned(), kind };
     let made = crate::dossier::make(recorder.ledger(), subject, on.unwrap_or_else(crate::today), now()).await;
     let stopped = recorder.ledger().stop().await;
-    let dossier = made.map_err(|error| failure(&error))?;
+    let mut dossier = made.map_err(|error| failure(&error))?;
     stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;
+    let stamp = match tsa {
+        Some(tsa) => Some(super::stamp::of(&desk.stamps()?, &dossier.checkpoint, tsa).await?),
+        None => None,
+    };
+    dossier.timestamps.extend(stamp.iter().map(|stamp| STANDARD.encode(&stamp.token)));
     write(out, &form.text(&dossier)).map_err(|error| unwritable(out, &error))?;
     told(desk, &dossier, out);
+    if let Some(stamp) = stamp.filter(|_| !desk.voice.json) {
+        let (token, note) = desk.stamps()?.files(stamp.size);
+        super::stamp::told(desk, &stamp, &token, &note);
+    }
     Ok(0)
 }
 
@@ -49,7 +61,7 @@ fn told(desk: &Desk<'_>, dossier: &Dossier, out: &Path) {
         let (entries, streams, disclosures) = counts;
         document(&json!({
             "file": out, "subject": dossier.subject, "checkpoint_size": size,
-            "entries": entries, "streams": streams, "disclosures": disclosures,
+            "timestamps": dossier.timestamps.len(), "entries": entries, "streams": streams, "disclosures": disclosures,
         }));
         return;
     }

@@ -15,6 +15,7 @@ use crate::follower::FollowError;
 use crate::ledger::{ClockError, LedgerError, LogKeyError, ReadOnly, SubmitError};
 use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
+use crate::stamp::{StampError, Unusable};
 use crate::store::{LedgerUrlError, StoreError};
 use crate::witness::StateError;
 
@@ -47,6 +48,8 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
         .or_else(|| error.downcast_ref().map(witness_state))
+        .or_else(|| error.downcast_ref().map(stamp))
+        .or_else(|| error.downcast_ref().map(stamp_answer))
         .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
     translated.unwrap_or_else(|| error.to_string())
 }
@@ -240,6 +243,37 @@ fn witness_state(error: &StateError) -> String {
         }
         StateError::Origin { .. } => "台账公钥的名称应为其来源标识".to_owned(),
         StateError::Randomness { what } => format!("系统没有随机数:{what}"),
+    }
+}
+
+fn stamp(error: &StampError) -> String {
+    match error {
+        StampError::Url { url } => {
+            format!("{url} 不是时间戳机构的地址:应为 http://主机[:端口][/路径] 或 https://…")
+        }
+        StampError::Http { url, .. } => format!("时间戳机构 {url} 没有应答:未加盖时间戳,请稍后再试"),
+        StampError::Status { url, status, told } => {
+            format!("时间戳机构 {url} 应答状态 {status}:{told};未加盖时间戳")
+        }
+        StampError::Answer { url, .. } => format!("时间戳机构 {url} 的应答不能使用;未加盖时间戳"),
+        StampError::NotACheckpoint => "这不是已签名的检查点".to_owned(),
+        StampError::Damaged { path, what } => {
+            format!("所存时间戳 {} 不能使用:{what};请移走后重新加盖", path.display())
+        }
+        StampError::OtherHistory { path } => {
+            let path = path.display();
+            format!("{path} 是同样条数的另一检查点:请保存两者,并运行 `weituo verify --checkpoint {path}`")
+        }
+        StampError::Io { path, .. } => format!("{} 无法读写", path.display()),
+    }
+}
+
+fn stamp_answer(error: &Unusable) -> String {
+    match error {
+        Unusable::NotAResponse { what } => format!("不是时间戳应答(RFC 3161):{what}"),
+        Unusable::Rejected { status, told } => format!("机构拒绝,状态 {status}:{told}"),
+        Unusable::OtherDigest => "时间戳针对的不是此检查点的摘要:对它不能证明什么".to_owned(),
+        Unusable::OtherNonce => "时间戳的随机数不是所请求的:可能是旧时间戳的重放".to_owned(),
     }
 }
 

@@ -96,14 +96,17 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
             Some((disclosure.digest(), disclosure.value().clone()))
         })
         .collect();
+    let proven = super::stamp::proven(desk, leaf_index).await?;
     if desk.voice.json {
         let mut value = entry_json(&row);
         value["disclosures"] = Value::Object(opened);
+        value["proven"] = proven;
         document(&value);
     } else {
         for shown in tables::entry_lines(desk.voice, &row, &opened) {
             line(visible(&shown));
         }
+        super::stamp::proven_lines(desk, &proven).iter().for_each(line);
     }
     Ok(0)
 }
@@ -169,16 +172,18 @@ fn hash_of_file(path: &Path) -> std::io::Result<Hash> {
     }
 }
 
+pub(super) fn no_checkpoint() -> Failure {
+    Failure::could_not_run(
+        "no-checkpoint",
+        "没有可以给出的检查点:锚点丢失或不一致;请运行 `weituo verify`",
+        "there is no checkpoint to give: the anchor is lost or does not agree; run `weituo verify`",
+    )
+}
+
 /// Prints the signed checkpoint.
 pub(super) async fn checkpoint(desk: &Desk<'_>) -> Result<u8, Failure> {
     let ledger = desk.reader().await?;
-    let checkpoint = ledger.checkpoint().ok_or_else(|| {
-        Failure::could_not_run(
-            "no-checkpoint",
-            "没有可以给出的检查点:锚点丢失或不一致;请运行 `weituo verify`",
-            "there is no checkpoint to give: the anchor is lost or does not agree; run `weituo verify`",
-        )
-    })?;
+    let checkpoint = ledger.checkpoint().ok_or_else(no_checkpoint)?;
     if desk.voice.json {
         document(&json!({ "size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.text }));
     } else {

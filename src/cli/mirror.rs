@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use weituo_proof::VerifierKey;
 
 use super::Desk;
 use super::output::{Failure, document, line};
 use super::words::words;
-use crate::mirror::{LogSource, MirrorError};
+use crate::mirror::{LogSource, MirrorError, SourceError};
 use crate::verify::VerifyOptions;
 
 /// Brings a copy in a folder up to a served log.
 pub(super) fn mirror(desk: &Desk<'_>, url: &str, dir: &Path, keys: &[String]) -> Result<u8, Failure> {
-    let keys = super::verify::keys(keys)?;
+    let log = LogSource::of(url);
+    let (keys, stated) = trusted(&log, dir, keys)?;
     let bar = desk.voice.progress(0, "progress-mirror");
-    let copied = crate::mirror::copy(&LogSource::of(url), dir, &keys, |done, total| {
+    let copied = crate::mirror::copy(&log, dir, &keys, |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -24,14 +26,35 @@ pub(super) fn mirror(desk: &Desk<'_>, url: &str, dir: &Path, keys: &[String]) ->
     if desk.voice.json {
         document(&json!({
             "folder": dir, "origin": copied.checkpoint.origin, "size": size, "before": before,
-            "root": copied.checkpoint.root, "fetched": copied.fetched,
+            "root": copied.checkpoint.root, "fetched": copied.fetched, "key_only_stated": stated,
         }));
     } else {
         let dir = dir.display();
         let shown: [(&str, &dyn ToString); 3] = [("dir", &dir), ("size", &size), ("before", &before)];
         line(words(desk.voice.language, "mirror-done", &shown));
+        if stated {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            line(words(desk.voice.language, "mirror-stated", &[("key", &keys.join(", "))]));
+        }
     }
     Ok(0)
+}
+
+/// Returns the keys to verify by, and whether nothing vouches for them but the server: those given, else those that the copy
+/// was made by, else what the server states.
+fn trusted(log: &LogSource, dir: &Path, given: &[String]) -> Result<(Vec<VerifierKey>, bool), Failure> {
+    if !given.is_empty() {
+        return Ok((super::verify::keys(given)?, false));
+    }
+    let kept = LogSource::Folder(dir.to_owned()).stated_keys();
+    let (text, stated) = match kept {
+        Ok(text) => (text, false),
+        Err(SourceError::NotFound { .. }) => {
+            (log.stated_keys().map_err(|error| Failure::from_error("mirror", &error))?, true)
+        }
+        Err(error) => return Err(Failure::from_error("mirror", &error)),
+    };
+    Ok((super::verify::keys(&[text])?, stated))
 }
 
 /// Evidence against the log is a finding, with exit code 1; a failure to read or write is none.

@@ -20,8 +20,10 @@ mod serve;
 mod setup;
 mod show;
 mod sign;
+mod stamp;
 mod tables;
 mod verify;
+mod watch;
 mod witness;
 mod words;
 
@@ -37,6 +39,7 @@ use crate::follower::Follower;
 use crate::ledger::{Ledger, Mode, Options};
 use crate::query::Query;
 use crate::recorder::Recorder;
+use crate::stamp::Stamps;
 use crate::store::LedgerUrl;
 use args::{Action, Cli, Shared};
 use output::{Failure, Voice};
@@ -149,9 +152,14 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Entry { leaf_index } => inspect::entry(&desk, *leaf_index).await,
         Action::Find { hash_or_file } => inspect::find(&desk, hash_or_file).await,
         Action::Checkpoint => inspect::checkpoint(&desk).await,
+        Action::Stamp { tsa } => stamp::stamp(&desk, tsa).await,
         Action::Receipt { leaf_index } => inspect::receipt(&desk, *leaf_index).await,
-        Action::Dossier { of, id, out, on } => dossier::dossier(&desk, *of, id, out, *on).await,
-        Action::Serve { listen } => serve::serve(&desk, *listen).await,
+        Action::Dossier { of, id, out, on, tsa } => {
+            dossier::dossier(&desk, *of, id, out, *on, tsa.as_deref()).await
+        }
+        Action::Serve { listen, tsa, tsa_every } => {
+            serve::serve(&desk, *listen, tsa.as_deref(), *tsa_every).await
+        }
         Action::Erase { leaf_index, digest, grounds, by } => {
             record::erase(&desk, *leaf_index, digest, grounds, by.as_ref()).await
         }
@@ -168,6 +176,7 @@ async fn run(voice: Voice, cli: &Cli) -> Result<u8, Failure> {
         Action::Verify { checkpoints, stream, key, resume, .. } => {
             verify::verify(&desk, checkpoints, stream.as_deref(), key, resume.as_deref()).await
         }
+        Action::Watch(asked) => watch::watch(&desk, asked).await,
         Action::Rebuild { projection } => setup::rebuild(&desk, projection.as_deref()).await,
         Action::Witness { state, logs, listen, name } => {
             witness::witness(&desk, state, logs, *listen, name.as_deref()).await
@@ -199,6 +208,12 @@ impl Desk<'_> {
             wait_for_witnesses: self.shared.wait_for_witnesses.map(Duration::from_secs),
             ..Options::default()
         }
+    }
+
+    /// Returns the log's kept time-stamps.
+    pub(crate) fn stamps(&self) -> Result<Stamps, Failure> {
+        let folder = self.options(true).stamps_folder(&self.url()?);
+        folder.map(Stamps::new).map_err(|error| Failure::from_error("stamp", &error))
     }
 
     /// Opens the ledger for recording.

@@ -1,6 +1,7 @@
 //! `serve`: the log for everyone, over HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -10,7 +11,12 @@ use super::output::{Failure, document, line};
 use super::words::words;
 
 /// Serves the log until the process is asked to stop.
-pub(super) async fn serve(desk: &Desk<'_>, listen: SocketAddr) -> Result<u8, Failure> {
+pub(super) async fn serve(
+    desk: &Desk<'_>,
+    listen: SocketAddr,
+    tsa: Option<&str>,
+    tsa_every: Duration,
+) -> Result<u8, Failure> {
     let recorder = desk.recorder().await?;
     let ledger = recorder.ledger().clone();
     let unusable = |error: &std::io::Error| {
@@ -32,7 +38,18 @@ pub(super) async fn serve(desk: &Desk<'_>, listen: SocketAddr) -> Result<u8, Fai
             line(words(desk.voice.language, "serve-read-only", &[("reason", &reason)]));
         }
     }
+    let stamping = match tsa {
+        Some(tsa) => {
+            let stamping =
+                super::stamp::at_intervals(ledger.clone(), desk.stamps()?, tsa.to_owned(), tsa_every);
+            Some(tokio::spawn(stamping))
+        }
+        None => None,
+    };
     let served = crate::http::serve(listener, crate::http::log::router(ledger.clone())).await;
+    if let Some(stamping) = stamping {
+        stamping.abort();
+    }
     let stopped = ledger.stop().await;
     served.map_err(|error| unusable(&error))?;
     stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;

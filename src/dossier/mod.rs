@@ -8,6 +8,8 @@
 mod gather;
 mod page;
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use weituo_projections::stated;
 use weituo_proof::dossier::{Dossier, FORMAT, ProvenEntry, ProvenName, StatedState, Subject};
@@ -95,7 +97,7 @@ pub async fn make(
         };
         let kind = subject.kind;
         let dossier = Dossier {
-            checkpoint: proven.checkpoint.text.clone(),
+            checkpoint: cosigned(ledger, &proven).await,
             disclosures: gathered.disclosures(),
             entries: entries(ledger, &gathered, &proven).await?,
             evidence: gathered.evidence(),
@@ -115,6 +117,16 @@ pub async fn make(
         return sound(ledger, dossier);
     }
     Err(DossierError::Overtaken)
+}
+
+/// Returns the checkpoint with the cosignatures of the policy's witnesses, where they have cosigned this very one.
+async fn cosigned(ledger: &Ledger, proven: &Proven) -> String {
+    let receipt = ledger.cosigned_receipt(proven.index).await;
+    let cosigned = receipt.ok().map(|receipt| receipt.checkpoint);
+    let cosigned = cosigned.filter(|checkpoint| {
+        (checkpoint.size, checkpoint.root) == (proven.checkpoint.size, proven.checkpoint.root)
+    });
+    cosigned.unwrap_or_else(|| Arc::clone(&proven.checkpoint)).text.clone()
 }
 
 fn names_proven(names: &Names, proven: &Proven) -> (Vec<ProvenName>, Vec<ProvenName>) {

@@ -3,6 +3,7 @@
 //! Absent: deciding anything (the application's rooms do); TLS, which a proxy in front ends.
 
 pub mod log;
+pub mod metrics;
 mod problem;
 pub mod witness;
 

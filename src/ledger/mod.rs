@@ -43,6 +43,7 @@ pub use clock::{Clock, ClockError, SystemClock};
 pub use derived::{Header, header};
 pub use handle::{Ledger, Submitted};
 pub use index::{Names, PartyProof, Proven};
+pub(crate) use key::read as read_key;
 pub use options::{InitOptions, Options};
 pub use recover::{Backup, Recovered};
 pub use rotate::{LogKeyError, Rotated};

@@ -2,7 +2,7 @@
 //!
 //! Absent: reading the environment and the command line (the edges).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +73,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Returns the folder of the log's time-stamps: `ledger.stamps` beside `ledger.anchor`, or beside the key where the anchor is
+    /// no file.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where neither file of a ledger on PostgreSQL is named.
+    pub fn stamps_folder(&self, url: &LedgerUrl) -> Result<PathBuf, LedgerError> {
+        Files::of(url, self).map(|files| files.outside().with_extension("stamps"))
+    }
+}
+
 /// What a new ledger starts with.
 #[derive(Debug, Clone)]
 pub struct InitOptions {
@@ -112,8 +124,12 @@ impl Files {
     /// Returns where the newest cosigned checkpoint is kept: `ledger.cosigned` beside `ledger.anchor`, or beside the key where
     /// the anchor is no file.
     pub(super) fn cosigned(&self) -> PathBuf {
-        let beside = if address(&self.anchor).is_some() { &self.key } else { &self.anchor };
-        beside.with_extension("cosigned")
+        self.outside().with_extension("cosigned")
+    }
+
+    /// Returns the file beside which stands what others said of the log.
+    fn outside(&self) -> &Path {
+        if address(&self.anchor).is_some() { &self.key } else { &self.anchor }
     }
 
     pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {

@@ -5,7 +5,8 @@
 //! Source: RFC 6962 section 2.1; C2SP tlog-proof; format.md "Completeness index".
 
 use tokio::sync::oneshot;
-use weituo_proof::{Hash, LeafIndex, TreeSize};
+use weituo_proof::tree::verify_consistency;
+use weituo_proof::{Checkpoint, Hash, LeafIndex, TreeSize};
 
 use super::cosign;
 use super::handle::Ledger;
@@ -87,6 +88,24 @@ impl Ledger {
                 Asked::TooSoon(wait) => tokio::time::sleep(wait).await,
             }
         }
+    }
+
+    /// Returns whether a signed checkpoint is this log's own: signed by a key of it, and extended by the newest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// `Store` where the database does not answer.
+    pub async fn vouches_for(&self, note: &str) -> Result<bool, LedgerError> {
+        let Ok((checkpoint, _)) = Checkpoint::open_by(note, &self.shared.verifiers) else { return Ok(false) };
+        let Some(newest) = self.checkpoint().filter(|newest| checkpoint.size <= newest.size) else {
+            return Ok(false);
+        };
+        let proof = match self.consistency(checkpoint.size, newest.size).await {
+            Err(LedgerError::NotFound { .. }) => return Ok(false),
+            proof => proof?,
+        };
+        let (old, new) = (checkpoint.size, newest.size);
+        Ok(verify_consistency(old, new, &proof, &checkpoint.root, &newest.root).is_ok())
     }
 
     /// Returns the inclusion proof of a leaf in the tree of a size (RFC 6962 section 2.1.1).

@@ -118,6 +118,8 @@ pub fn copy(
             copying.put(&path, &hash_tile(&nodes, &path).map_err(differs)?)?;
         }
     }
+    let stated: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    copying.write("key", (stated.join("\n") + "\n").as_bytes())?;
     copying.write("checkpoint", text.as_bytes())?;
     if let Some((before, _)) = before {
         copying.drop_partial(before.size, checkpoint.size);

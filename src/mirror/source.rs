@@ -77,6 +77,15 @@ impl LogSource {
         String::from_utf8(bytes).map_err(|error| self.unreadable("checkpoint", error))
     }
 
+    /// Returns the verifier keys that the log states as its own, one a line: nothing vouches for them.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn stated_keys(&self) -> Result<String, SourceError> {
+        let bytes = self.read("key", MAX_CHECKPOINT)?;
+        String::from_utf8(bytes).map_err(|error| self.unreadable("key", error))
+    }
+
     /// Returns the content of a tile or bundle as it is there, of the width that its path names. Where a partial one is not
     /// there any more, it is cut from the full one.
     ///

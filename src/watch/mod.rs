@@ -5,6 +5,9 @@
 //! Absent: the loop, whom to tell (`cli::watch`); judging entries (`verify`).
 //! Source: format.md "To verify a log"; design.md "Who uses it" (watchdog).
 
+mod auditor;
+mod metrics;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use weituo_verifier::chain;
 
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
 use crate::verify::Grown;
+
+pub use auditor::Auditor;
+pub use metrics::Metrics;
 
 /// What the monitor's clock and the log's may be apart.
 const CLOCKS_APART_MILLIS: i64 = 5 * 60 * 1_000;

@@ -166,9 +166,8 @@ async fn python_reads_either_form_and_exits_by_its_answer() {
 
 /// Has the Rust verifier verify a case; returns its answers in the form that the others print.
 fn verified_by_rust(case: &Case) -> Value {
-    use weituo_verifier::{Given, KeptReceipt, verify};
-    let receipts =
-        case.receipts.iter().map(|text| KeptReceipt { label: "kept".to_owned(), text: text.clone() });
+    use weituo_verifier::{Given, Kept, verify};
+    let receipts = case.receipts.iter().map(|text| Kept { label: "kept".to_owned(), text: text.clone() });
     let given = Given {
         keys: case.keys.iter().map(|key| key.parse().unwrap()).collect(),
         receipts: receipts.collect(),

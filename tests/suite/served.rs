@@ -169,7 +169,12 @@ fn a_copy_grows_with_the_log_and_any_file_server_can_serve_it() {
         assert_eq!(tiles, newest.div_ceil(256), "partial tiles that a full one has replaced are gone");
     }
     server.stop();
+    let again = shell.run(&["mirror", &folder, &folder, "--json"]).expect_code(0).json();
+    assert_eq!(again["key_only_stated"], false, "a copy goes on under the key that it was made by");
     let files = Server::of_files(&copy);
+    let stated = shell.path("stated").display().to_string();
+    let stated = shell.run(&["mirror", &files.url, &stated, "--json"]).expect_code(0).json();
+    assert_eq!(stated["key_only_stated"], true, "nothing but the server vouches for its key");
     assert_eq!(verified(&shell, Path::new(files.url.trim_end_matches('/')), &key), (0, vec![]));
     let again = shell.path("again").display().to_string();
     shell.run(&["mirror", &files.url, &again, "--key", &key]).expect_code(0);

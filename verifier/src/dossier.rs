@@ -11,6 +11,8 @@ mod report;
 
 use weituo_events::Recorded;
 use weituo_proof::dossier::{DossierError, ProvenEntry};
+use weituo_proof::note::NoteError;
+use weituo_proof::policy::Policy;
 use weituo_proof::{
     Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Receipt, SignedNote, VerifierKey,
 };
@@ -27,33 +29,46 @@ pub struct Given {
     pub keys: Vec<VerifierKey>,
     /// Keys of auditors, who cosign what they replayed.
     pub auditors: Vec<VerifierKey>,
-    /// Keys of witnesses.
-    pub witnesses: Vec<VerifierKey>,
-    /// How many of the witnesses must have cosigned for *age*.
-    pub quorum: usize,
+    /// Which logs, witnesses and quorum to trust (C2SP tlog-policy).
+    pub policy: Option<Policy>,
+    /// Checkpoints that somebody kept, with whatever cosignatures they have.
+    pub checkpoints: Vec<Kept>,
     /// Receipts that somebody kept.
-    pub receipts: Vec<KeptReceipt>,
+    pub receipts: Vec<Kept>,
 }
 
-/// A receipt that somebody kept.
+impl Given {
+    /// Returns the keys of the log that are trusted, those of the policy among them.
+    fn log_keys(&self) -> Vec<VerifierKey> {
+        let of_policy = self.policy.iter().flat_map(Policy::logs).map(|log| log.key.clone());
+        self.keys.iter().cloned().chain(of_policy).collect()
+    }
+
+    /// Returns whether *age* is asked for: there is something that could prove it.
+    fn asks_for_age(&self) -> bool {
+        self.policy.as_ref().is_some_and(Policy::asks_for_cosignatures) || !self.checkpoints.is_empty()
+    }
+}
+
+/// What somebody kept: a checkpoint, or a receipt with its entry in the extra line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptReceipt {
+pub struct Kept {
     /// What to call it, such as its file name.
     pub label: String,
-    /// The tlog-proof text, with the entry in its extra line.
+    /// The signed note, or the tlog-proof text.
     pub text: String,
 }
 
-impl KeptReceipt {
-    /// Returns what a file proves that somebody kept: one receipt, or, where it is an earlier dossier, each of its entries.
-    pub fn all_in(label: &str, text: String) -> Vec<Self> {
-        let Some(Ok(dossier)) = contained(&text).map(|text| Dossier::parse(&text)) else {
-            return vec![Self { label: label.to_owned(), text }];
+impl Kept {
+    /// Returns the receipts that a file holds: itself, or, where it is an earlier dossier, one of each of its entries.
+    pub fn receipts(self) -> Vec<Self> {
+        let Some(Ok(dossier)) = contained(&self.text).map(|text| Dossier::parse(&text)) else {
+            return vec![self];
         };
         let checkpoint = dossier.checkpoint;
         let receipt = |ProvenEntry { entry, inclusion, leaf_index }| {
             let receipt = Receipt { entry, leaf_index, inclusion, checkpoint: checkpoint.clone() };
-            Self { label: format!("{label}, leaf {leaf_index}"), text: receipt.text_with_entry() }
+            Self { label: format!("{}, leaf {leaf_index}", self.label), text: receipt.text_with_entry() }
         };
         dossier.entries.into_iter().map(receipt).collect()
     }
@@ -120,7 +135,7 @@ impl<'a> Verification<'a> {
             return self.report(None, None, Vec::new());
         };
         let vouched = self.check_log_signature(&checkpoint);
-        self.check_cosignatures(&note);
+        self.check_cosignatures(note, &checkpoint);
         let (known, whole) = self.check_entries(&checkpoint);
         if !vouched || !whole {
             self.complete.could_not("what is complete rests on entries and a checkpoint that are not proven");
@@ -161,7 +176,7 @@ impl<'a> Verification<'a> {
 
     /// Returns whether a key that the reader trusts for this log has signed the checkpoint.
     fn check_log_signature(&mut self, checkpoint: &Checkpoint) -> bool {
-        let keys = &self.given.keys;
+        let keys = self.given.log_keys();
         if keys.is_empty() {
             self.intact.could_not("who vouches for it: no key of the log was given");
             return false;
@@ -188,28 +203,52 @@ impl<'a> Verification<'a> {
     }
 
     /// Notes who else has cosigned the checkpoint: witnesses for *age*, auditors for *complete*.
-    fn check_cosignatures(&mut self, note: &SignedNote) {
-        let signed_by = |keys: &[VerifierKey], age: &mut Collected| -> Vec<String> {
-            keys.iter()
-                .filter_map(|key| match note.verify(std::slice::from_ref(key)) {
-                    Ok(_) => Some(key.name().to_owned()),
-                    Err(weituo_proof::note::NoteError::Invalid { name, source }) => {
-                        let detail = format!("the cosignature of {name} does not hold: {source}");
-                        age.push(Finding::new(FindingKind::CosignatureInvalid, detail));
-                        None
-                    }
-                    Err(_) => None,
-                })
-                .collect()
-        };
-        self.auditors = signed_by(&self.given.auditors, &mut self.age);
-        let witnesses = signed_by(&self.given.witnesses, &mut self.age);
-        if self.given.witnesses.is_empty() {
-            self.age.could_not("not proven: no witness's key was given");
-        } else if witnesses.len() < self.given.quorum {
-            let (found, wanted) = (witnesses.len(), self.given.quorum);
-            self.age.could_not(format!("{found} of the witnesses given have cosigned, {wanted} are wanted"));
+    fn check_cosignatures(&mut self, mut note: SignedNote, checkpoint: &Checkpoint) {
+        let kept = self.take_kept(&mut note, checkpoint);
+        for key in &self.given.auditors {
+            match note.verify(std::slice::from_ref(key)) {
+                Ok(_) => self.auditors.push(key.name().to_owned()),
+                Err(NoteError::Invalid { name, source }) => {
+                    let detail = format!("the cosignature of {name} does not hold: {source}");
+                    self.age.push(Finding::new(FindingKind::CosignatureInvalid, detail));
+                }
+                Err(_) => {}
+            }
         }
+        let quorum = self.given.policy.as_ref().filter(|policy| policy.asks_for_cosignatures());
+        match quorum.map(|policy| policy.has_quorum(&note)) {
+            Some(true) => {}
+            Some(false) => self.age.could_not("the quorum of the policy has not cosigned the checkpoint"),
+            None if kept => {}
+            None => self.age.could_not("not proven: nobody else's cosignature or checkpoint was given"),
+        }
+    }
+
+    /// Takes over the cosignatures of checkpoints that somebody kept. Returns whether one, signed by the log, is this one.
+    fn take_kept(&mut self, note: &mut SignedNote, checkpoint: &Checkpoint) -> bool {
+        let mut same = false;
+        for Kept { label, text } in &self.given.checkpoints {
+            let read = SignedNote::parse(text).ok();
+            let read = read.and_then(|kept| Some((Checkpoint::parse(kept.text()).ok()?, kept)));
+            let Some((other, kept)) = read else {
+                self.age.could_not(format!("{label} is no checkpoint"));
+                continue;
+            };
+            let signed = Checkpoint::open_by(text, &self.given.log_keys()).is_ok();
+            if kept.text() == note.text() {
+                kept.signatures().iter().for_each(|line| note.push(line.clone()));
+                same |= signed;
+            } else if signed && other.size == checkpoint.size {
+                let detail = format!("{label} is of the same size and another root: the log was forked");
+                let finding = Finding::new(FindingKind::CheckpointNotExtended, detail);
+                self.age.push(finding.differing(&other.root, &checkpoint.root));
+            } else {
+                let size = other.size;
+                self.age
+                    .could_not(format!("{label} is of size {size}: it cannot be compared without the log"));
+            }
+        }
+        same
     }
 
     /// Checks each entry by itself. Returns those that could be read and are in the tree, and whether all are.

@@ -9,5 +9,5 @@ mod facts;
 mod keys;
 
 pub use collected::{Collected, LISTED_FINDINGS, chain, place, shorten};
-pub use dossier::{Counts, DossierReport, Erased, Given, KeptReceipt, contained, verify};
+pub use dossier::{Counts, DossierReport, Erased, Given, Kept, contained, verify};
 pub use facts::{Facts, IndexClaim, index_claim};

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use lexopt::ValueExt as _;
 use lexopt::prelude::{Long, Short, Value};
+use weituo_proof::policy::Policy;
 use weituo_proof::{Language, VerifierKey};
-use weituo_verifier::{Given, KeptReceipt, contained, verify};
+use weituo_verifier::{Given, Kept, chain, contained, verify};
 
 /// A file of more bytes is not read: memory holds a dossier several times over.
 const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -88,12 +89,14 @@ fn option(
 ) -> Result<(), String> {
     let mut value = || parser.value().and_then(lexopt::ValueExt::string).map_err(|error| error.to_string());
     match name {
-        "key" => asked.given.keys.push(key(&value()?, *language)?),
-        "auditor" => asked.given.auditors.push(key(&value()?, *language)?),
-        "receipt" => {
-            let label = value()?;
-            let text = read(&label, *language)?;
-            asked.given.receipts.extend(KeptReceipt::all_in(&label, text));
+        "key" => asked.given.keys.extend(keys(&value()?, *language)?),
+        "auditor" => asked.given.auditors.extend(keys(&value()?, *language)?),
+        "receipt" => asked.given.receipts.extend(kept(value()?, *language)?.receipts()),
+        "checkpoint" => asked.given.checkpoints.push(kept(value()?, *language)?),
+        "policy" => {
+            let file = value()?;
+            let policy = Policy::parse(read(&file, *language)?.as_bytes());
+            asked.given.policy = Some(policy.map_err(|error| format!("{file}: {}", chain(&error)))?);
         }
         "lang" => *language = words::language(Some(&value()?)),
         "json" => asked.json = true,
@@ -104,10 +107,18 @@ fn option(
     Ok(())
 }
 
-/// Reads a verifier key, or the file that holds it.
-fn key(given: &str, language: Language) -> Result<VerifierKey, String> {
+/// Reads what somebody kept.
+fn kept(label: String, language: Language) -> Result<Kept, String> {
+    let text = read(&label, language)?;
+    Ok(Kept { label, text })
+}
+
+/// Reads verifier keys: the key itself, or a file that holds some, one a line.
+fn keys(given: &str, language: Language) -> Result<Vec<VerifierKey>, String> {
     let text = fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
-    text.trim().parse().map_err(|error| format!("{}: {error}", words::BAD_KEY.get(language)))
+    let lines = text.trim().lines().map(str::trim).filter(|line| !line.is_empty());
+    let parsed = lines.map(str::parse);
+    parsed.collect::<Result<_, _>>().map_err(|error| format!("{}: {error}", words::BAD_KEY.get(language)))
 }
 
 fn read(file: &str, language: Language) -> Result<String, String> {

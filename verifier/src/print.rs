@@ -107,6 +107,7 @@ fn verdict(verdict: &Verdict, [yes, no, unchecked]: [&Both; 3], language: Langua
             format!("✘ {}; {}{}", no.get(language), words::FINDINGS.get(language), findings.len())
         }
         Verdict::CouldNotCheck { reasons } => {
+            let reasons: Vec<&str> = reasons.iter().map(|reason| words::reason(reason, language)).collect();
             format!("? {}: {}", unchecked.get(language), reasons.join("; "))
         }
     }

@@ -41,17 +41,21 @@ pub(crate) fn language(asked: Option<&str>) -> Language {
 
 pub(crate) const HELP: Both = Both::new(
     "核验存证卷宗(.json 或 .html),无需数据库与网络\n\n\
-     用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--auditor 公钥]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
+     用法: weituo-verify 文件 --key 公钥 [--key 公钥]… [--policy 文件] [--auditor 公钥]… [--checkpoint 文件]… [--receipt 文件]… [--json] [--lang zh|en]\n\n\
      \x20 --key 公钥        台账的核验公钥,或存有它的文件;请经其他渠道取得,绝不取自卷宗\n\
      \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
+     \x20 --policy 文件     信任策略(C2SP tlog-policy):台账、见证方与所需的附署数\n\
+     \x20 --checkpoint 文件 他人保存的检查点,或审计方附署的同一检查点\n\
      \x20 --receipt 文件    他人保存的存证回执(内含存证记录),或较早的卷宗\n\
      \x20 --json            输出 JSON\n\
      \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
      退出码: 0 核验通过;1 有核验异常;2 无法核验",
     "Verifies a dossier (.json or .html), without database and network\n\n\
-     usage: weituo-verify FILE --key KEY [--key KEY]… [--auditor KEY]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
+     usage: weituo-verify FILE --key KEY [--key KEY]… [--policy FILE] [--auditor KEY]… [--checkpoint FILE]… [--receipt FILE]… [--json] [--lang zh|en]\n\n\
      \x20 --key KEY         the log's verifier key, or the file that holds it; obtained elsewhere, never from the dossier\n\
      \x20 --auditor KEY     key of an auditor who replayed every entry and every index root\n\
+     \x20 --policy FILE     trust policy (C2SP tlog-policy): logs, witnesses and how many must have cosigned\n\
+     \x20 --checkpoint FILE a checkpoint that somebody kept, or the same one as an auditor has cosigned it\n\
      \x20 --receipt FILE    a receipt that somebody kept, with its entry in it, or an earlier dossier\n\
      \x20 --json            prints JSON\n\
      \x20 --lang LANG       zh or en; else by LANG\n\n\
@@ -62,28 +66,31 @@ pub(crate) const NO_DOSSIER: Both = Both::new("页面中没有卷宗", "the page
 pub(crate) const BAD_KEY: Both = Both::new("不是核验公钥", "not a verifier key");
 pub(crate) const UNREADABLE: Both = Both::new("无法读取", "cannot be read");
 pub(crate) const INTACT: Both = Both::new(
-    "完整性(未被改动):已确认的记录未被改动、删除、调换或插入",
+    "核验通过:未改动(intact)",
     "intact: nothing acknowledged was altered, removed, reordered or inserted",
 );
-pub(crate) const COMPLETE: Both = Both::new("齐全:没有遗漏", "complete: nothing of it is left out");
-pub(crate) const AGE: Both =
-    Both::new("见证:检查点由所列见证方会签", "age: the checkpoint is cosigned by the witnesses given");
-pub(crate) const NOT_INTACT: Both = Both::new("记录被改动", "NOT intact");
-pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏", "NOT complete");
-pub(crate) const NOT_AGE: Both = Both::new("见证不成立", "age is NOT proven");
+pub(crate) const COMPLETE: Both =
+    Both::new("核验通过:无遗漏(complete)", "complete: nothing of it is left out");
+pub(crate) const AGE: Both = Both::new(
+    "核验通过:检查点已由策略所列见证方附署,或与他人保存的相同(age)",
+    "age: the checkpoint is cosigned by the policy's witnesses, or is one that somebody kept",
+);
+pub(crate) const NOT_INTACT: Both = Both::new("核验异常", "NOT intact");
+pub(crate) const NOT_COMPLETE: Both = Both::new("有遗漏或索引有误", "NOT complete");
+pub(crate) const NOT_AGE: Both = Both::new("附署或他人保存的检查点不符", "age is NOT proven");
 pub(crate) const UNCHECKED_INTACT: Both =
-    Both::new("无法核验是否未被改动", "could not check whether it is intact");
+    Both::new("无法核验是否未改动", "could not check whether it is intact");
 pub(crate) const UNCHECKED_COMPLETE: Both =
-    Both::new("无法核验是否齐全", "could not check whether it is complete");
-pub(crate) const UNCHECKED_AGE: Both = Both::new("无法核验见证", "could not check its age");
+    Both::new("无法核验有无遗漏", "could not check whether it is complete");
+pub(crate) const UNCHECKED_AGE: Both = Both::new("无法核验时间(age)", "could not check its age");
 pub(crate) const BY_OPERATOR: Both = Both::new(
     "依据台账运营方的索引,所列各方均未复算",
     "by the operator's index, replayed by nobody you named",
 );
 pub(crate) const BY_AUDITOR: Both = Both::new("索引已由其复算:", "the index was replayed by ");
-pub(crate) const FINDINGS: Both = Both::new("异常 ", "findings: ");
+pub(crate) const FINDINGS: Both = Both::new("共 ", "findings: ");
 pub(crate) const EXPECTED: Both = Both::new("应为", "expected");
-pub(crate) const FOUND: Both = Both::new("实为", "found");
+pub(crate) const FOUND: Both = Both::new("现为", "found");
 pub(crate) const LEAF: Both = Both::new("序号", "leaf");
 pub(crate) const ERASED: Both = Both::new("已擦除,依据:", "erased, on the grounds of: ");
 pub(crate) const CHECKED: Both = Both::new("已核验", "checked");
@@ -99,3 +106,22 @@ pub(crate) const NO_STATE: Both = Both::new(
 );
 pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至", "state folded from the entries, as of");
 pub(crate) const OF_LOG: Both = Both::new("台账", "log");
+
+/// What could not be checked, as the report says it in English, and in Chinese. Those with particulars stay in English.
+const REASONS: [Both; 6] = [
+    Both::new("没有给出台账的核验公钥,不知由谁作证", "who vouches for it: no key of the log was given"),
+    Both::new(
+        "有无遗漏以记录和检查点得到证明为前提,而这没有成立",
+        "what is complete rests on entries and a checkpoint that are not proven",
+    ),
+    Both::new("检查点无法读取", "the checkpoint cannot be read"),
+    Both::new("文件不能作为存证卷宗读取", "the file cannot be read as a dossier"),
+    Both::new("没有给出他人的附署或检查点", "not proven: nobody else's cosignature or checkpoint was given"),
+    Both::new("策略所要求的附署尚未齐备", "the quorum of the policy has not cosigned the checkpoint"),
+];
+
+/// Returns a reason in one language.
+pub(crate) fn reason(reason: &str, language: Language) -> &str {
+    let known = REASONS.iter().find(|known| known.en == reason);
+    known.map_or(reason, |known| known.get(language))
+}

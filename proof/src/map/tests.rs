@@ -112,6 +112,23 @@ fn a_leaf_elsewhere_does_not_prove_absence() {
 }
 
 #[test]
+fn proofs_grow_with_the_logarithm_of_the_number_of_names() {
+    let mut means = Vec::new();
+    for bits in [8_u32, 12, 16] {
+        let mut map = filled(1 << bits);
+        let lengths: Vec<usize> = (0..200).map(|number| map.prove(&name(number)).siblings.len()).collect();
+        let longest = lengths.iter().copied().max().unwrap();
+        // Two random keys among 2^n share 2n bits and more with a chance of about one half.
+        assert!(longest <= 2 * bits as usize + 8, "{longest} siblings among 2^{bits} names");
+        means.push(lengths.iter().sum::<usize>() / lengths.len());
+    }
+    // 16 times as many names, 4 siblings more.
+    for pair in means.windows(2) {
+        assert!((3..=5).contains(&(pair[1] - pair[0])), "{means:?}");
+    }
+}
+
+#[test]
 fn a_proof_reads_back_from_json() {
     let mut map = filled(3);
     for name in [name(0), name(7)] {

@@ -6,6 +6,7 @@
 
 use super::key::{Algorithm, KeyError, SigningKey, VerifierKey};
 use super::{NoteSignature, SignedNote};
+use crate::checkpoint::Checkpoint;
 use crate::ed25519::{self, Ed25519Error};
 
 /// Bytes of a cosignature: u64 big-endian timestamp and an Ed25519 signature.
@@ -62,5 +63,13 @@ impl CosigningKey {
         let timestamp = timestamp.min(MAX_TIMESTAMP);
         let signature = self.0.private().sign(&message(timestamp, checkpoint.text()));
         self.0.line([&timestamp.to_be_bytes()[..], &signature].concat())
+    }
+
+    /// Returns a checkpoint with this cosignature alone, as `cosign` makes it. For a checkpoint that the log has not signed
+    /// itself, but one that was proven to extend it.
+    pub fn cosigned(&self, checkpoint: &Checkpoint, timestamp: u64) -> SignedNote {
+        let mut note = SignedNote { text: checkpoint.text(), signatures: Vec::new() };
+        note.signatures.push(self.cosign(&note, timestamp));
+        note
     }
 }

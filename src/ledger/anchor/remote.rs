@@ -57,9 +57,11 @@ impl RemoteAnchor {
                 _ => Err(self.failed(ErrorKind::AlreadyExists, "it has a checkpoint of this log".to_owned())),
             },
             Answer::Refused { status: 404, .. } => {
-                let keys: String = self.verifiers.iter().map(|key| format!(" --log '{key}'")).collect();
-                let what =
-                    format!("it does not know this log: restart it with `{}`, then repeat this", keys.trim());
+                let keys: Vec<String> = self.verifiers.iter().map(|key| format!("--log '{key}'")).collect();
+                let what = format!(
+                    "it does not know this log: restart it with `{}`, then repeat this",
+                    keys.join(" ")
+                );
                 Err(self.failed(ErrorKind::NotFound, what))
             }
             Answer::Refused { status, told } => Err(self.refused(status, &told)),

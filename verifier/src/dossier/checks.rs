@@ -151,8 +151,9 @@ impl Verification<'_> {
                     continue;
                 }
             };
-            let mut verified = self.given.keys.iter().map(|key| receipt.verify(key));
-            let Some(shown) = verified.find_map(Result::ok) else {
+            let keys = self.given.log_keys();
+            let verified = keys.iter().find_map(|key| receipt.verify(key).ok());
+            let Some(shown) = verified.filter(|shown| shown.origin == checkpoint.origin) else {
                 self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
                 continue;
             };

@@ -28,7 +28,7 @@ pub struct DossierReport {
     /// The three verdicts.
     #[serde(flatten)]
     pub verdicts: Verdicts,
-    /// Whether *age* was asked for: a witness's key was given.
+    /// Whether *age* was asked for: a policy that asks for cosignatures, or a checkpoint, was given.
     pub age_asked: bool,
     /// Auditors named by the reader who replayed the log and cosigned: without them, *complete* is by the operator's index.
     pub audited_by: Vec<String>,
@@ -135,7 +135,7 @@ pub(super) fn finish(
         size: checkpoint.as_ref().map(|checkpoint| checkpoint.size.get()),
         root: checkpoint.map(|checkpoint| checkpoint.root),
         verdicts,
-        age_asked: !given.witnesses.is_empty(),
+        age_asked: given.asks_for_age(),
         audited_by: auditors,
         counts,
         as_of: Some(dossier.state.as_of),
