@@ -18,6 +18,10 @@ use super::report::{Phase, Progress, Report};
 use super::scan::{Scan, unreadable};
 use super::{Verification, VerifyOptions};
 
+/// After so many missing bundles no more are asked for: a checkpoint can be signed over any number of entries, and whoever
+/// asked for each of 2^50 would never come to an answer.
+const MOST_MISSING_BUNDLES: u64 = 1_000;
+
 /// Verifies a log as seen from outside, up to the checkpoint that it shows. Of the options, the key, the checkpoints that
 /// others kept and the stream count.
 pub fn verify_log(log: &LogSource, options: &VerifyOptions<'_>, progress: impl Fn(Progress)) -> Report {
@@ -97,11 +101,19 @@ impl Scan {
                 None
             }
         };
+        let mut missing_bundles = 0;
         for path in bundles_between(TreeSize::new(self.next), checkpoint.size) {
             let first = path.index() * 256;
+            if missing_bundles >= MOST_MISSING_BUNDLES {
+                findings.could_not(format!(
+                    "the entries from leaf {first} on: {missing_bundles} bundles were missing, so no more were asked for"
+                ));
+                return false;
+            }
             let bytes = match log.tile(&path) {
                 Ok(bytes) => bytes,
                 Err(error @ SourceError::NotFound { .. }) => {
+                    missing_bundles += 1;
                     let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
                     findings
                         .push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "nothing"));

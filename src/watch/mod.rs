@@ -164,7 +164,8 @@ impl Monitor {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(MirrorError::Source(error)) => {
-                look.reasons.push(chain(&MirrorError::Source(error)));
+                // A checkpoint without the tiles under it shows no more of the log than silence does.
+                self.silent(look, memory.seen_at, &MirrorError::Source(error));
                 return Ok(false);
             }
             Err(error) => {
