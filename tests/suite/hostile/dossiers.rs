@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use weituo_proof::FindingKind;
 use weituo_proof::dossier::SubjectKind;
+use weituo_proof::note::CosigningKey;
 
 use super::desk::{AGREEMENT, CYCLE, Operator, TRUSTEE, Watcher, caught, dossier, kinds, text};
 use crate::page::browser::document_of;
@@ -33,6 +34,10 @@ fn assert_left_out(operator: &Operator, hidden: &BTreeSet<u64>, refuting: u64) -
     // Fooled: whoever has nothing but the key. He is told what the yes rests on.
     let ran = operator.verify_dossier(&file, &[]).expect_code(0);
     assert!(ran.out.contains("by the operator's index, replayed by nobody you named"), "{}", ran.out);
+    // The same words for whoever names an auditor that has not cosigned: the exit code alone does not say it.
+    let auditor = CosigningKey::from_seed("auditor.example", [5; 32]).unwrap();
+    let ran = operator.verify_dossier(&file, &["--auditor", &auditor.verifier().to_string()]).expect_code(0);
+    assert!(ran.out.contains("replayed by nobody you named"), "{}", ran.out);
     // Whoever kept a receipt or a dossier with what is left out.
     for kept in [&receipt, &old] {
         let ran = operator.verify_dossier(&file, &["--receipt", kept, "--json"]).expect_code(1);

@@ -1,9 +1,11 @@
 //! Another history: a fork, a rollback, everything rewritten.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use weituo_proof::tree::consistency_proof;
 use weituo_proof::witness::AddCheckpoint;
-use weituo_proof::{FindingKind, Hash, SignedNote, SigningKey, TreeSize};
+use weituo_proof::{Checkpoint, FindingKind, Hash, SignedNote, SigningKey, TreeSize};
 
 use super::desk::{CYCLE, Operator, Watcher, caught, dossier, fooled, kinds, text, verified};
 use crate::page::forge::{Log, Written};
@@ -165,4 +167,33 @@ async fn everything_signed_again_with_another_key_of_the_same_name_fools_nobody_
     assert_eq!(found, ["checkpoint-signature"]);
     // Fooled: whoever takes the key from the one who shows the log.
     fooled(verified(&shown.server.url, log.key.verifier(), &[]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_over_more_entries_than_anybody_could_read_is_told_in_time() {
+    let operator = Operator::new().await;
+    let shown = operator.publish("log", &operator.log.write());
+    let watcher = Watcher::new(operator.key());
+    watcher.sees_nothing(&shown.server.url);
+    let (key, checkpoint) =
+        (operator.signing_key(), operator.file("kept", &operator.log.write().checkpoint()));
+    for size in [1 << 50, u64::MAX >> 1, u64::MAX] {
+        let origin = key.name().parse().unwrap();
+        let huge = Checkpoint { origin, size: TreeSize::new(size), root: Hash::ZERO }.sign(&key).unwrap();
+        std::fs::write(shown.checkpoint(), huge.to_string()).unwrap();
+        let since = Instant::now();
+        let folder = shown.folder.display().to_string();
+        for (code, found) in
+            [shown.verified(&[]), shown.verified(&[&checkpoint]), verified(&folder, &operator.key(), &[])]
+        {
+            assert!(code != 0 && found.iter().any(|kind| kind == "tile-differs"), "{size}: {code} {found:?}");
+        }
+        let look = Watcher::new(operator.key()).look_after(&folder, Duration::ZERO);
+        assert!(look.exit_code() == 1 && look.size == 0, "{look:#?}");
+        // Whoever knows the log could not check at first, and is told that it is silent where that goes on.
+        assert_ne!(watcher.look_after(&folder, Duration::ZERO).exit_code(), 0);
+        let look = watcher.look_after(&folder, Duration::from_hours(2));
+        assert!(look.findings.iter().any(|finding| finding.kind == FindingKind::LogSilent), "{look:#?}");
+        assert!(since.elapsed() < Duration::from_secs(60), "{size}: {:?}", since.elapsed());
+    }
 }
