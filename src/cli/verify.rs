@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weituo_proof::{Finding, Verdict, VerifierKey};
+use weituo_proof::{Dossier, Finding, Receipt, Verdict, VerifierKey};
 
 use super::Desk;
 use super::output::{Failure, Voice, document, line, visible};
@@ -106,7 +106,16 @@ pub(super) fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
             format!("cannot read {path}: {error}"),
         )
     })?;
-    Ok(OutsideCheckpoint { label: path.display().to_string(), text })
+    Ok(OutsideCheckpoint { label: path.display().to_string(), text: checkpoint_in(text) })
+}
+
+/// Returns the checkpoint that a file holds: the file itself, or that of a receipt or of a dossier.
+fn checkpoint_in(text: String) -> String {
+    if let Ok(receipt) = Receipt::parse_with_entry(&text) {
+        return receipt.checkpoint;
+    }
+    let dossier = weituo_verifier::contained(&text).map(|text| Dossier::parse(&text));
+    dossier.and_then(Result::ok).map_or(text, |dossier| dossier.checkpoint)
 }
 
 /// Reads verifier keys: each the key itself, or a file that holds some, one a line.

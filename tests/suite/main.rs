@@ -15,6 +15,7 @@ mod erasing;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod faults;
+mod hostile;
 mod input;
 mod kill;
 mod log_keys;

@@ -4,9 +4,9 @@
 //! One browser verifies all cases with the page's own script; a few real pages are opened besides.
 
 mod base;
-mod browser;
+pub(crate) mod browser;
 mod cases;
-mod forge;
+pub(crate) mod forge;
 
 use serde_json::{Value, json};
 use weituo_proof::Verdict;

@@ -2,10 +2,10 @@
 //! and built projections. Each test asserts the finding's kind, its place and both hashes, and that `weituo verify`
 //! prints them with what they mean. docs/trust.md names the test of each row.
 
-mod bench;
+pub(crate) mod bench;
 mod beside;
 mod entries;
-mod forge;
+pub(crate) mod forge;
 mod garbage;
 mod order;
 mod outside;

@@ -14,7 +14,7 @@ use weituo_proof::dossier::{DossierError, ProvenEntry};
 use weituo_proof::note::NoteError;
 use weituo_proof::policy::Policy;
 use weituo_proof::{
-    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, SignedNote, VerifierKey,
+    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Receipt, SignedNote, VerifierKey,
 };
 
 use crate::collected::{Collected, chain};
@@ -57,6 +57,21 @@ pub struct Kept {
     pub label: String,
     /// The signed note, or the tlog-proof text.
     pub text: String,
+}
+
+impl Kept {
+    /// Returns what a file proves that somebody kept: one receipt, or, where it is an earlier dossier, each of its entries.
+    pub fn all_in(label: &str, text: String) -> Vec<Self> {
+        let Some(Ok(dossier)) = contained(&text).map(|text| Dossier::parse(&text)) else {
+            return vec![Self { label: label.to_owned(), text }];
+        };
+        let checkpoint = dossier.checkpoint;
+        let receipt = |ProvenEntry { entry, inclusion, leaf_index }| {
+            let receipt = Receipt { entry, leaf_index, inclusion, checkpoint: checkpoint.clone() };
+            Self { label: format!("{label}, leaf {leaf_index}"), text: receipt.text_with_entry() }
+        };
+        dossier.entries.into_iter().map(receipt).collect()
+    }
 }
 
 /// An entry of the dossier that could be read.

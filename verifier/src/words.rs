@@ -46,7 +46,7 @@ pub(crate) const HELP: Both = Both::new(
      \x20 --auditor 公钥    复算过全部记录与索引的审计方的公钥\n\
      \x20 --policy 文件     信任策略(C2SP tlog-policy):台账、见证方与所需的附署数\n\
      \x20 --checkpoint 文件 他人保存的检查点,或审计方附署的同一检查点\n\
-     \x20 --receipt 文件    他人保存的存证回执(内含存证记录)\n\
+     \x20 --receipt 文件    他人保存的存证回执(内含存证记录),或较早的卷宗\n\
      \x20 --json            输出 JSON\n\
      \x20 --lang 语言       zh 或 en;默认取自 LANG\n\n\
      退出码: 0 核验通过;1 有核验异常;2 无法核验",
@@ -56,7 +56,7 @@ pub(crate) const HELP: Both = Both::new(
      \x20 --auditor KEY     key of an auditor who replayed every entry and every index root\n\
      \x20 --policy FILE     trust policy (C2SP tlog-policy): logs, witnesses and how many must have cosigned\n\
      \x20 --checkpoint FILE a checkpoint that somebody kept, or the same one as an auditor has cosigned it\n\
-     \x20 --receipt FILE    a receipt that somebody kept, with its entry in it\n\
+     \x20 --receipt FILE    a receipt that somebody kept, with its entry in it, or an earlier dossier\n\
      \x20 --json            prints JSON\n\
      \x20 --lang LANG       zh or en; else by LANG\n\n\
      exit codes: 0 all yes; 1 findings; 2 could not check",

@@ -1,6 +1,5 @@
 //! The log that every case starts from: two cycles as the sample records them, signed acts, and an erasure.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -52,16 +51,11 @@ pub(super) async fn base() -> Base {
     let trustee = query.history("trustee", &trustee, day).await.unwrap();
     let rows = rows(&*store).await;
     let disclosures = store.disclosures(0..rows.len() as u64).await.unwrap();
-    let mut log = Log {
-        key: SigningKey::from_seed(ORIGIN, [1; 32]).unwrap(),
-        entries: rows.iter().map(|row| serde_json::from_str(&row.body).unwrap()).collect(),
-        signing: BTreeMap::new(),
-        disclosures: disclosures
-            .into_iter()
-            .map(|row| (row.leaf_index, row.disclosure))
-            .collect::<BTreeSet<_>>(),
-        lies: BTreeMap::new(),
-    };
+    let mut log = Log::taken_over(
+        SigningKey::from_seed(ORIGIN, [1; 32]).unwrap(),
+        rows.iter().map(|row| &row.body),
+        disclosures.into_iter().map(|row| (row.leaf_index, row.disclosure)).collect(),
+    );
     let erased = add_signed_acts_and_an_erasure(&mut log);
     Base {
         log,

@@ -29,7 +29,7 @@ fn chromium() -> PathBuf {
 }
 
 /// Returns the document that a page has become once its script was done.
-pub(super) fn document_of(page: &Path, fragment: &str) -> String {
+pub(crate) fn document_of(page: &Path, fragment: &str) -> String {
     // The budget is of the page's own clock, which stands still neither for hashing nor for a slow machine.
     for budget_ms in [10_000, 60_000, 300_000] {
         let profile = tempfile::tempdir().unwrap();

@@ -141,6 +141,7 @@ impl Verification<'_> {
 
     /// Compares with receipts that somebody kept: what they show must be here.
     pub(super) fn check_receipts(&mut self, checkpoint: &Checkpoint, known: &[Known]) {
+        let mut forks = HashSet::new();
         for kept in &self.given.receipts {
             let label = &kept.label;
             let receipt = match Receipt::parse_with_entry(&kept.text) {
@@ -156,7 +157,8 @@ impl Verification<'_> {
                 self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
                 continue;
             };
-            if shown.size == checkpoint.size && shown.root != checkpoint.root {
+            // Told once where many receipts are of one checkpoint, as those of an earlier dossier are.
+            if shown.size == checkpoint.size && shown.root != checkpoint.root && forks.insert(shown.root) {
                 let detail =
                     format!("receipt {label} is of another log of the same size: the log was forked");
                 self.intact.push(

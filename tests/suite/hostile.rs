@@ -1,0 +1,8 @@
+//! The operator as an attacker: he owns the machine, the database, the anchor and the signing key, and whatever he
+//! shows is signed and fits itself. Each test says whom that fools, and who has something that catches it.
+//! docs/trust.md, "A hostile operator", names the test of each deed.
+
+mod desk;
+mod dossiers;
+mod history;
+mod time;
