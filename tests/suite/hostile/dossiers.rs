@@ -108,9 +108,9 @@ fn doctored(page: &str, dossier: &str, further: &str) -> String {
     let policy = page.split("script-src '").nth(1).unwrap().split('\'').next().unwrap();
     let (head, _) = page.split_once("<script type=\"application/octet-stream\"").unwrap();
     let head = head.replace(policy, &format!("sha256-{digest}"));
-    let held = STANDARD.encode(dossier);
+    let content = STANDARD.encode(dossier);
     format!(
-        "{head}<script type=\"application/octet-stream\" id=\"dossier\">{held}</script>{further}\
+        "{head}<script type=\"application/octet-stream\" id=\"dossier\">{content}</script>{further}\
          <script type=\"module\">{script}</script></body></html>"
     )
 }
