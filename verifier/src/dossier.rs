@@ -60,15 +60,15 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Returns the receipts that a file holds: itself, or, where it is an earlier dossier, one of each of its entries.
-    pub fn receipts(self) -> Vec<Self> {
-        let Some(Ok(dossier)) = contained(&self.text).map(|text| Dossier::parse(&text)) else {
-            return vec![self];
+    /// Returns what a file proves that somebody kept: one receipt, or, where it is an earlier dossier, each of its entries.
+    pub fn all_in(label: &str, text: String) -> Vec<Self> {
+        let Some(Ok(dossier)) = contained(&text).map(|text| Dossier::parse(&text)) else {
+            return vec![Self { label: label.to_owned(), text }];
         };
         let checkpoint = dossier.checkpoint;
         let receipt = |ProvenEntry { entry, inclusion, leaf_index }| {
             let receipt = Receipt { entry, leaf_index, inclusion, checkpoint: checkpoint.clone() };
-            Self { label: format!("{}, leaf {leaf_index}", self.label), text: receipt.text_with_entry() }
+            Self { label: format!("{label}, leaf {leaf_index}"), text: receipt.text_with_entry() }
         };
         dossier.entries.into_iter().map(receipt).collect()
     }

@@ -91,7 +91,10 @@ fn option(
     match name {
         "key" => asked.given.keys.extend(keys(&value()?, *language)?),
         "auditor" => asked.given.auditors.extend(keys(&value()?, *language)?),
-        "receipt" => asked.given.receipts.extend(kept(value()?, *language)?.receipts()),
+        "receipt" => {
+            let Kept { label, text } = kept(value()?, *language)?;
+            asked.given.receipts.extend(Kept::all_in(&label, text));
+        }
         "checkpoint" => asked.given.checkpoints.push(kept(value()?, *language)?),
         "policy" => {
             let file = value()?;
