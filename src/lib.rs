@@ -33,10 +33,21 @@ pub fn today() -> NaiveDate {
 
 /// Returns today's date in a zone, given in minutes from UTC.
 pub fn today_in(zone_minutes: i32) -> NaiveDate {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(0) + i64::from(zone_minutes) * 60;
+    let seconds = i64::try_from(since_epoch().as_secs()).unwrap_or(0) + i64::from(zone_minutes) * 60;
     let days = i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0);
     NaiveDate::from_epoch_days(days).unwrap_or_default()
+}
+
+/// Returns the time since 1970 by this machine's clock.
+pub(crate) fn since_epoch() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Returns the instant by this machine's clock.
+pub(crate) fn now() -> weituo_proof::RecordedAt {
+    let millis = i64::try_from(since_epoch().as_millis()).ok();
+    let now = millis.and_then(weituo_proof::RecordedAt::from_unix_millis);
+    now.expect("invariant: a clock shows a year before 10000")
 }
 
 /// Returns a random command id.

@@ -1,13 +1,11 @@
 //! `dossier`: one history in one file that proves itself.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::NaiveDate;
 use serde_json::json;
-use weituo_proof::RecordedAt;
 use weituo_proof::dossier::{Dossier, Subject, SubjectKind};
 
 use super::Desk;
@@ -15,6 +13,7 @@ use super::args::Subjects;
 use super::output::{Failure, document, line};
 use super::words::words;
 use crate::dossier::DossierError;
+use crate::files::replace_whole;
 
 /// Writes the dossier of one agreement, trustee or school.
 pub(super) async fn dossier(
@@ -33,7 +32,8 @@ pub(super) async fn dossier(
     };
     let recorder = desk.recorder().await?;
     let subject = Subject { id: id.to_owned(), kind };
-    let made = crate::dossier::make(recorder.ledger(), subject, on.unwrap_or_else(crate::today), now()).await;
+    let made =
+        crate::dossier::make(recorder.ledger(), subject, on.unwrap_or_else(crate::today), crate::now()).await;
     let stopped = recorder.ledger().stop().await;
     let mut dossier = made.map_err(|error| failure(&error))?;
     stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;
@@ -42,7 +42,7 @@ pub(super) async fn dossier(
         None => None,
     };
     dossier.timestamps.extend(stamp.iter().map(|stamp| STANDARD.encode(&stamp.token)));
-    write(out, &form.text(&dossier)).map_err(|error| unwritable(out, &error))?;
+    replace_whole(out, form.text(&dossier).as_bytes(), 0o644).map_err(|error| unwritable(out, &error))?;
     told(desk, &dossier, out);
     if let Some(stamp) = stamp.filter(|_| !desk.voice.json) {
         let (token, note) = desk.stamps()?.files(stamp.size);
@@ -98,27 +98,6 @@ impl Form {
             Self::Html => crate::dossier::page(&dossier.text()),
         }
     }
-}
-
-fn now() -> RecordedAt {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let millis = i64::try_from(since.as_millis()).unwrap_or(0);
-    RecordedAt::from_unix_millis(millis).expect("invariant: the clock is within the years 1970 to 9999")
-}
-
-/// Writes a file whole or not at all, in place of one that may be there.
-fn write(out: &Path, text: &str) -> std::io::Result<()> {
-    let folder =
-        out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = folder.join(name);
-    let written = std::fs::File::create_new(&part)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&part, out));
-    written.inspect_err(|_| {
-        let _ = std::fs::remove_file(&part);
-    })
 }
 
 fn unwritable(out: &Path, error: &std::io::Error) -> Failure {

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use weituo_proof::RecordedAt;
 
 use super::Desk;
 use super::output::{Failure, Voice, line, visible};
@@ -87,9 +86,9 @@ pub(super) async fn watch(desk: &Desk<'_>, asked: &Watching) -> Result<u8, Failu
         let looking = Arc::clone(&monitor);
         let looked = tokio::task::spawn_blocking(move || {
             let (monitor, auditor) = &*looking;
-            let look = monitor.look(now())?;
+            let look = monitor.look(crate::now())?;
             if let Some(auditor) = auditor {
-                auditor.cosign(&look, unix_seconds())?;
+                auditor.cosign(&look, crate::since_epoch().as_secs())?;
             }
             Ok(look)
         });
@@ -206,19 +205,6 @@ fn post(url: &str, report: &str) -> Result<(), ureq::Error> {
     let config = ureq::Agent::config_builder().timeout_global(Some(WEBHOOK_TIMEOUT)).build();
     let agent: ureq::Agent = config.into();
     agent.post(url).header("content-type", "application/json").send(report).map(drop)
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn unix_seconds() -> u64 {
-    since_epoch().as_secs()
-}
-
-fn now() -> RecordedAt {
-    let millis = i64::try_from(since_epoch().as_millis()).unwrap_or(0);
-    RecordedAt::from_unix_millis(millis).expect("invariant: the clock is within the years 1970 to 9999")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Source: C2SP tlog-witness v1.1.0, "HTTP Interface".
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use weituo_proof::witness::SIZE_CONTENT_TYPE;
+use weituo_verifier::chain;
 
 use crate::witness::{Refusal, Witness};
 
@@ -37,7 +38,7 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, request: Request) -
         Ok(Err(rejection)) => return rejection.into_response(),
         Err(error) => return told(StatusCode::REQUEST_TIMEOUT, &error),
     };
-    let answered = blocking(move || witness.add_checkpoint(&body, unix_seconds())).await;
+    let answered = blocking(move || witness.add_checkpoint(&body, crate::since_epoch().as_secs())).await;
     match answered {
         Some(Ok(lines)) => lines.into_response(),
         Some(Err(refusal)) => refused(&refusal),
@@ -84,13 +85,4 @@ fn refused(refusal: &Refusal) -> Response {
 
 fn told(status: StatusCode, error: &dyn std::error::Error) -> Response {
     (status, format!("{}\n", chain(error))).into_response()
-}
-
-/// Returns an error and its sources, separated by colons.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

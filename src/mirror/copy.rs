@@ -4,8 +4,8 @@
 //! once everything that it commits to is there and it extends the one before; both are durable in that order.
 //! Source: C2SP tlog-tiles; RFC 9162 section 2.1.4 (consistency).
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use weituo_proof::checkpoint::CheckpointError;
@@ -16,6 +16,7 @@ use weituo_proof::tree::{ProofError, ProveError, consistency_proof, verify_consi
 use weituo_proof::{Checkpoint, Nodes, TreeSize, VerifierKey, leaf_hash};
 
 use super::source::{LogSource, SourceError};
+use crate::files::replace_whole;
 
 /// Why a log could not be copied.
 #[derive(Debug, thiserror::Error)]
@@ -266,15 +267,7 @@ pub(crate) fn keep_evidence(folder: &Path, kept: &str, found: &str) -> Result<Pa
 /// Writes a file of a folder whole or not at all, durably.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), MirrorError> {
     let path = folder.join(name);
-    let written = || -> io::Result<()> {
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent)?;
-        let part = path.with_extension("part");
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&part, &path)?;
-        File::open(parent)?.sync_all()
-    };
-    written().map_err(|source| MirrorError::Write { path: path.clone(), source })
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = made.and_then(|()| replace_whole(&path, bytes, 0o644));
+    written.map_err(|source| MirrorError::Write { path: path.clone(), source })
 }
