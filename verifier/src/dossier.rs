@@ -215,6 +215,9 @@ impl<'a> Verification<'a> {
                 Err(_) => {}
             }
         }
+        if self.auditors.is_empty() && !self.given.auditors.is_empty() {
+            self.complete.could_not("no auditor named has cosigned that the index was replayed");
+        }
         let quorum = self.given.policy.as_ref().filter(|policy| policy.asks_for_cosignatures());
         match quorum.map(|policy| policy.has_quorum(&note)) {
             Some(true) => {}

@@ -34,10 +34,10 @@ fn assert_left_out(operator: &Operator, hidden: &BTreeSet<u64>, refuting: u64) -
     // Fooled: whoever has nothing but the key. He is told what the yes rests on.
     let ran = operator.verify_dossier(&file, &[]).expect_code(0);
     assert!(ran.out.contains("by the operator's index, replayed by nobody you named"), "{}", ran.out);
-    // The same words for whoever names an auditor that has not cosigned: the exit code alone does not say it.
+    // Whoever names an auditor is not: that one has cosigned nothing of it.
     let auditor = CosigningKey::from_seed("auditor.example", [5; 32]).unwrap();
-    let ran = operator.verify_dossier(&file, &["--auditor", &auditor.verifier().to_string()]).expect_code(0);
-    assert!(ran.out.contains("replayed by nobody you named"), "{}", ran.out);
+    let ran = operator.verify_dossier(&file, &["--auditor", &auditor.verifier().to_string()]).expect_code(2);
+    assert!(ran.out.contains("no auditor named has cosigned"), "{}", ran.out);
     // Whoever kept a receipt or a dossier with what is left out.
     for kept in [&receipt, &old] {
         let ran = operator.verify_dossier(&file, &["--receipt", kept, "--json"]).expect_code(1);
