@@ -342,3 +342,19 @@ async fn stream_reads_use_the_unique_index() {
     assert_eq!(plan.len(), 1, "no sort: {plan:?}");
     assert!(plan[0].contains("entry_stream_sequence"), "{plan:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_closed_a_sqlite_ledger_finds_it_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let file = folder.path().join(format!("{round}.db"));
+        let url = LedgerUrl::Sqlite(file.clone());
+        let store = store::open(&url, StoreOptions::default(), true).await.unwrap();
+        store.migrate().await.unwrap();
+        store.require_current().await.unwrap();
+        store.close().await;
+        for ending in ["-wal", "-shm"] {
+            assert!(!folder.path().join(format!("{round}.db{ending}")).exists(), "round {round}: {ending}");
+        }
+    }
+}

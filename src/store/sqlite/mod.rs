@@ -291,9 +291,11 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.log.close();
-        self.projections.close();
-        self.readers.close();
+        // One after another: of two connections that close at once, each takes the other for a reader that still needs
+        // the WAL, and it stays beside the database.
         self.pool.close().await;
+        self.readers.close().await;
+        self.projections.close().await;
+        self.log.close().await;
     }
 }

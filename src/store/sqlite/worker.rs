@@ -1,11 +1,12 @@
 //! Threads that own SQLite connections, because rusqlite blocks.
 //!
 //! Invariants: a worker's jobs run one after another on one connection, in the order they were sent; a transaction left
-//! open by a job (the head's lock) is rolled back when no job follows within the limit.
+//! open by a job (the head's lock) is rolled back when no job follows within the limit; whoever closed a worker or the
+//! readers has their connections closed, not only about to be.
 //! Absent: SQL.
 
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode};
@@ -19,20 +20,26 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug)]
 pub(super) struct Worker {
     jobs: Mutex<Option<Sender<Job>>>,
+    /// Ends when the thread has closed its connection.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Worker {
     /// Starts the thread; it ends when the worker is dropped or closed.
     pub(super) fn start(name: &str, connection: Connection, lock_timeout: Duration) -> Result<Self> {
         let (jobs, inbox) = channel();
+        let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(connection, &inbox, lock_timeout))
+            .spawn(move || {
+                run(connection, &inbox, lock_timeout);
+                drop(end);
+            })
             .map_err(|error| StoreError::Unavailable {
                 doing: "starting the database thread",
                 source: error.into(),
             })?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), ended: Mutex::new(Some(ended)) })
     }
 
     /// Runs a job on the connection and returns its answer.
@@ -54,10 +61,15 @@ impl Worker {
         if sent { answered.await.map_err(|_| closed())? } else { Err(closed()) }
     }
 
-    /// Ends the thread after the jobs already sent.
-    pub(super) fn close(&self) {
+    /// Ends the thread after the jobs already sent, and waits until its connection is closed.
+    pub(super) async fn close(&self) {
         if let Ok(mut jobs) = self.jobs.lock() {
             *jobs = None;
+        }
+        let ended = self.ended.lock().ok().and_then(|mut ended| ended.take());
+        if let Some(ended) = ended {
+            // Nothing is ever sent: the thread's end is told by dropping the sender.
+            let _ = ended.await;
         }
     }
 }
@@ -90,38 +102,47 @@ pub(super) fn roll_back(connection: &Connection) {
 #[derive(Debug)]
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
-    free: Semaphore,
+    free: Arc<Semaphore>,
+    count: u32,
 }
 
 impl Readers {
     pub(super) fn new(connections: Vec<Connection>) -> Self {
-        Self { free: Semaphore::new(connections.len()), idle: Mutex::new(connections) }
+        let free = Arc::new(Semaphore::new(connections.len()));
+        Self {
+            free,
+            count: u32::try_from(connections.len()).unwrap_or(u32::MAX),
+            idle: Mutex::new(connections),
+        }
     }
 
     /// Runs a read on an idle connection, waiting for one where all are busy.
     pub(super) async fn call<T: Send + 'static>(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let this = std::sync::Arc::clone(self);
+        let this = Arc::clone(self);
         let closed = || StoreError::Unavailable { doing: "reading", source: "the store is closed".into() };
-        let permit = self.free.acquire().await.map_err(|_| closed())?;
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| closed())?;
         let answer = tokio::task::spawn_blocking(move || {
             let connection = this.idle.lock().ok().and_then(|mut idle| idle.pop());
             let answer = connection.as_ref().map_or_else(|| Err(closed()), read);
             if let (Some(connection), Ok(mut idle)) = (connection, this.idle.lock()) {
                 idle.push(connection);
             }
+            // Here, and not where the answer is waited for: who waits may have gone.
+            drop(permit);
             answer
         })
         .await;
-        drop(permit);
         answer.map_err(|error| StoreError::Fault { doing: "reading", source: error.into() })?
     }
 
-    /// Closes the idle connections and refuses further reads.
-    pub(super) fn close(&self) {
+    /// Waits for the reads under way, closes the connections and refuses further reads.
+    pub(super) async fn close(&self) {
+        let all = self.free.acquire_many(self.count).await;
         self.free.close();
+        drop(all);
         if let Ok(mut idle) = self.idle.lock() {
             idle.clear();
         }
