@@ -10,22 +10,22 @@ import base64
 import datetime
 import functools
 import hashlib
-import itertools
 import json
 import re
 import sys
 
-from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
+def write(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
 def attempt(read, *arguments):
-    """Returns what is read, None where it cannot be read, for whatever reason: what is read is not to be trusted."""
     try:
         return read(*arguments)
-    except Exception:
+    except Exception:  # Whatever the reason: what is read is not to be trusted.
         return None
 
 def decoded(text, url=False):
@@ -39,13 +39,14 @@ def is_date(text, shape, completion=""):
 
 def fits(value, shape):
     """A regular expression asks for a string, a number for an integer from there on; name? may be absent."""
-    if isinstance(shape, str):
-        return isinstance(value, str) and re.fullmatch(shape, value, re.ASCII) is not None
+    if isinstance(shape, dict):
+        bare = {name.rstrip("?"): (one, name[-1] == "?") for name, one in shape.items()}
+        return isinstance(value, dict) and value.keys() <= bare.keys() and all(
+            fits(value[name], one) if name in value else optional for name, (one, optional) in bare.items())
     if isinstance(shape, list):
         return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
-    if isinstance(shape, dict):
-        return isinstance(value, dict) and not set(value) - {name.rstrip("?") for name in shape} and all(fits(
-            value[name.rstrip("?")], one) if name.rstrip("?") in value else name[-1] == "?" for name, one in shape.items())
+    if isinstance(shape, str):
+        return isinstance(value, str) and re.fullmatch(shape, value, re.ASCII) is not None
     return shape(value) if callable(shape) else type(value) is int and value >= shape
 
 TEXT, HEX, ID = r"(?s).*", r"[0-9a-f]{64}", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -69,21 +70,21 @@ ENTRY = {
     "recorded_at": lambda v: is_date(v, INSTANT), "seen?": HEX, "sequence": 1, "stream": STREAM,
     "signature?": lambda v: len(decoded(v)) == 64, "type": r"[A-Z][A-Za-z0-9]{0,63}", "version": 1}
 
-def write(value):
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+def is_plain(value, depth=0):
+    """Section 2: names, nesting, characters and numbers of a value that may be written."""
+    if isinstance(value, dict) and not fits(list(value), ["[a-z][a-z0-9_]*|_sd"]):
+        return False
+    if isinstance(value, (dict, list)):
+        return depth < 16 and all(is_plain(one, depth + 1) for one in getattr(value, "values", value.__iter__)())
+    return value is None or "\0" not in value if isinstance(value, str) else type(value) is bool or (
+        type(value) is int and abs(value) < 2**53)
 
 def canonical(text):
-    """Returns the value of a text in the canonical form of section 2; ValueError for any other text."""
-    strings, bare = r'"((?:[^"\\]|\\.)*)"(:?)', re.sub(r'"(?:[^"\\]|\\.)*":?', "", text)
-    depth = itertools.accumulate({"{": 1, "[": 1, "}": -1, "]": -1}.get(mark, 0) for mark in bare)
-    keys = [key for key, colon in re.findall(strings, text) if colon]
-    if not fits(bare, r"([][{},0-9-]|true|false|null)*") or max(depth, default=0) > 16 or any(
-            int(digits) >= 2**53 for digits in re.findall(r"\d+", bare)) or re.search(
-            r"(?<!\\)(\\\\)*\\u0000", text) or not fits(keys, ["[a-z][a-z0-9_]*|_sd"]):
+    """Returns the value of a text in canonical form; an error for any other text, such as half a character."""
+    value = json.loads(text)
+    if write(value) != text or not text.encode() or not is_plain(value):
         raise ValueError
-    if write(json.loads(text)) != text or not text.encode():  # Half a character has no UTF-8: a ValueError too.
-        raise ValueError
-    return json.loads(text)
+    return value
 
 def signed(public, signature, message):
     """Ed25519, strict: libsodium refuses other encodings than the canonical ones and points of small order."""
@@ -97,6 +98,15 @@ def verifier_key(text):
         sys.exit(f"not a verifier key: {text}")
     return name, raw
 
+def climbed(leaf, index, size, proof):
+    """RFC 9162 section 2.1.3: the root to which a proof leads in a tree of that size; none for a wrong length."""
+    if size <= 1 or not proof:
+        return leaf if size == 1 and not proof else b""
+    half, ahead, last = 1 << (size - 1).bit_length() - 1, proof[:-1], proof[-1]
+    left, right = (climbed(leaf, index, half, ahead), last) if index < half else (
+        last, climbed(leaf, index - half, size - half, ahead))
+    return sha(b"\1", left, right)
+
 class Checkpoint:
     """A signed note of origin, size and root; an error for another text."""
     def __init__(self, note):
@@ -104,25 +114,18 @@ class Checkpoint:
             r"(([!-~]+)\n(0|[1-9]\d{0,15})\n(\S{44})\n(?:[^\x00-\x1f]+\n)*)\n((?:— [^\s+]+ \S+\n)+)", note).groups()
         self.text, self.size, self.root = text.encode(), int(size), decoded(root)
         self.signatures = [(line.split(" ")[1], decoded(line.split(" ")[2])) for line in lines.splitlines()]
-        if len(self.root) != 32 or not fits(self.origin, ENTRY["ledger"]) or any(len(r) < 5 for _, r in self.signatures):
+        short = any(len(raw) < 5 for _, raw in self.signatures)
+        if short or len(self.root) != 32 or not fits(self.origin, ENTRY["ledger"]):
             raise ValueError
 
     def signed_by(self, keys):
-        return any(name == key[0] == self.origin and raw[:4] == sha(name.encode(), b"\n", key[1])[:4]
-                   and signed(key[1][1:], raw[4:], self.text) for name, raw in self.signatures for key in keys)
+        """Step 2: whether every line of a signer holds; None where there is no signer."""
+        lines = [signed(key[1:], raw[4:], self.text) for name, raw in self.signatures for owner, key in keys
+                 if name == owner == self.origin and raw[:4] == sha(name.encode(), b"\n", key)[:4]]
+        return all(lines) if lines else None
 
     def includes(self, entry, proof):
-        """RFC 9162 section 2.1.3.2."""
-        leaf, fn, sn = entry.leaf, entry.index, self.size - 1
-        for sibling in proof:
-            left = fn & 1 or fn == sn
-            if sn <= 0:
-                return False
-            leaf = sha(b"\1", sibling, leaf) if left else sha(b"\1", leaf, sibling)
-            while left and fn and not fn & 1:
-                fn, sn = fn >> 1, sn >> 1
-            fn, sn = fn >> 1, sn >> 1
-        return entry.index < self.size and sn == 0 and leaf == self.root
+        return entry.index < self.size and climbed(entry.leaf, entry.index, self.size, proof) == self.root
 
 class Entry:
     """One entry with its members, which are good or not; ValueError where it is not canonical."""
@@ -131,7 +134,7 @@ class Entry:
         self.good = fits(self.json, ENTRY) and len(text.encode()) < 65536 and \
             ("signature" in self.json) == ("key" in self.json["actor"])
         get = self.json.get if self.good else {}.get
-        self.stream, self.type, self.payload, self.parties = [get(m) for m in ("stream", "type", "payload", "parties")]
+        self.stream, self.type, self.payload, self.parties = map(get, ("stream", "type", "payload", "parties"))
         self.digests, self.opened = set(re.findall(r'"_sd":\["([^"]*)"', text)), {}
 
     def is_signed(self, entries):
@@ -142,15 +145,14 @@ class Entry:
                 raw = decoded(other.payload.get("public_key"))
                 enrolled = other.type == "SigningKeyEnrolled" and sha(b"ed25519\0", raw).hex() == key
                 public = raw if enrolled else b"" if other.type == "SigningKeyRevoked" else public
-        left_out = ("prev", "recorded_at", "sequence", "signature")
-        body = write({name: value for name, value in self.json.items() if name not in left_out})
-        return signed(public, decoded(self.json["signature"]), b"weituo/entry-signature/v1\n" + body.encode())
+        body = {name: self.json[name] for name in self.json.keys() - {"prev", "recorded_at", "sequence", "signature"}}
+        return signed(public, decoded(self.json["signature"]), b"weituo/entry-signature/v1\n" + write(body).encode())
 
 def receipt(text, keys, origin):
     """Returns the checkpoint and entry that a tlog-proof proves under the keys; an error or None for any other text."""
     extra, index, lines, note = re.fullmatch(
         r"c2sp\.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9]\d*)\n((?:\S{44}\n)*)\n(.*)", text, re.DOTALL).groups()
-    point, proof, entry = Checkpoint(note), list(map(decoded, lines.split())), Entry(decoded(extra).decode(), int(index))
+    point, proof, entry = Checkpoint(note), [*map(decoded, lines.split())], Entry(decoded(extra).decode(), int(index))
     sound = all(len(one) == 32 for one in proof) and entry.good and origin == point.origin == entry.json["ledger"]
     return (point, entry) if sound and point.signed_by(keys) and point.includes(entry, proof) else None
 
@@ -178,12 +180,12 @@ def completeness(dossier, entries, point):
     root, parties = bytes.fromhex(last.payload["root"]), [item["stream"] for item in dossier["parties"]]
     for item in dossier["streams"]:
         own = [entry for entry in below if entry.stream == item["stream"]]
-        yield from ["sequence-gap"] * ([entry.json["sequence"] for entry in own] != list(range(1, len(own) + 1)))
-        for place, (ahead, entry) in enumerate(zip([entries[0], *own], own)):
-            follows = entry.json["sequence"] == (ahead.json["sequence"] + 1 if place else 1)
+        numbers = [entry.json["sequence"] for entry in own]
+        yield from ["sequence-gap"] * (numbers != list(range(1, len(own) + 1)))
+        for number, ahead, entry in zip([0, *numbers], [entries[0], *own], own):
             prev = ahead.leaf.hex() if entry.index else "0" * 64
-            yield from ["chain-broken"] * (follows and entry.json["prev"] != prev)
-        head = (own[-1].json["sequence"], own[-1].leaf) if own else (0, b"")
+            yield from ["chain-broken"] * (entry.json["sequence"] == number + 1 and entry.json["prev"] != prev)
+        head = (numbers[-1], own[-1].leaf) if own else (0, b"")
         yield from ["index-proof"] * (not proves(item["proof"], root, item["stream"], *head))
     for item in dossier["parties"]:
         own = [entry for entry in below if item["stream"] in (entry.parties or [])]
@@ -195,97 +197,103 @@ def completeness(dossier, entries, point):
     yield from ["index-proof"] * (not there)
 
 def read_dossier(text):
-    """Step 1: returns the dossier, or its format where that is another."""
+    """Step 1: returns the dossier, or the code of why it is none; None or an error for what cannot be read at all."""
     dossier = canonical(text)
     if isinstance(dossier["format"], str) and dossier["format"] != "weituo-dossier/1":
-        return dossier["format"]
-    orders = (("entries", "leaf_index"), ("streams", "stream"), ("parties", "stream"),
-              ("disclosures", "leaf_index", "disclosure"))
-    rows = [[[item[member] for member in members] for item in dossier[name]] for name, *members in orders]
-    ordered = all(one < other for row in rows for one, other in zip(row, row[1:]))
-    return dossier if fits(dossier, DOSSIER) and ordered and dossier["entries"][0]["leaf_index"] == 0 else None
+        return "format-unknown"
+    for name, *members in map(str.split, ("entries leaf_index", "streams stream", "parties stream",
+                                          "disclosures leaf_index disclosure")):
+        rows = [[item[member] for member in members] for item in dossier[name]]
+        if any(one >= other for one, other in zip(rows, rows[1:])):
+            return None
+    return dossier if fits(dossier, DOSSIER) and dossier["entries"][0]["leaf_index"] == 0 else None
 
-def verify(text, keys, receipts):
-    """Returns (findings, reasons) of both verdicts."""
-    intact, complete = report = ([], []), ([], [])
-    findings, reasons = intact
-    dossier = attempt(read_dossier, text)
-    point = attempt(lambda: Checkpoint(dossier["checkpoint"]))
-    if point is None:
-        other = isinstance(dossier, str) and "format-unknown"
-        intact[bool(other)].append(other or ("checkpoint-signature" if dossier else "dossier-malformed"))
-        return complete[1].append(other or "intact-not-established") or report
-    if not keys:
-        reasons.append("no-key")
-    elif not point.signed_by(keys):
-        findings.append("checkpoint-signature" if point.origin in dict(keys) else "origin-differs")
-    entries, before, late = [], "", []
-    for item in dossier["entries"]:
-        entry = attempt(Entry, item["entry"], item["leaf_index"])
-        if not entry or not entry.good:
-            findings.append("bad-entry" if entry else "not-canonical")
-            continue
-        findings += ["origin-differs"] * (entry.json["ledger"] != point.origin)
-        if point.includes(entry, list(map(bytes.fromhex, item["inclusion"]))):
-            late += ["recorded-at-decreases"] * (entry.json["recorded_at"] < before)
-            entries, before = [*entries, entry], entry.json["recorded_at"]
-        else:
-            findings.append("entry-not-included")
-    if findings or reasons:
-        complete[1].append("intact-not-established" if findings else "no-key")
-    else:
-        for code in completeness(dossier, entries, point):
-            (findings if code == "chain-broken" else complete[0]).append(code)
-    findings += late
-    at, here = {one.index: one for one in entries}, {one["leaf_index"]: one["entry"] for one in dossier["entries"]}
-    streams, parties = [{item["stream"] for item in dossier[name]} for name in ("streams", "parties")]
+def sealed_values(dossier, at, here):
+    """Steps 8 and 11: opens what is disclosed; yields the code of each finding."""
     for item in dossier["disclosures"]:
-        entry, digest = at.get(item["leaf_index"]), base64.urlsafe_b64encode(sha(item["disclosure"].encode())).decode()[:43]
-        if entry and digest in entry.digests:
-            entry.opened[digest] = decoded(item["disclosure"], url=True).decode("utf-8", "replace")
+        entry, digest = at.get(item["leaf_index"]), base64.urlsafe_b64encode(sha(item["disclosure"].encode())).decode()
+        if entry and digest[:43] in entry.digests:
+            entry.opened[digest[:43]] = decoded(item["disclosure"], url=True).decode("utf-8", "replace")
         elif entry or item["leaf_index"] not in here:
-            findings.append("disclosure-unmatched")
-    erased = [(entry.payload.get("leaf_index"), entry.payload.get("digest")) for entry in entries
+            yield "disclosure-unmatched"
+    erased = [(entry.payload.get("leaf_index"), entry.payload.get("digest")) for entry in at.values()
               if (entry.stream, entry.type) == ("log/main", "DisclosureErased")]
-    adopted = []
-    for entry in entries:
-        for digest in entry.digests:
-            if (digest in entry.opened) == ((entry.index, digest) in erased):
-                findings.append("disclosure-not-erased" if digest in entry.opened else "disclosure-missing")
-        if "signature" in entry.json:
-            proven = "organisation/" + entry.json["actor"]["organisation"] in streams
-            reasons += ["signer-not-proven"] * (not proven)
-            findings += ["actor-signature"] * (proven and not entry.is_signed(entries))
-        if entry.type == "RulebookAdopted":
-            digest = sha(str(entry.payload.get("text")).encode()).hex()
-            adopted.append((entry.stream, entry.payload.get("version"), digest))
-            findings += ["rulebook-digest"] * (entry.payload.get("digest", digest) != digest)
-        if entry.stream.startswith("agreement/") and "rulebook" in entry.payload:
-            pin = attempt(dict, entry.payload["rulebook"]) or {}
-            pinned = (f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest"))
-            findings += ["rulebook-digest"] * (pinned not in adopted)
+    for entry, digest in [(entry, digest) for entry in at.values() for digest in entry.digests]:
+        if (digest in entry.opened) == ((entry.index, digest) in erased):
+            yield "disclosure-not-erased" if digest in entry.opened else "disclosure-missing"
     for item in dossier["evidence"]:
         entry, whole = at.get(item["leaf_index"]), rf'(?<!\\)"{item["sha256"]}"(?!:)'
         named = entry and any(re.search(whole, text) for text in [entry.text, *entry.opened.values()])
-        findings += ["evidence-differs"] * (not named and (bool(entry) or item["leaf_index"] not in here))
-    shown = [attempt(receipt, text, keys, point.origin) for text in receipts]
-    reasons += ["receipt-not-valid"] * shown.count(None)
-    for other, entry in filter(None, shown):
-        findings += ["checkpoint-not-extended"] * (other.size == point.size and other.root != point.root)
+        yield from ["evidence-differs"] * (not named and (bool(entry) or item["leaf_index"] not in here))
+
+def signers_and_rulebooks(entries, streams):
+    """Steps 9 and 10: yields the code of each finding and reason."""
+    adopted = []
+    for entry in entries:
+        if "signature" in entry.json:
+            proven = "organisation/" + entry.json["actor"]["organisation"] in streams
+            wrong = not proven or not entry.is_signed(entries)
+            yield from ["actor-signature" if proven else "signer-not-proven"] * wrong
+        if entry.type == "RulebookAdopted":
+            digest = sha(str(entry.payload.get("text")).encode()).hex()
+            adopted.append((entry.stream, entry.payload.get("version"), digest))
+            yield from ["rulebook-digest"] * (entry.payload.get("digest", digest) != digest)
+        if entry.stream.startswith("agreement/") and "rulebook" in entry.payload:
+            pin = attempt(dict, entry.payload["rulebook"]) or {}
+            pinned = (f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest"))
+            yield from ["rulebook-digest"] * (pinned not in adopted)
+
+def verify(text, keys, receipts):
+    """Yields the code of each finding and reason."""
+    dossier = attempt(read_dossier, text) or "dossier-malformed"
+    point = attempt(lambda: Checkpoint(dossier["checkpoint"]))
+    if point is None:
+        yield dossier if isinstance(dossier, str) else "checkpoint-signature"
+        return
+    at, before, barring = {}, "", ["checkpoint-signature"] * (point.signed_by(keys) is False)
+    for item in dossier["entries"]:
+        entry = attempt(Entry, item["entry"], item["leaf_index"])
+        if not entry or not entry.good:
+            barring.append("bad-entry" if entry else "not-canonical")
+            continue
+        barring += ["origin-differs"] * (entry.json["ledger"] != point.origin)
+        if point.includes(entry, list(map(bytes.fromhex, item["inclusion"]))):
+            yield from ["recorded-at-decreases"] * (entry.json["recorded_at"] < before)
+            at[entry.index], before = entry, entry.json["recorded_at"]
+        else:
+            barring.append("entry-not-included")
+    barring += ["key-unknown" if keys else "no-key"] * (point.signed_by(keys) is None)
+    yield from barring or completeness(dossier, [*at.values()], point)
+    streams, parties = [{item["stream"] for item in dossier[name]} for name in ("streams", "parties")]
+    here = {one["leaf_index"]: one["entry"] for one in dossier["entries"]}
+    yield from [*sealed_values(dossier, at, here), *signers_and_rulebooks([*at.values()], streams)]
+    for kept in receipts:
+        other, entry = attempt(receipt, kept, keys, point.origin) or (None, None)
+        if other is None:
+            yield "receipt-not-valid"
+            continue
+        yield from ["checkpoint-not-extended"] * (other.size == point.size and other.root != point.root)
         belongs = entry.stream in streams or bool(parties & set(entry.parties or []))
         unmet = here[entry.index] != entry.text if entry.index in here else belongs
-        complete[0].extend(["receipt-unmet"] * (entry.index < max(here) and unmet))
-    return report
+        yield from ["receipt-unmet"] * (entry.index < max(here) and unmet)
+
+BOTH, OF_COMPLETE = {"format-unknown", "key-unknown", "no-key"}, {"index-proof", "receipt-unmet", "sequence-gap"}
+BARRING = {
+    "bad-entry", "checkpoint-signature", "dossier-malformed", "entry-not-included", "not-canonical", "origin-differs"}
 
 def judged(text, keys, receipts):
     """Returns both verdicts as they are printed."""
-    verdicts = zip(("intact", "complete"), verify(text, keys, receipts))
-    return {name: {"answer": "no" if found else "could-not-check" if why else "yes", "findings": sorted(found),
-                   "reasons": sorted(why)} for name, (found, why) in verdicts}
+    codes, of_intact = sorted(verify(text, keys, receipts)), BOTH | {"receipt-not-valid", "signer-not-proven"}
+    barred = ["intact-not-established"] * (not BARRING.isdisjoint(codes))  # Step 4.
+    verdicts = {"intact": ([code for code in codes if code not in OF_COMPLETE | of_intact],
+                           [code for code in codes if code in of_intact]),
+                "complete": ([code for code in codes if code in OF_COMPLETE],
+                             barred or [code for code in codes if code in BOTH])}
+    return {name: {"answer": "no" if found else "could-not-check" if why else "yes", "findings": found, "reasons": why}
+            for name, (found, why) in verdicts.items()}
 
 def main(path, *options):
-    given = list(zip(options[::2], options[1::2]))
-    data = open(path, "rb").read()
+    given, data = list(zip(options[::2], options[1::2])), open(path, "rb").read()
     page = re.search(rb'<script type="application/octet-stream" id="dossier">([^<]*)</script>', data)
     text = (decoded(page[1].decode()) if page else data).decode("utf-8", "surrogateescape")
     receipts = [open(value, encoding="utf-8", newline="").read() for name, value in given if name == "--receipt"]

@@ -108,9 +108,13 @@ pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至"
 pub(crate) const OF_LOG: Both = Both::new("台账", "log");
 
 /// What could not be checked, as the report says it in English, and in Chinese. Those with particulars stay in English.
-const REASONS: [Both; 7] = [
+const REASONS: [Both; 8] = [
     Both::new("所列审计方均未附署索引已复算", "no auditor named has cosigned that the index was replayed"),
     Both::new("没有给出台账的核验公钥,不知由谁作证", "who vouches for it: no key of the log was given"),
+    Both::new(
+        "检查点并非由您给出的任何一把公钥签署,不知由谁作证",
+        "who vouches for it: none of the keys given has signed the checkpoint",
+    ),
     Both::new(
         "有无遗漏以记录和检查点得到证明为前提,而这没有成立",
         "what is complete rests on entries and a checkpoint that are not proven",

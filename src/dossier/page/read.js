@@ -238,15 +238,17 @@ const reading = (() => {
     return { origin, size: Number(size), root: rootHash, body, signatures };
   }
 
-  /** Returns whether one of the keys, of the checkpoint's name, has signed it. */
+  /** Returns whether the keys of the checkpoint's name have signed it, `null` where no line is by one of them. */
   async function isSignedByOne(point, keys) {
+    let isSignedSo = null;
     for (const { name, hash, signature } of point.signatures) {
-      for (const key of keys) {
-        const same = name === point.origin && key.name === name && equal(key.hash, hash);
-        if (same && (await isSigned(key.publicKey, signature, utf8(point.body)))) return true;
-      }
+      const key = keys.find((one) => name === point.origin && one.name === name && equal(one.hash, hash));
+      if (!key) continue;
+      // A line that does not hold under a known key decides, whatever the others do.
+      if (!(await isSigned(key.publicKey, signature, utf8(point.body)))) return false;
+      isSignedSo = true;
     }
-    return false;
+    return isSignedSo;
   }
 
   /** Returns whether a leaf is in the tree of a checkpoint: RFC 9162 section 2.1.3.2. */

@@ -214,7 +214,7 @@
     const count = (key) => String(counts[key] ?? 0);
     const rows = [
       row(["卷宗的写法", "Form of the dossier"], "1", report.dossier !== null, "dossier-malformed"),
-      row(["检查点由您信任的密钥签署", "The checkpoint is signed by a key that you trust"], "1", report.trusted, "checkpoint-signature", "origin-differs"),
+      row(["检查点由您信任的密钥签署", "The checkpoint is signed by a key that you trust"], "1", report.trusted, "checkpoint-signature"),
       row(["存证记录的写法、在台账中的位置、先后", "Entries: form, place in the log, order in time"], count("entries"), done, "not-canonical", "bad-entry", "entry-not-included", "recorded-at-decreases"),
       row(["各序列的编号与前后相接", "Streams: numbers and chains"], count("streams"), covered, "sequence-gap", "chain-broken"),
       row(["索引证明:序列与参与单位齐全", "Index proofs: streams and parties are whole"], `${count("streams")} + ${count("parties")}`, covered, "index-proof"),

@@ -115,14 +115,10 @@ const verification = (() => {
     }
     report.point = point;
     report.keys = keys;
-    report.trusted = await reading.isSignedByOne(point, keys);
-    if (keys.length === 0) {
-      report.doubt("intact", "no-key");
-    } else if (!keys.some(({ name }) => name === point.origin)) {
-      report.find("intact", "origin-differs");
-    } else if (!report.trusted) {
-      report.find("intact", "checkpoint-signature");
-    }
+    const isSigned = await reading.isSignedByOne(point, keys);
+    report.trusted = isSigned === true;
+    if (isSigned === null) report.doubt("intact", keys.length === 0 ? "no-key" : "key-unknown");
+    if (isSigned === false) report.find("intact", "checkpoint-signature");
     return true;
   }
 
@@ -167,7 +163,7 @@ const verification = (() => {
     const { dossier, point, entries } = report;
     const barred = report.findings.some(({ code }) => code !== "recorded-at-decreases");
     if (barred || report.reasons.length > 0) {
-      report.doubt("complete", barred ? "intact-not-established" : "no-key");
+      report.doubt("complete", barred ? "intact-not-established" : report.reasons[0].code);
       return;
     }
     const last = entries.at(-1);

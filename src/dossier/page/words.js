@@ -149,6 +149,7 @@ const words = (() => {
 
   /** Reasons why something could not be checked. */
   const REASONS = {
+    "key-unknown": ["检查点并非由您给出的任何一把密钥签署,因此不知道由谁签署。", "None of the keys that you gave has signed the checkpoint, so who signed it is not known."],
     "no-key": ["没有给出台账的核验密钥,因此不知道检查点由谁签署。", "No verifier key of the log was given, so who signed the checkpoint is not known."],
     "key-unreadable": ["给出的某一行不是核验密钥,也不是卷宗中某个密钥的指纹。", "A line given is neither a verifier key nor the fingerprint of a key in the dossier."],
     "format-unknown": ["卷宗的格式比本页新。", "The dossier is of a format that this page does not know."],

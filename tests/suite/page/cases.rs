@@ -3,6 +3,8 @@
 //! The expected findings are those of `docs/format.md` section 10 but for step 13, which only those judge who know the
 //! vocabulary and the folds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use weituo_proof::dossier::{Dossier, SubjectKind};
 use weituo_proof::{Hash, LeafIndex, SigningKey};
@@ -211,14 +213,33 @@ impl Cases<'_> {
         forged.key = SigningKey::from_seed(ORIGIN, [2; 32]).unwrap();
         let unsigned = no(&["checkpoint-signature"]);
         let text = self.agreement_of(&forged).text();
-        self.text("signed with another key", text, unsigned.clone(), could_not_check());
-        self.changed("a key that nobody knows", |_| (), unsigned.clone(), could_not_check());
+        self.text("signed with another key", text, could_not_check(), could_not_check());
+        self.changed("a key that did not sign", |_| (), could_not_check(), could_not_check());
         self.cases.last_mut().unwrap().keys = vec![forged.key.verifier().to_string()];
-        self.changed("the right key after one that nobody knows", |_| (), yes(), yes());
+        self.changed("the right key after one that did not sign", |_| (), yes(), yes());
         self.cases.last_mut().unwrap().keys.insert(0, forged.key.verifier().to_string());
         let other = SigningKey::from_seed("other.example", [1; 32]).unwrap().verifier().to_string();
-        self.changed("a key of another name", |_| (), no(&["origin-differs"]), could_not_check());
+        self.changed("a key of another name", |_| (), could_not_check(), could_not_check());
         self.cases.last_mut().unwrap().keys = vec![other];
+        let line = self.agreement().checkpoint.lines().last().unwrap().to_owned();
+        let broken = |dossier: &mut Dossier| {
+            let (name, signature) = line.rsplit_once(' ').unwrap();
+            let mut bytes = STANDARD.decode(signature).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            dossier.checkpoint += &format!("{name} {}\n", STANDARD.encode(bytes));
+        };
+        self.changed(
+            "a line that does not hold behind one that does",
+            broken,
+            unsigned.clone(),
+            could_not_check(),
+        );
+        let twice = |dossier: &mut Dossier| dossier.checkpoint += &format!("{line}\n");
+        self.changed("signed twice", twice, yes(), yes());
+        let renamed = |dossier: &mut Dossier| {
+            dossier.checkpoint = dossier.checkpoint.replace(&line, &line.replacen("— ", "— other.", 1));
+        };
+        self.changed("signed in another name", renamed, could_not_check(), could_not_check());
         let unreadable =
             |dossier: &mut Dossier| dossier.checkpoint = dossier.checkpoint.replacen('\n', " ", 1);
         self.changed("a checkpoint that is none", unreadable, unsigned, could_not_check());
