@@ -15,7 +15,7 @@ use weituo_proof::{Entry, FindingKind, RecordedAt, SigningKey, VerifierKey, leaf
 
 use crate::dossier::verifier;
 use crate::page::forge::{Log, Written};
-use crate::support::ledger::{Kind, Place};
+use crate::support::ledger::Place;
 use crate::support::server::Server;
 use crate::support::shell::{Ran, Shell};
 use crate::tamper::bench::Bench;
@@ -34,9 +34,9 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Returns the operator of a ledger with the sample cycles, recorded by the real code.
-    pub(super) async fn new() -> Self {
-        let bench = Bench::new(Place::new(Kind::Sqlite).await).await;
+    /// Returns the operator of a ledger with the sample cycles, recorded by the real code in the place's database.
+    pub(super) async fn new(place: Place) -> Self {
+        let bench = Bench::new(place).await;
         let rows = bench.rows().await;
         let disclosures =
             bench.place.store().await.disclosures(0..rows.len() as u64).await.unwrap().into_iter();
@@ -81,8 +81,8 @@ impl Operator {
 
     /// Serves his database as it now is by the real server.
     pub(super) fn serve(self) -> (Shell, Server) {
-        let ledger = format!("sqlite://{}", self.path("ledger.db").display());
-        let shell = Shell { folder: self.bench.place.folder, ledger, language: "en" };
+        let place = self.bench.place;
+        let shell = Shell { ledger: place.address(), folder: place.folder, language: "en" };
         let server = shell.serve();
         (shell, server)
     }

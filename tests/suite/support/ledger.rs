@@ -72,6 +72,14 @@ impl Place {
         url.parse().unwrap()
     }
 
+    /// Returns the database's address as a user gives it: it may hold a password, which `url` does not show.
+    pub(crate) fn address(&self) -> String {
+        match &self.url {
+            LedgerUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            LedgerUrl::Postgres(url) => url.clone(),
+        }
+    }
+
     pub(crate) fn key_file(&self) -> PathBuf {
         self.folder.path().join("ledger.key")
     }

@@ -275,14 +275,10 @@ impl Bench {
 
     /// Runs the real command, and returns its exit code and what it printed.
     pub async fn shown(&self, arguments: &[&str]) -> (i32, String) {
-        let url = match &self.place.url {
-            LedgerUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
-            LedgerUrl::Postgres(url) => url.clone(),
-        };
         let mut command = Command::new(env!("CARGO_BIN_EXE_weituo"));
         command
             .current_dir(self.place.folder.path())
-            .env("WEITUO_LEDGER", url)
+            .env("WEITUO_LEDGER", self.place.address())
             .env("WEITUO_SIGNING_KEY", self.place.key_file())
             .env("WEITUO_ANCHOR", self.place.anchor_file())
             .args(["--lang", "en"])
