@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower_http::compression::CompressionLayer;
 use weituo_proof::sha256;
 use weituo_proof::tile::TilePath;
+use weituo_verifier::chain;
 
 use super::problem::Problem;
 use crate::ledger::Ledger;
@@ -66,7 +67,9 @@ async fn tile(State(ledger): State<Ledger>, Path(path): Path<String>, headers: H
             Problem::new(StatusCode::NOT_FOUND, what).into_response()
         }
         Err(error) => {
-            tracing::warn!(%error, %path, "a tile could not be served");
+            // What is missing stands in the causes: rows gone from under a running server, as well as a lost connection.
+            let why = chain(&error);
+            tracing::warn!(error = %why, %path, "a tile could not be served; if that goes on, run `weituo verify`");
             let status = if error.is_retryable() {
                 StatusCode::SERVICE_UNAVAILABLE
             } else {

@@ -124,7 +124,7 @@ fn a_receipt_that_somebody_kept_is_met_by_an_honest_dossier() {
     let (file, kept) = (file.to_str().unwrap(), kept.to_str().unwrap());
     verifier(&[file, "--key", &shell.verifier_key(), "--receipt", kept]).expect_code(0);
     let other = Shell::sqlite().filled(0);
-    verifier(&[file, "--key", &other.verifier_key(), "--receipt", kept]).expect_code(1);
+    verifier(&[file, "--key", &other.verifier_key(), "--receipt", kept]).expect_code(2);
     verifier(&[file]).expect_code(2);
     verifier(&[file, "--key", "not a key"]).expect_code(2);
     verifier(&["/nowhere.json", "--key", &shell.verifier_key()]).expect_code(2);

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use weituo_proof::policy::PolicyWitness;
 use weituo_proof::witness::{AddCheckpoint, cosignature};
 use weituo_proof::{Checkpoint, SignedNote, TreeSize};
+use weituo_verifier::chain;
 
 use super::{Witnesses, lock};
 use crate::ledger::shared::Shared;
@@ -306,8 +307,4 @@ async fn on_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static)
     let named = std::thread::Builder::new().name("witness".to_owned());
     named.spawn(move || drop(answer.send(call()))).ok()?;
     answered.await.ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
