@@ -5,7 +5,7 @@
 //! Absent: what is in the files.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = beside(path);
     let written = || -> io::Result<()> {
-        write_synced(&new, bytes, mode)?;
+        write_synced(&new, mode, |file| file.write_all(bytes))?;
         // Unlike renaming, this fails where there is a file of that name.
         std::fs::hard_link(&new, path)
     };
@@ -26,8 +26,17 @@ pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<(
 
 /// Puts a file whole and durable in the place of another, or leaves that as it is. One caller at a time.
 pub(crate) fn replace_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace_with(path, mode, |file| file.write_all(bytes))
+}
+
+/// The same of a file that is written bit by bit.
+pub(crate) fn replace_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let new = beside(path);
-    let outcome = write_synced(&new, bytes, mode).and_then(|()| std::fs::rename(&new, path));
+    let outcome = write_synced(&new, mode, write).and_then(|()| std::fs::rename(&new, path));
     if outcome.is_err() {
         remove_leftover(&new);
     }
@@ -50,10 +59,15 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_synced(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    let mut file = BufWriter::new(file);
+    write(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
 fn remove_leftover(path: &Path) {

@@ -6,6 +6,7 @@
 //! Source: format.md "Completeness index"; Diem "Jellyfish Merkle Tree" (2021) section 3 for the hashing.
 
 mod proof;
+mod saved;
 
 use crate::hash::{Hash, sha256};
 use crate::ident::StreamName;
@@ -31,21 +32,34 @@ fn bit(key: &Hash, depth: usize) -> usize {
     usize::from(key.0[depth / 8] >> (7 - depth % 8) & 1)
 }
 
-/// Where a branch leads, in 4 bytes: nowhere, to a leaf (odd) or to a node (even).
+/// What a name has in a map.
+pub trait MapValue {
+    /// Returns SHA-256 of the value's bytes.
+    fn value_hash(&self) -> Hash;
+}
+
+/// A value of which only the hash is kept.
+impl MapValue for Hash {
+    fn value_hash(&self) -> Hash {
+        *self
+    }
+}
+
+/// Where a branch leads, in 4 bytes: nowhere, to a bucket (odd) or to a node (even).
 #[derive(Copy, Clone, PartialEq, Eq)]
 struct Link(u32);
 
 /// A `Link`, opened.
 enum Place {
     Empty,
-    Leaf(usize),
+    Bucket(usize),
     Node(usize),
 }
 
 impl Link {
     const EMPTY: Self = Self(u32::MAX);
 
-    fn leaf(at: usize) -> Self {
+    fn bucket(at: usize) -> Self {
         Self::pack(at, 1)
     }
 
@@ -55,23 +69,41 @@ impl Link {
 
     fn pack(at: usize, tag: u32) -> Self {
         let at = u32::try_from(at).ok().filter(|at| *at < u32::MAX >> 1);
-        Self(at.expect("invariant: a map in memory has fewer than 2^31 leaves and nodes") << 1 | tag)
+        Self(at.expect("invariant: a map in memory has fewer than 2^31 buckets and nodes") << 1 | tag)
     }
 
     fn place(self) -> Place {
         let at = (self.0 >> 1) as usize;
         match self {
             Self::EMPTY => Place::Empty,
-            Self(packed) if packed & 1 == 1 => Place::Leaf(at),
+            Self(packed) if packed & 1 == 1 => Place::Bucket(at),
             Self(_) => Place::Node(at),
         }
     }
 }
 
+/// Most leaves of a bucket. Fewer would cost memory, more would cost hashing.
+const BUCKET: usize = 16;
+/// By how many leaves a bucket grows, so that little of its room is empty.
+const GROWTH: usize = 2;
+
+/// The leaves of a subtree that has few of them, ascending by key. What is above them is hashed when it is asked for.
 #[derive(Clone)]
-struct Leaf {
-    key: Hash,
-    value_hash: Hash,
+struct Bucket<V> {
+    leaves: Vec<(Hash, V)>,
+    /// Hash of this subtree; wrong while `dirty`.
+    hash: Hash,
+    dirty: bool,
+}
+
+impl<V> Bucket<V> {
+    fn new(leaves: Vec<(Hash, V)>) -> Self {
+        Self { leaves, hash: EMPTY, dirty: true }
+    }
+
+    fn find(&self, key: &Hash) -> Result<usize, usize> {
+        self.leaves.binary_search_by(|(own, _)| own.0.cmp(&key.0))
+    }
 }
 
 /// A branch over one bit of the key.
@@ -83,72 +115,104 @@ struct Node {
     dirty: bool,
 }
 
-/// The map, in memory: 64 bytes a leaf and 44 a node, about 130 bytes a key.
+/// The map, in memory: a name takes 32 bytes and its value, and about 15 more.
 ///
-/// `insert` only marks the path; `root` and `prove` hash what was marked, each node once.
+/// `set` only marks the path; `root` and `prove` hash what was marked, each node once.
 #[derive(Clone)]
-pub struct Map {
+pub struct Map<V = Hash> {
     top: Link,
-    leaves: Vec<Leaf>,
+    buckets: Vec<Bucket<V>>,
     nodes: Vec<Node>,
+    len: usize,
 }
 
-impl Default for Map {
+impl<V> Default for Map<V> {
     fn default() -> Self {
-        Self { top: Link::EMPTY, leaves: Vec::new(), nodes: Vec::new() }
+        Self { top: Link::EMPTY, buckets: Vec::new(), nodes: Vec::new(), len: 0 }
     }
 }
 
 impl Map {
-    /// Returns the empty map.
+    /// Returns the empty map of values of which only the hashes are kept.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Sets the value of a name.
+    pub fn insert(&mut self, name: &str, value: &[u8]) {
+        self.set(name, sha256(&[value]));
+    }
+}
+
+impl<V: MapValue> Map<V> {
     /// Returns the number of names.
     pub fn len(&self) -> usize {
-        self.leaves.len()
+        self.len
     }
 
     /// Returns whether there are no names.
     pub fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
+        self.len == 0
     }
 
-    /// Returns the leaves, in the order in which their names were first set: key and value hash.
-    pub fn leaves(&self) -> impl ExactSizeIterator<Item = (Hash, Hash)> {
-        self.leaves.iter().map(|leaf| (leaf.key, leaf.value_hash))
+    /// Returns what a name has.
+    pub fn get(&self, name: &str) -> Option<&V> {
+        let key = sha256(&[name.as_bytes()]);
+        let mut link = self.top;
+        let mut depth = 0;
+        loop {
+            match link.place() {
+                Place::Empty => return None,
+                Place::Node(at) => link = self.nodes[at].below[bit(&key, depth)],
+                Place::Bucket(at) => {
+                    let bucket = &self.buckets[at];
+                    return bucket.find(&key).ok().map(|place| &bucket.leaves[place].1);
+                }
+            }
+            depth += 1;
+        }
     }
 
-    /// Sets the value of a name.
-    pub fn insert(&mut self, name: &str, value: &[u8]) {
-        self.insert_leaf(sha256(&[name.as_bytes()]), sha256(&[value]));
+    /// Sets what a name has.
+    pub fn set(&mut self, name: &str, value: V) {
+        self.set_leaf(sha256(&[name.as_bytes()]), value);
     }
 
-    /// Sets a value by its hash, of a name by its hash: a leaf as `leaves` gives it.
-    pub fn insert_leaf(&mut self, key: Hash, value_hash: Hash) {
-        let leaf = Leaf { key, value_hash };
+    fn set_leaf(&mut self, key: Hash, value: V) {
         // The branch that leads here: (node, side), or the top.
         let mut from: Option<(usize, usize)> = None;
         let mut depth = 0;
         loop {
             match self.link(from).place() {
                 Place::Empty => {
-                    let link = self.push_leaf(leaf);
-                    return self.set_link(from, link);
-                }
-                Place::Leaf(at) if self.leaves[at].key == leaf.key => {
-                    self.leaves[at] = leaf;
-                    return;
-                }
-                Place::Leaf(at) => {
-                    let link = self.part(at, leaf, depth);
+                    self.len += 1;
+                    let link = self.push_bucket(vec![(key, value)]);
                     return self.set_link(from, link);
                 }
                 Place::Node(at) => {
                     self.nodes[at].dirty = true;
-                    from = Some((at, bit(&leaf.key, depth)));
+                    from = Some((at, bit(&key, depth)));
                     depth += 1;
+                }
+                Place::Bucket(at) => {
+                    let bucket = &mut self.buckets[at];
+                    match bucket.find(&key) {
+                        Ok(place) => bucket.leaves[place].1 = value,
+                        Err(_) if bucket.leaves.len() == BUCKET => {
+                            let link = self.part(at, depth);
+                            self.set_link(from, link);
+                            continue;
+                        }
+                        Err(place) => {
+                            if bucket.leaves.len() == bucket.leaves.capacity() {
+                                bucket.leaves.reserve_exact(GROWTH);
+                            }
+                            bucket.leaves.insert(place, (key, value));
+                            self.len += 1;
+                        }
+                    }
+                    bucket.dirty = true;
+                    return;
                 }
             }
         }
@@ -165,25 +229,27 @@ impl Map {
         }
     }
 
-    fn push_leaf(&mut self, leaf: Leaf) -> Link {
-        self.leaves.push(leaf);
-        Link::leaf(self.leaves.len() - 1)
+    fn push_bucket(&mut self, leaves: Vec<(Hash, V)>) -> Link {
+        if leaves.is_empty() {
+            return Link::EMPTY;
+        }
+        self.buckets.push(Bucket::new(leaves));
+        Link::bucket(self.buckets.len() - 1)
     }
 
-    /// Returns the branch, from `depth` down, that parts the leaf at `old` from a new one with another key.
-    fn part(&mut self, old: usize, leaf: Leaf, depth: usize) -> Link {
-        let (old_key, new_key) = (self.leaves[old].key, leaf.key);
-        let parting = shared_bits(&old_key, &new_key);
-        let mut below = [Link::leaf(old); 2];
-        below[bit(&new_key, parting)] = self.push_leaf(leaf);
-        let mut link = self.push_node(below);
-        // Above the parting both keys go the same way.
-        for level in (depth..parting).rev() {
-            let mut below = [Link::EMPTY; 2];
-            below[bit(&new_key, level)] = link;
-            link = self.push_node(below);
+    /// Returns the branch that parts a full bucket at `depth`, where all its leaves may go the same way.
+    fn part(&mut self, full: usize, depth: usize) -> Link {
+        let mut left = std::mem::take(&mut self.buckets[full].leaves);
+        let mut right = left.split_off(side_of(&left, depth));
+        if left.is_empty() {
+            std::mem::swap(&mut left, &mut right);
+            self.buckets[full] = Bucket::new(left);
+            return self.push_node([Link::EMPTY, Link::bucket(full)]);
         }
-        link
+        left.shrink_to_fit();
+        self.buckets[full] = Bucket::new(left);
+        let right = self.push_bucket(right);
+        self.push_node([Link::bucket(full), right])
     }
 
     fn push_node(&mut self, below: [Link; 2]) -> Link {
@@ -193,18 +259,24 @@ impl Map {
 
     /// Returns the root hash.
     pub fn root(&mut self) -> Hash {
-        self.rehash(self.top)
+        self.rehash(self.top, 0)
     }
 
-    /// Returns the hash of a subtree, hashing its dirty nodes; at most 256 deep.
-    fn rehash(&mut self, link: Link) -> Hash {
+    /// Returns the hash of a subtree at `depth`, hashing what is dirty in it; at most 256 deep.
+    fn rehash(&mut self, link: Link, depth: usize) -> Hash {
         match link.place() {
             Place::Empty => EMPTY,
-            Place::Leaf(at) => leaf_node(&self.leaves[at].key, &self.leaves[at].value_hash),
+            Place::Bucket(at) => {
+                let bucket = &mut self.buckets[at];
+                if bucket.dirty {
+                    (bucket.hash, bucket.dirty) = (subtree(&bucket.leaves, depth), false);
+                }
+                bucket.hash
+            }
             Place::Node(at) => {
                 if self.nodes[at].dirty {
                     let [left, right] = self.nodes[at].below;
-                    let hash = inner_node(&self.rehash(left), &self.rehash(right));
+                    let hash = inner_node(&self.rehash(left, depth + 1), &self.rehash(right, depth + 1));
                     (self.nodes[at].hash, self.nodes[at].dirty) = (hash, false);
                 }
                 self.nodes[at].hash
@@ -217,23 +289,45 @@ impl Map {
         let key = sha256(&[name.as_bytes()]);
         let mut siblings = Vec::new();
         let mut link = self.top;
-        loop {
-            let terminal = match link.place() {
-                Place::Empty => Terminal::Empty,
-                Place::Leaf(at) => {
-                    let Leaf { key, value_hash } = self.leaves[at];
-                    Terminal::Leaf { key, value_hash }
-                }
-                Place::Node(at) => {
-                    let side = bit(&key, siblings.len());
-                    let below = self.nodes[at].below;
-                    siblings.push(self.rehash(below[1 - side]));
-                    link = below[side];
-                    continue;
-                }
-            };
-            siblings.reverse();
-            return MapProof { siblings, terminal };
+        while let Place::Node(at) = link.place() {
+            let side = bit(&key, siblings.len());
+            let below = self.nodes[at].below;
+            siblings.push(self.rehash(below[1 - side], siblings.len() + 1));
+            link = below[side];
+        }
+        let mut leaves = match link.place() {
+            Place::Bucket(at) => self.buckets[at].leaves.as_slice(),
+            _ => &[],
+        };
+        while leaves.len() > 1 {
+            let depth = siblings.len();
+            let (left, right) = leaves.split_at(side_of(leaves, depth));
+            let (own, other) = if bit(&key, depth) == 0 { (left, right) } else { (right, left) };
+            siblings.push(subtree(other, depth + 1));
+            leaves = own;
+        }
+        let terminal = leaves.first().map_or(Terminal::Empty, |(key, value)| Terminal::Leaf {
+            key: *key,
+            value_hash: value.value_hash(),
+        });
+        siblings.reverse();
+        MapProof { siblings, terminal }
+    }
+}
+
+/// Returns how many of the leaves, ascending by keys that share `depth` bits, go left there.
+fn side_of<V>(leaves: &[(Hash, V)], depth: usize) -> usize {
+    leaves.partition_point(|(key, _)| bit(key, depth) == 0)
+}
+
+/// Returns the hash of the subtree at `depth` that has these leaves.
+fn subtree<V: MapValue>(leaves: &[(Hash, V)], depth: usize) -> Hash {
+    match leaves {
+        [] => EMPTY,
+        [(key, value)] => leaf_node(key, &value.value_hash()),
+        _ => {
+            let (left, right) = leaves.split_at(side_of(leaves, depth));
+            inner_node(&subtree(left, depth + 1), &subtree(right, depth + 1))
         }
     }
 }

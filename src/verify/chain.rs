@@ -5,30 +5,16 @@
 //! Absent: the tree, which has the last word on a rewritten entry (`heads`).
 //! Source: format.md "Entry", members `prev` and `sequence`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex, sha256};
+use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex};
 use weituo_verifier::place;
 
-use super::replay::Overrides;
+use super::replay::{Head, Overrides};
 
-/// A stream's name in 16 bytes, so that a head costs no more than its stream's index leaf.
-type StreamKey = [u8; 16];
-
-fn key(stream: &str) -> StreamKey {
-    let hash = sha256(&[stream.as_bytes()]);
-    let mut key = StreamKey::default();
-    key.copy_from_slice(&hash.0[..16]);
-    key
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Last {
-    sequence: u64,
-    leaf_hash: Hash,
-    leaf_index: u64,
-}
+/// The stream of entry 0.
+const GENESIS_STREAM: &str = "log/main";
 
 /// A place of the log without a readable entry.
 #[derive(Debug, Clone)]
@@ -70,10 +56,9 @@ pub(super) struct Altered {
 /// Most doubts of one kind that are kept for explanation; beyond, findings are listed or counted as they are.
 pub(super) const KEPT_DOUBTS: usize = 10_000;
 
-/// The heads of all streams, and every doubt about the entries so far. Saved only where there is no doubt.
+/// Every doubt about the entries so far; the streams' heads are the index's (`replay`). Saved only where there is no doubt.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Chains {
-    heads: HashMap<StreamKey, Last>,
     genesis: Option<Hash>,
     #[serde(skip)]
     pub(super) holes: BTreeMap<u64, Hole>,
@@ -84,44 +69,37 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// Returns the number of streams.
-    pub(super) fn streams(&self) -> u64 {
-        self.heads.len() as u64
-    }
-
     /// Returns whether an entry is altered, unreadable or missing anywhere.
     pub(super) fn in_doubt(&self) -> bool {
         !(self.holes.is_empty() && self.breaks.is_empty() && self.altered.is_empty())
     }
 
-    /// Goes on from an entry as its columns say, without judging it.
-    pub(super) fn resume(&mut self, leaf_index: u64, stream: &str, sequence: u64, leaf_hash: Hash) {
+    /// Takes an entry as it is stored, without judging it.
+    pub(super) fn take(&mut self, leaf_index: u64, leaf_hash: Hash) {
         if leaf_index == 0 {
             self.genesis = Some(leaf_hash);
         }
-        self.heads.insert(key(stream), Last { sequence, leaf_hash, leaf_index });
     }
 
     /// Remembers an entry whose bytes do not have the stored hash, and goes on from what is stored.
-    pub(super) fn altered(
-        &mut self,
-        finding: Finding,
-        place: (u64, &str, u64),
-        stored: Hash,
-        computed: Hash,
-    ) {
-        let (leaf_index, stream, sequence) = place;
-        self.resume(leaf_index, stream, sequence, stored);
+    pub(super) fn altered(&mut self, finding: Finding, leaf_index: u64, stored: Hash, computed: Hash) {
+        self.take(leaf_index, stored);
         self.altered.insert(leaf_index, Altered { finding, stored, computed, named: None });
     }
 
-    /// Judges an entry against its stream's head and goes on from it. Returns what nothing can explain.
-    pub(super) fn follow(&mut self, leaf_index: u64, entry: &Entry, leaf_hash: Hash) -> Option<Finding> {
-        let last = self.heads.get(&key(entry.stream.as_str())).copied();
+    /// Judges an entry against its stream's head, the last entry before it. Returns what nothing can explain.
+    pub(super) fn follow(
+        &mut self,
+        leaf_index: u64,
+        entry: &Entry,
+        leaf_hash: Hash,
+        last: Option<Head>,
+    ) -> Option<Finding> {
+        let last = last.or_else(|| self.genesis_told(entry));
         let genesis = if leaf_index == 0 { Hash::ZERO } else { self.genesis.unwrap_or(Hash::ZERO) };
-        let (before, expected) = last.map_or((0, genesis), |last| (last.leaf_index, last.leaf_hash));
-        let expected_sequence = last.map_or(1, |last| last.sequence.saturating_add(1));
-        self.resume(leaf_index, entry.stream.as_str(), entry.sequence, leaf_hash);
+        let (before, expected) = last.map_or((0, genesis), |last| (last.leaf_index, last.hash));
+        let expected_sequence = last.map_or(1, |last| last.number.saturating_add(1));
+        self.take(leaf_index, leaf_hash);
         if entry.sequence == expected_sequence {
             if let Some(altered) = self.altered.get_mut(&before).filter(|_| leaf_index > 0) {
                 if entry.prev == altered.stored || entry.prev == altered.computed {
@@ -131,7 +109,7 @@ impl Chains {
             } else if entry.prev == expected {
                 return None;
             }
-            return self.broken(leaf_index, entry, before, expected, last.map(|last| last.sequence));
+            return self.broken(leaf_index, entry, before, expected, last.map(|last| last.number));
         }
         if self.fills_holes(leaf_index, entry, before, expected_sequence) {
             return None;
@@ -146,6 +124,12 @@ impl Chains {
         Some(place(finding, leaf_index, entry).differing(&expected, &entry.prev))
     }
 
+    /// Returns entry 0 as the head of its stream where its row is missing and other entries have told its hash.
+    fn genesis_told(&self, entry: &Entry) -> Option<Head> {
+        let hole = self.holes.get(&0).filter(|_| entry.stream.as_str() == GENESIS_STREAM)?;
+        Some(Head { number: 1, hash: hole.place.as_ref().and(hole.hash)?, leaf_index: 0 })
+    }
+
     fn broken(
         &mut self,
         leaf_index: u64,
@@ -158,11 +142,10 @@ impl Chains {
             // Later streams name entry 0 too: one break speaks for all of them.
             self.genesis = Some(entry.prev);
             if let Some(hole) = self.holes.get_mut(&0) {
-                hole.place = Some(("log/main".to_owned(), 1));
+                hole.place = Some((GENESIS_STREAM.to_owned(), 1));
                 hole.hash = Some(entry.prev);
                 hole.finding =
-                    hole.finding.clone().in_stream("log/main", Some(1)).differing(&entry.prev, "no row");
-                self.resume(0, "log/main", 1, entry.prev);
+                    hole.finding.clone().in_stream(GENESIS_STREAM, Some(1)).differing(&entry.prev, "no row");
                 return None;
             }
         }
@@ -246,7 +229,7 @@ impl Chains {
             finding.stream.clone_from(&broken.finding.stream);
             finding.sequence = broken.before_sequence;
             if broken.before_sequence.is_none() {
-                (finding.stream, finding.sequence) = (Some("log/main".to_owned()), Some(1));
+                (finding.stream, finding.sequence) = (Some(GENESIS_STREAM.to_owned()), Some(1));
             }
             let finding = finding.differing(&broken.named, &broken.stored);
             explained.push(Break { finding, ..broken });

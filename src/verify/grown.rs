@@ -1,9 +1,14 @@
 //! A log replayed as it grows: what a monitor has verified, and what came since.
 //!
-//! Invariants: it stands where everything below was right; an extension that is not right leaves it there, so the next
-//! look finds the same again.
+//! Invariants: the file stands where everything below was right; an extension that is not right leaves it there, so the
+//! next look finds the same again. In memory there is the log's index and no more, about 100 bytes a name, and only while
+//! the log is read.
 //! Absent: when to look, whom to tell (`watch`).
 //! Source: format.md "To verify a log".
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt};
 use weituo_verifier::Collected;
@@ -12,11 +17,15 @@ use crate::mirror::LogSource;
 
 use super::heads;
 use super::replay::Replay;
+use super::resume;
 use super::scan::Scan;
 
-/// What was verified of a log, as bytes that can be kept.
-#[derive(Debug, Clone, Default)]
-pub struct Grown(Vec<u8>);
+/// Names the form of the file; a log kept in another form is replayed anew.
+const MAGIC: &[u8] = b"weituo watch state 2\n";
+
+/// What was verified of a log, in a file.
+#[derive(Debug, Clone)]
+pub struct Grown(PathBuf);
 
 /// What an extension was found to be.
 #[derive(Debug)]
@@ -25,21 +34,39 @@ pub struct Extension {
     pub findings: Vec<Finding>,
     /// What could not be checked of it.
     pub reasons: Vec<String>,
-    /// The log with it, where nothing is wrong and everything was checked.
-    pub grown: Option<Grown>,
+    /// The log with it, to be kept: where nothing is wrong and everything was checked.
+    pub whole: Option<Whole>,
     /// Sizes of the tree, each with an index entry as its last leaf, at which every entry and every index root was right.
     pub indexed: Vec<Checkpoint>,
 }
 
+/// A log that was replayed to its end and is right.
+pub struct Whole(Box<Scan>);
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Whole").field(&self.0.next).finish()
+    }
+}
+
 impl Grown {
-    /// Returns what `as_bytes` gave.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    /// Returns what is kept in this file, if there is one.
+    pub fn in_file(path: PathBuf) -> Self {
+        Self(path)
     }
 
-    /// Returns what has to be kept.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// Returns whether anything is kept.
+    pub fn is_kept(&self) -> bool {
+        resume::is_of_form(&self.0, MAGIC)
+    }
+
+    /// Keeps the log as it was replayed, in the place of what was kept before.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written; what was kept before stays.
+    pub fn keep(&self, whole: &Whole) -> io::Result<()> {
+        whole.0.write(&self.0, MAGIC)
     }
 
     /// Replays what a log has beyond this, up to a checkpoint that its key has signed. `seen_at` is when the size so far
@@ -47,7 +74,7 @@ impl Grown {
     pub fn extend(&self, log: &LogSource, checkpoint: &Checkpoint, seen_at: Option<RecordedAt>) -> Extension {
         let (size, origin) = (checkpoint.size.get(), checkpoint.origin.to_string());
         let scan = Scan::new(size, origin, None, Replay::new([size]));
-        let (mut scan, _) = scan.go_on_from_bytes(&self.0);
+        let mut scan = scan.go_on_from_file(&self.0, MAGIC);
         scan.replay.note_index_roots();
         let mut intact = Collected::default();
         let whole = scan.read_log(log, checkpoint, &mut intact, |_| {});
@@ -79,7 +106,7 @@ impl Grown {
             findings: verdict.findings().to_vec(),
             reasons: verdict.reasons().to_vec(),
             indexed: if right { scan.replay.index_roots_noted().map(at).collect() } else { Vec::new() },
-            grown: right.then(|| Self(scan.to_bytes())),
+            whole: right.then(|| Whole(Box::new(scan))),
         }
     }
 }

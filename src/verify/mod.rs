@@ -30,7 +30,7 @@ use replay::Replay;
 use scan::Scan;
 use source::read;
 
-pub use grown::{Extension, Grown};
+pub use grown::{Extension, Grown, Whole};
 pub use outside::verify_log;
 pub use report::{Counts, Phase, Progress, Report};
 pub use resume::Resume;

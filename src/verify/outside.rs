@@ -150,7 +150,7 @@ impl Scan {
             }
             told(self.next);
         }
-        self.counts.streams = self.chains.streams();
+        self.counts.streams = self.replay.streams();
         self.counts.signatures = self.facts.signatures();
         self.counts.erased = self.facts.erased.len() as u64;
         true

@@ -5,11 +5,11 @@
 //! Absent: judging (`heads`), reading rows (`scan`).
 //! Source: RFC 6962 section 2.1; format.md "Completeness index".
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::map::{Map, PartyChain, party_name, stream_value};
-use weituo_proof::{Frontier, Hash, StreamHead, StreamName, TreeSize};
+use weituo_proof::map::{Map, MapValue, PartyChain, party_name};
+use weituo_proof::{Frontier, Hash, StreamName, TreeSize, sha256};
 use weituo_verifier::IndexClaim;
 
 /// An index root that was committed and is not what the entries give.
@@ -34,6 +34,36 @@ pub(super) struct Leaf<'a> {
     pub(super) index: Option<IndexClaim>,
 }
 
+/// What a name has in the index, with the leaf that gave it: all that is kept of a stream or a party.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(from = "(u64, [u8; 32], u64)", into = "(u64, [u8; 32], u64)")]
+pub(super) struct Head {
+    /// Sequence of the stream's last entry; how often the party has joined.
+    pub(super) number: u64,
+    /// Leaf hash of that entry; the chain of the joinings.
+    pub(super) hash: Hash,
+    pub(super) leaf_index: u64,
+}
+
+impl MapValue for Head {
+    fn value_hash(&self) -> Hash {
+        sha256(&[&self.number.to_be_bytes(), &self.hash.0])
+    }
+}
+
+/// As bytes: half of what the hash takes as text.
+impl From<Head> for (u64, [u8; 32], u64) {
+    fn from(head: Head) -> Self {
+        (head.number, head.hash.0, head.leaf_index)
+    }
+}
+
+impl From<(u64, [u8; 32], u64)> for Head {
+    fn from((number, hash, leaf_index): (u64, [u8; 32], u64)) -> Self {
+        Self { number, hash: Hash(hash), leaf_index }
+    }
+}
+
 /// Leaf hashes to count in place of those stored.
 pub(super) type Overrides = BTreeMap<u64, Hash>;
 
@@ -47,8 +77,9 @@ pub(super) struct Replay {
     unknown_from: Option<u64>,
     /// First leaf whose place in a stream or whose parties are not known.
     unplaced_from: Option<u64>,
-    map: Map,
-    parties: HashMap<StreamName, PartyChain>,
+    map: Map<Head>,
+    /// Names in the map that are parties, not streams.
+    parties: u64,
     pub(super) index_roots: u64,
     /// First leaf that no committed index covers.
     pub(super) indexed_to: u64,
@@ -58,15 +89,14 @@ pub(super) struct Replay {
     after_index: Option<Vec<(TreeSize, Hash)>>,
 }
 
-/// What a replay without doubts is made of, in the order of the fields of [`Replay`].
+/// What a replay without doubts is made of, in the order of the fields of [`Replay`]. M is the map, lent to be written.
 #[derive(Serialize, Deserialize)]
-pub(super) struct SavedReplay {
+pub(super) struct SavedReplay<M = Map<Head>> {
     size: u64,
     edge: Vec<Hash>,
     wanted: BTreeMap<u64, Option<Hash>>,
-    /// Keys and value hashes of the map, as bytes: half of what they take as text.
-    leaves: Vec<([u8; 32], [u8; 32])>,
-    parties: Vec<(StreamName, u64, [u8; 32])>,
+    map: M,
+    parties: u64,
     index_roots: u64,
     indexed_to: u64,
 }
@@ -83,8 +113,8 @@ impl Replay {
             wanted: sizes.into_iter().map(|size| (size, None)).collect(),
             unknown_from: None,
             unplaced_from: None,
-            map: Map::new(),
-            parties: HashMap::new(),
+            map: Map::default(),
+            parties: 0,
             index_roots: 0,
             indexed_to: 0,
             differs: Vec::new(),
@@ -106,13 +136,13 @@ impl Replay {
     }
 
     /// Returns what a clean replay is made of.
-    pub(super) fn saved(&self) -> SavedReplay {
+    pub(super) fn saved(&self) -> SavedReplay<&Map<Head>> {
         SavedReplay {
             size: self.size,
             edge: self.frontier.nodes().to_vec(),
             wanted: self.wanted.clone(),
-            leaves: self.map.leaves().map(|(key, value_hash)| (key.0, value_hash.0)).collect(),
-            parties: self.parties.iter().map(|(name, chain)| (name.clone(), chain.n, chain.h.0)).collect(),
+            map: &self.map,
+            parties: self.parties,
             index_roots: self.index_roots,
             indexed_to: self.indexed_to,
         }
@@ -125,21 +155,14 @@ impl Replay {
         for (size, root) in wanted.iter_mut().filter(|(size, _)| **size <= saved.size) {
             *root = Some(saved.wanted.get(size).copied().flatten()?);
         }
-        let mut map = Map::new();
-        for (key, value_hash) in saved.leaves {
-            map.insert_leaf(Hash(key), Hash(value_hash));
-        }
-        let parties =
-            saved.parties.into_iter().map(|(name, n, h)| (name, PartyChain { n, h: Hash(h) })).collect();
-        let (index_roots, indexed_to) = (saved.index_roots, saved.indexed_to);
         Some(Self {
             frontier,
             size: saved.size,
             wanted,
-            map,
-            parties,
-            index_roots,
-            indexed_to,
+            map: saved.map,
+            parties: saved.parties,
+            index_roots: saved.index_roots,
+            indexed_to: saved.indexed_to,
             unknown_from: None,
             unplaced_from: None,
             differs: Vec::new(),
@@ -155,9 +178,7 @@ impl Replay {
         }
         self.place(leaf.stream, leaf.sequence, leaf.hash);
         for party in leaf.parties {
-            let chain = self.parties.entry(party.clone()).or_default();
-            chain.push(&leaf.hash);
-            self.map.insert(&party_name(party), &chain.value());
+            self.join(party, leaf.hash);
         }
         self.append(leaf.hash);
         if let (Some(roots), Some(_)) = (&mut self.after_index, leaf.index) {
@@ -240,8 +261,31 @@ impl Replay {
         }
     }
 
-    fn place(&mut self, stream: &str, sequence: u64, leaf_hash: Hash) {
-        self.map.insert(stream, &stream_value(&StreamHead { sequence, leaf_hash }));
+    /// Returns the last entry of a stream so far, as it is stored.
+    pub(super) fn head(&self, stream: &str) -> Option<Head> {
+        self.map.get(stream).copied()
+    }
+
+    /// Returns the number of streams.
+    pub(super) fn streams(&self) -> u64 {
+        self.map.len() as u64 - self.parties
+    }
+
+    fn place(&mut self, stream: &str, number: u64, hash: Hash) {
+        self.map.set(stream, Head { number, hash, leaf_index: self.size });
+    }
+
+    fn join(&mut self, party: &StreamName, leaf_hash: Hash) {
+        let name = party_name(party);
+        let mut chain = match self.map.get(&name) {
+            Some(head) => PartyChain { n: head.number, h: head.hash },
+            None => {
+                self.parties += 1;
+                PartyChain::new()
+            }
+        };
+        chain.push(&leaf_hash);
+        self.map.set(&name, Head { number: chain.n, hash: chain.h, leaf_index: self.size });
     }
 
     fn compare_index(&mut self, leaf: &Leaf<'_>, claim: IndexClaim) {
@@ -250,7 +294,7 @@ impl Replay {
             return;
         }
         self.index_roots += 1;
-        let streams = (self.map.len() - self.parties.len()) as u64;
+        let streams = self.streams();
         let (root, size) = (self.map.root(), leaf.at);
         let (expected, found) = if root != claim.root {
             (root.to_string(), claim.root.to_string())
@@ -304,8 +348,8 @@ mod tests {
         replay.add(&leaf(1, Some(wrong)));
         replay.add(&leaf(2, Some(wrong)));
         let mut map = Map::new();
-        let head = StreamHead { sequence: 3, leaf_hash: leaf_hash(&2_u64.to_be_bytes()) };
-        map.insert("log/main", &stream_value(&head));
+        let head = weituo_proof::StreamHead { sequence: 3, leaf_hash: leaf_hash(&2_u64.to_be_bytes()) };
+        map.insert("log/main", &weituo_proof::map::stream_value(&head));
         replay.add(&leaf(3, Some(IndexClaim { root: map.root(), size: 3, streams: 1 })));
         replay.add(&leaf(4, Some(wrong)));
         let found: Vec<_> = replay.index_differs().iter().map(|d| (d.leaf_index, d.following)).collect();

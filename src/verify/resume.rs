@@ -7,15 +7,20 @@
 //! Source: design.md "Scale" (audit over 10^8 entries is resumable).
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::files::replace_with;
+
 /// Names the form of the files; another form is started over.
-const MAGIC: &[u8] = b"weituo verify state 2\n";
+const MAGIC: &[u8] = b"weituo verify state 3\n";
+
+/// Longest text in a state, in bytes: no part of an entry is longer.
+const LONGEST_TEXT: usize = 1 << 16;
 
 /// Saving may take this part of the time, at most.
 const SHARE: u32 = 20;
@@ -40,24 +45,11 @@ impl Resume {
 
     /// Returns what was saved of a part; `None` where nothing was, or nothing that this program can read.
     pub(super) fn load<T: DeserializeOwned>(&self, part: &str) -> Option<T> {
-        let bytes = std::fs::read(self.folder.join(part)).ok()?;
-        match postcard::from_bytes(bytes.strip_prefix(MAGIC)?) {
-            Ok(state) => Some(state),
-            Err(error) => {
-                tracing::warn!(%error, part, "the state saved cannot be read: starting over");
-                None
-            }
-        }
+        read(&self.folder.join(part), MAGIC)
     }
 
     fn save(&self, part: &str, state: &impl Serialize) -> io::Result<()> {
-        let new = self.folder.join(format!("{part}.new"));
-        let mut file = BufWriter::new(File::create(&new)?);
-        file.write_all(MAGIC)?;
-        let mut file = postcard::to_io(state, file).map_err(io::Error::other)?;
-        file.flush()?;
-        file.get_ref().sync_data()?;
-        std::fs::rename(new, self.folder.join(part))
+        write(&self.folder.join(part), MAGIC, state)
     }
 
     /// Removes what was saved: the verification has come to its end.
@@ -71,6 +63,38 @@ impl Resume {
             }
         }
     }
+}
+
+/// Reads the state in a file that begins with its form's name, bit by bit; `None` where there is none of this form.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, form: &[u8]) -> Option<T> {
+    let file = opened(path, form)?;
+    match postcard::from_io((file, &mut vec![0; LONGEST_TEXT])) {
+        Ok((state, _)) => Some(state),
+        Err(error) => {
+            tracing::warn!(%error, file = %path.display(), "the state saved cannot be read: starting over");
+            None
+        }
+    }
+}
+
+/// Returns whether there is a file of this form.
+pub(super) fn is_of_form(path: &Path, form: &[u8]) -> bool {
+    opened(path, form).is_some()
+}
+
+fn opened(path: &Path, form: &[u8]) -> Option<BufReader<File>> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let mut begins = vec![0; form.len()];
+    file.read_exact(&mut begins).ok().filter(|()| begins == form)?;
+    Some(file)
+}
+
+/// Writes a state into a file, bit by bit: it is there whole, or what was there before is.
+pub(super) fn write(path: &Path, form: &[u8], state: &impl Serialize) -> io::Result<()> {
+    replace_with(path, 0o644, |file| {
+        file.write_all(form)?;
+        postcard::to_io(state, file).map(drop).map_err(io::Error::other)
+    })
 }
 
 /// The part that the reading of the log saves.

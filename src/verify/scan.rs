@@ -80,7 +80,7 @@ impl Scan {
             self.holes_to(self.size, findings);
         }
         self.size = self.next;
-        self.counts.streams = self.chains.streams();
+        self.counts.streams = self.replay.streams();
         self.counts.signatures = self.facts.signatures();
         self.counts.erased = self.facts.erased.len() as u64;
         self.find_repeated(store, findings).await;
@@ -181,10 +181,10 @@ impl Scan {
         let finding =
             in_row(Finding::new(FindingKind::LeafHashDiffers, detail)).differing(&row.leaf_hash, &computed);
         if self.chains.altered.len() < KEPT_DOUBTS {
-            self.chains.altered(finding, (at, &row.stream, row.sequence), row.leaf_hash, computed);
+            self.chains.altered(finding, at, row.leaf_hash, computed);
         } else {
             findings.push(finding);
-            self.chains.resume(at, &row.stream, row.sequence, row.leaf_hash);
+            self.chains.take(at, row.leaf_hash);
         }
         match parsed {
             Ok(entry) => {
@@ -210,7 +210,8 @@ impl Scan {
             let finding = Finding::new(FindingKind::ColumnDiffers, detail).differing(expected, found);
             findings.push(place(finding, at, &entry));
         }
-        if let Some(finding) = self.chains.follow(at, &entry, row.leaf_hash) {
+        let last = self.replay.head(entry.stream.as_str());
+        if let Some(finding) = self.chains.follow(at, &entry, row.leaf_hash, last) {
             findings.push(finding);
         }
         self.check_origin(at, &entry, findings);
@@ -261,7 +262,7 @@ impl Scan {
 
     /// Counts in a row whose bytes are not an entry.
     fn unread(&mut self, row: &EntryRow) {
-        self.chains.resume(row.leaf_index, &row.stream, row.sequence, row.leaf_hash);
+        self.chains.take(row.leaf_index, row.leaf_hash);
         self.replay.add_missing(Some(row.leaf_hash), Some((&row.stream, row.sequence)));
     }
 

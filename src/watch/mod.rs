@@ -16,7 +16,7 @@ use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, Veri
 use weituo_verifier::chain;
 
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
-use crate::verify::Grown;
+use crate::verify::{Grown, Whole};
 
 pub use auditor::Auditor;
 pub use metrics::Metrics;
@@ -30,8 +30,6 @@ const CHECKPOINT: &str = "checkpoint";
 const SEEN_AT: &str = "seen_at";
 /// What was replayed.
 const REPLAYED: &str = "replayed";
-/// Names the form of the file `replayed`; another form is replayed anew.
-const MAGIC: &[u8] = b"weituo watch state 1\n";
 
 /// A monitor of one log with its memory, a folder.
 #[derive(Debug)]
@@ -80,7 +78,7 @@ impl Look {
 }
 
 /// What is remembered of a log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
     note: Option<String>,
     seen_at: Option<RecordedAt>,
@@ -135,13 +133,13 @@ impl Monitor {
         {
             return Ok(look);
         }
-        if shown.size.get() > before || memory.grown.as_bytes().is_empty() {
+        if shown.size.get() > before || !memory.grown.is_kept() {
             let seen_at = memory.seen_at.and_then(|at| earlier(at, CLOCKS_APART_MILLIS));
             let extension = memory.grown.extend(&self.log, &shown, seen_at);
             look.findings.extend(extension.findings);
             look.reasons.extend(extension.reasons);
-            let Some(grown) = extension.grown else { return Ok(look) };
-            write(&self.folder, REPLAYED, &[MAGIC, grown.as_bytes()].concat())?;
+            let Some(whole) = extension.whole else { return Ok(look) };
+            self.keep(&memory.grown, &whole)?;
             look.indexed = extension.indexed;
         }
         // In this order: a memory that breaks off in between has replayed more than it remembers, and never less.
@@ -209,15 +207,18 @@ impl Monitor {
         Ok(opened.0)
     }
 
+    fn keep(&self, grown: &Grown, whole: &Whole) -> Result<(), MirrorError> {
+        let kept = std::fs::create_dir_all(&self.folder).and_then(|()| grown.keep(whole));
+        kept.map_err(|source| MirrorError::Write { path: self.folder.join(REPLAYED), source })
+    }
+
     fn remembered(&self) -> Memory {
-        let read = |name: &str| std::fs::read(self.folder.join(name)).ok();
-        let text = |name: &str| read(name).and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = |name: &str| std::fs::read_to_string(self.folder.join(name)).ok();
         let millis = text(SEEN_AT).and_then(|millis| millis.parse().ok());
-        let replayed = read(REPLAYED).and_then(|bytes| bytes.strip_prefix(MAGIC).map(<[u8]>::to_vec));
         Memory {
             note: text(CHECKPOINT),
             seen_at: millis.and_then(RecordedAt::from_unix_millis),
-            grown: replayed.map(Grown::from_bytes).unwrap_or_default(),
+            grown: Grown::in_file(self.folder.join(REPLAYED)),
         }
     }
 }

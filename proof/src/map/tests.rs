@@ -45,6 +45,31 @@ fn the_root_does_not_depend_on_the_order_of_insertion_or_hashing() {
 }
 
 #[test]
+fn keys_that_differ_in_their_last_bits_alone_are_parted() {
+    let key = |number: u8| Hash(std::array::from_fn(|at| if at == 31 { number } else { 7 }));
+    let leaves: Vec<(Hash, Hash)> = (0..200).map(|number| (key(number), sha256(&[&[number]]))).collect();
+    let mut map = Map::new();
+    for at in (0..200).map(|number| number * 37 % 200) {
+        map.set_leaf(leaves[at].0, leaves[at].1);
+    }
+    assert_eq!((map.root(), map.len()), (subtree(&leaves, 0), 200));
+    let elsewhere = filled(1).buckets.remove(0).leaves.remove(0);
+    map.set_leaf(elsewhere.0, elsewhere.1);
+    assert_eq!(map.get(&name(0)), Some(&elsewhere.1));
+    assert_eq!((map.get(&name(1)), map.len()), (None, 201));
+}
+
+#[test]
+fn a_map_reads_back_from_bytes() {
+    for count in [0, 1, 500] {
+        let mut map = filled(count);
+        let json = serde_json::to_string(&map).unwrap();
+        let mut back: Map = serde_json::from_str(&json).unwrap();
+        assert_eq!((back.root(), back.len()), (map.root(), map.len()));
+    }
+}
+
+#[test]
 fn presence_and_absence_are_proven_and_not_confused() {
     for count in [0, 1, 2, 3, 10, 300] {
         let mut map = filled(count);

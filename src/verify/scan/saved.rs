@@ -4,20 +4,24 @@
 //! question.
 //! Source: design.md "Scale" (audit is resumable).
 
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+use weituo_proof::map::Map;
 use weituo_proof::{RecordedAt, StreamName};
 use weituo_verifier::Facts;
 
 use super::Scan;
 use crate::verify::chain::Chains;
 use crate::verify::disclosures::Disclosures;
-use crate::verify::replay::{Replay, SavedReplay};
+use crate::verify::replay::{Head, Replay, SavedReplay};
 use crate::verify::report::Counts;
-use crate::verify::resume::{LOG, Resume, Saver};
+use crate::verify::resume::{self, LOG, Resume, Saver};
 
 /// A scan that found nothing wrong so far, by its fields: what it is asked comes first, what it established follows.
 #[derive(Serialize, Deserialize)]
-struct Saved<O, C, F, D> {
+struct Saved<O, C, F, D, M> {
     origin: O,
     asked: Option<StreamName>,
     next: u64,
@@ -26,13 +30,13 @@ struct Saved<O, C, F, D> {
     chains: C,
     facts: F,
     disclosures: D,
-    replay: SavedReplay,
+    replay: SavedReplay<M>,
 }
 
 /// A scan as it is written.
-type Borrowed<'a> = Saved<&'a str, &'a Chains, &'a Facts, &'a Disclosures>;
+type Borrowed<'a> = Saved<&'a str, &'a Chains, &'a Facts, &'a Disclosures, &'a Map<Head>>;
 /// A scan as it is read.
-type Owned = Saved<String, Chains, Facts, Disclosures>;
+type Owned = Saved<String, Chains, Facts, Disclosures, Map<Head>>;
 
 impl Scan {
     /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
@@ -43,11 +47,11 @@ impl Scan {
         }
     }
 
-    /// The same from bytes that `to_bytes` gave.
-    pub(in crate::verify) fn go_on_from_bytes(self, bytes: &[u8]) -> (Self, Option<u64>) {
-        match postcard::from_bytes::<Owned>(bytes) {
-            Ok(saved) => self.go_on_from(saved),
-            Err(_) => (self, None),
+    /// The same from a file that `write` wrote.
+    pub(in crate::verify) fn go_on_from_file(self, path: &Path, form: &[u8]) -> Self {
+        match resume::read::<Owned>(path, form) {
+            Some(saved) => self.go_on_from(saved).0,
+            None => self,
         }
     }
 
@@ -85,9 +89,9 @@ impl Scan {
             && self.disclosures.is_clean()
     }
 
-    /// Returns the state as bytes, to go on from; nothing may be in doubt.
-    pub(in crate::verify) fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_stdvec(&self.state()).expect("invariant: a state is of types that postcard writes")
+    /// Writes the state into a file, to go on from; nothing may be in doubt.
+    pub(in crate::verify) fn write(&self, path: &Path, form: &[u8]) -> io::Result<()> {
+        resume::write(path, form, &self.state())
     }
 
     fn state(&self) -> Borrowed<'_> {
