@@ -12,13 +12,17 @@ use weituo::store::{self, StoreOptions};
 
 use crate::support::ledger::Kind;
 use crate::support::many::grow;
-use crate::support::process::Bench;
+use crate::support::process::{Bench, record};
+use crate::support::server::Server;
 
 /// Acts of one agreement.
 const ACTS: u64 = 40;
 
 /// What verifying may use, besides 100 bytes a stream.
 const VERIFY_BYTES: u64 = 50_000_000;
+
+/// What a monitor may use, besides 100 bytes a name of the index: a stream, or a party.
+const WATCH_BYTES: u64 = 50_000_000;
 
 /// What rebuilding may use.
 const REBUILD_BYTES: u64 = 500_000_000;
@@ -27,15 +31,19 @@ fn entries() -> u64 {
     std::env::var("WEITUO_TEST_ENTRIES").map_or(100_000, |entries| entries.parse().unwrap())
 }
 
-/// Returns a bench whose ledger has that many entries.
-async fn grown(kind: Kind) -> Bench {
+/// Returns a bench whose ledger has that many agreements, each with so many acts.
+async fn grown(kind: Kind, agreements: u64, acts: u64) -> Bench {
     let bench = Bench::new(kind).await;
+    grow_by(&bench, agreements, acts).await;
+    bench
+}
+
+async fn grow_by(bench: &Bench, agreements: u64, acts: u64) {
     let (key_file, anchor_file) = (Some(bench.path("ledger.key")), Some(bench.path("ledger.anchor")));
     let options = Options { key_file, anchor_file, ..Options::default() };
     let ledger = Ledger::open(&bench.ledger.parse().unwrap(), options).await.unwrap();
-    grow(&ledger, entries() / ACTS, ACTS).await;
+    grow(&ledger, agreements, acts).await;
     ledger.stop().await.unwrap();
-    bench
 }
 
 /// The most memory that a process used, in bytes, as the kernel says while it lives.
@@ -76,7 +84,7 @@ fn killed_when(bench: &Bench, arguments: &[&str], mut reached: impl FnMut() -> b
 }
 
 async fn a_large_ledger_is_verified_and_rebuilt(kind: Kind) {
-    let bench = grown(kind).await;
+    let bench = grown(kind, entries() / ACTS, ACTS).await;
     // The agreements, the bureau, the rulebook, and the log's own two.
     let streams = entries() / ACTS + 4;
 
@@ -132,4 +140,43 @@ async fn a_large_ledger_is_verified_and_rebuilt_in_little_memory_and_both_go_on_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_ledger_is_verified_and_rebuilt_in_little_memory_and_both_go_on_on_postgres() {
     a_large_ledger_is_verified_and_rebuilt(Kind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_takes_50_mb_and_100_bytes_a_name_at_its_first_look_and_at_later_ones() {
+    let small = watched(1_000).await;
+    let agreements = entries() / 2;
+    let large = watched(agreements).await;
+    // Each agreement is a stream with two parties of its own.
+    let names = 3 * agreements;
+    for (small, large) in small.into_iter().zip(large) {
+        println!("watching {names} names took at most {large} bytes, {small} with few");
+        assert!(large < WATCH_BYTES + 100 * names, "watching {names} names took {large} bytes");
+        // Whatever 50 MB leave room for: what comes with the names is what they are allowed.
+        assert!(
+            large < small + 100 * names + 8_000_000,
+            "{names} names took {large} bytes, few took {small}"
+        );
+    }
+}
+
+/// Returns the most memory that a monitor used at its first look at a log of that many agreements, and at a later one.
+async fn watched(agreements: u64) -> [u64; 2] {
+    let bench = grown(Kind::Sqlite, agreements, 1).await;
+    let key = bench.verifier.to_string();
+    let served =
+        |bench: &Bench| Server::start(bench.command(&["--json", "serve", "--listen", "127.0.0.1:0"]));
+    let mut peaks = [0; 2];
+    for (look, peak) in peaks.iter_mut().enumerate() {
+        if look > 0 {
+            record(&bench, "later", 1..100);
+        }
+        let server = served(&bench);
+        let watch = ["--json", "watch", &server.url, "--key", &key, "--once"];
+        let (said, most) = tokio::task::block_in_place(|| measured(&bench, &watch));
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+        *peak = most;
+        server.stop();
+    }
+    peaks
 }
