@@ -1,7 +1,8 @@
 //! Verification: the whole ledger recomputed from its stored bytes, in constant memory.
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
-//! hang; memory is about 400 bytes a stream, most of it the index, and a bounded list of findings, whatever the number of entries.
+//! hang; memory is about 100 bytes a stream and a party, that of the index, and a bounded list of findings, whatever the number of
+//! entries.
 //! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted.
 //! Source: design.md "Verification"; format.md.
 
