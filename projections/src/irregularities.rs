@@ -3,21 +3,41 @@
 //! Invariant: [`lasting`] does not depend on a day; [`on`] adds what the day makes of it.
 //! Absent: what people made of them (an audit finding is an entry of its own).
 
-use chrono::NaiveDate;
-use weituo_events::Text;
+#[cfg(test)]
+mod tests;
 
-use crate::cycle::{Cycle, Irregularity};
+use chrono::NaiveDate;
+use weituo_events::{EventType, Text};
+use weituo_proof::Language;
+
+use crate::cycle::{Cycle, Irregularity, Record};
 use crate::dates::{self, Calendar};
 use crate::obligations::{self, Obligation, ObligationStatus};
 use crate::rulebook::{Rulebook, Severity};
 
-/// Returns what stays irregular whatever the day: breaches, acts done late, entries recorded late.
+/// Code of the irregularity that a run of entries was recorded late just before an evaluation.
+pub const LATE_BEFORE_EVALUATION: &str = "late-before-evaluation";
+
+/// The acts by which somebody else looks at what was recorded: convening the panel opens the evaluation at the end of the
+/// term, the others are evaluations. A self-evaluation is what they look at, and a plan is accredited by itself.
+const EVALUATIONS: [EventType; 5] = [
+    EventType::AnnualAssessmentRecorded,
+    EventType::AnnualSupervisionRecorded,
+    EventType::MidTermReviewRecorded,
+    EventType::PanelConvened,
+    EventType::EndOfTermEvaluationRecorded,
+];
+
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// Returns what stays irregular whatever the day: breaches, acts done late, entries recorded late, runs of them.
 pub fn lasting(cycle: &Cycle, rulebook: Option<&Rulebook>) -> Vec<Irregularity> {
     let mut found = cycle.irregularities.clone();
     if let Some(rulebook) = rulebook {
         let due = obligations::obligations(cycle, rulebook, &rulebook.working_calendar());
         found.extend(due.iter().filter_map(|due| late(cycle, due)));
         found.extend(recorded_late(cycle, rulebook));
+        found.extend(late_runs(cycle, rulebook));
     }
     found
 }
@@ -104,4 +124,51 @@ fn recorded_late(cycle: &Cycle, rulebook: &Rulebook) -> Option<Irregularity> {
             ),
         ),
     })
+}
+
+/// Entries recorded late in a run just before an evaluation: paperwork made up for those who were about to look at it.
+///
+/// What counts is when the log took entries in. An entry is told of once, with the first evaluation after it that has a
+/// run before it; until then it waits, so that an evaluation in between hides nothing. What was recorded from paper is
+/// left out on both sides: its recording says nothing of when people looked.
+fn late_runs(cycle: &Cycle, rulebook: &Rulebook) -> Vec<Irregularity> {
+    let Some((entries, days, rule)) = rulebook.late_run() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut late: Vec<&Record> = Vec::new();
+    for record in cycle.records.iter().filter(|record| !record.as_found) {
+        if !EVALUATIONS.contains(&record.event_type()) {
+            late.extend(record.recorded_after.map(|_| record));
+            continue;
+        }
+        let since = record.recorded_at.unix_millis() - i64::from(days) * DAY_MILLIS;
+        late.retain(|late| late.recorded_at.unix_millis() >= since);
+        let (Some(first), Some(last)) = (late.first(), late.last()) else { continue };
+        let (count, first, last) = (late.len(), first.sequence, last.sequence);
+        if count < entries as usize {
+            continue;
+        }
+        let event = record.event_type();
+        let (zh, en) = (event.label(Language::Zh), event.label(Language::En));
+        found.push(Irregularity {
+            about: None,
+            as_found: false,
+            effective: record.effective.clone(),
+            local: rule.local,
+            remedied_by: None,
+            rule: LATE_BEFORE_EVALUATION.to_owned(),
+            sequence: Some(record.sequence),
+            severity: Severity::Flag,
+            source: rule.source.clone(),
+            text: Text::new(
+                format!(
+                    "评估前集中逾期存证:「{zh}」存证前 {days} 天内有 {count} 条,自第 {first} 条至第 {last} 条"
+                ),
+                format!(
+                    "Late records just before an evaluation: {count} in the {days} days before {en:?} was recorded, from entry {first} to entry {last}"
+                ),
+            ),
+        });
+        late.clear();
+    }
+    found
 }

@@ -325,7 +325,16 @@ impl Rulebook {
     /// Returns within how many working days of an act it should be recorded, and the rule that says so.
     pub fn recording_days(&self) -> Option<(u32, &Rule)> {
         self.rules.iter().find_map(|rule| match rule.check {
-            Check::RecordedWithin { working_days } => Some((working_days, rule)),
+            Check::RecordedWithin { working_days, .. } => Some((working_days, rule)),
+            _ => None,
+        })
+    }
+
+    /// Returns how many entries recorded late, within how many days before an evaluation is recorded, are a run, and the
+    /// rule that says so.
+    pub fn late_run(&self) -> Option<(u32, u32, &Rule)> {
+        self.rules.iter().find_map(|rule| match rule.check {
+            Check::RecordedWithin { run_days, run_entries, .. } => Some((run_entries, run_days, rule)),
             _ => None,
         })
     }
@@ -381,6 +390,9 @@ impl Rulebook {
             {
                 let reason = "only a passage of a policy text may refuse: write severity = \"flag\"";
                 return Err(unsound(&rule.code, reason.to_owned()));
+            }
+            if matches!(rule.check, Check::RecordedWithin { run_entries: 0, .. }) {
+                return Err(unsound(&rule.code, "run_entries is at least 1".to_owned()));
             }
             for act in rule.check.acts() {
                 if !acts.contains(&act) {

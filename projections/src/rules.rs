@@ -150,7 +150,7 @@ fn judge(case: Case<'_>, rule: &Rule) -> Vec<Found> {
         Check::VetoCapsGrade => content::veto_caps_grade(case),
         Check::NamesConsent => content::names_consent(case),
         Check::PublicFor { working_days } => content::public_for(case, *working_days),
-        // Summed up for the whole cycle (`Cycle::recording_delay`).
+        // Looked at over the whole cycle (module `irregularities`).
         Check::RecordedWithin { .. } => Vec::new(),
     }
 }

@@ -195,4 +195,29 @@ on_both_stores! {
         assert_ne!(early.state, now.state);
         recorder.ledger().stop().await.unwrap();
     }
+    async fn what_is_recorded_late_in_a_run_just_before_an_evaluation_is_shown_on_it(place: Place) {
+        let recorder = new_recorder(&place).await;
+        let lines: Vec<&str> = CYCLES[0].1.lines().collect();
+        let (first, then) = lines.split_at(14);
+        record_lines(&recorder, &first.join("\n")).await;
+        // Forty days pass before the first year's supervision: the entries ahead of it are late and no run before it.
+        place.clock.pass(40 * 86_400_000);
+        record_lines(&recorder, &then.join("\n")).await;
+        recorder.ledger().stop().await.unwrap();
+        let shown = |arguments: &[&str]| {
+            let mut weituo = std::process::Command::new(env!("CARGO_BIN_EXE_weituo"));
+            let weituo = weituo.env("WEITUO_LEDGER", place.address()).args(["show", "agreement", "WZ-2022-001"]);
+            let ran = weituo.args(arguments).output().unwrap();
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        let view: serde_json::Value = serde_json::from_str(&shown(&["--json"])).unwrap();
+        let found = view["irregularities"].as_array().unwrap().iter();
+        let runs = found.filter(|found| found["rule"] == "late-before-evaluation");
+        let on: Vec<_> = runs.map(|found| found["sequence"].as_u64().unwrap()).collect();
+        // The mid-term review, the third year's supervision and the panel, each after entries of its own.
+        assert_eq!(on, [23, 35, 41]);
+        assert!(shown(&["--lang", "zh"]).contains("评估前集中逾期存证"));
+        assert!(shown(&["--lang", "en"]).contains("Late records just before an evaluation"));
+    }
 }

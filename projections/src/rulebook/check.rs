@@ -130,11 +130,26 @@ pub enum Check {
         /// The acts.
         acts: Vec<EventType>,
     },
-    /// Acts are recorded within so many working days. Summed up for each cycle, not told entry by entry.
+    /// Acts are recorded within so many working days. Summed up for each cycle, not told entry by entry; only a run of
+    /// later ones just before an evaluation is told on that evaluation.
     RecordedWithin {
+        /// How many days before the recording of an evaluation are just before it.
+        #[serde(default = "thirty")]
+        run_days: u32,
+        /// How many entries recorded late just before an evaluation are a run.
+        #[serde(default = "three")]
+        run_entries: u32,
         /// How many.
         working_days: u32,
     },
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+fn three() -> u32 {
+    3
 }
 
 impl Check {

@@ -61,8 +61,10 @@ fn the_full_cycle_ends_in_evaluation_commendation_and_a_second_round_without_a_p
     assert_eq!(facts.honours[0].document.as_deref(), Some("示县教〔2025〕77号"));
     assert_eq!(facts.money.paid_fen, 240_000_000);
     assert_eq!(facts.money.settled_fen, Some(240_000_000));
-    // Recorded from the archive in 2026: one irregularity for the cycle, not one for every entry.
-    assert_eq!(ledger.rules(FIRST, TODAY), ["recorded-in-time"]);
+    // Recorded from the archive in 2026: one irregularity for the cycle, not one for every entry, and one for each
+    // evaluation that a run of them came before.
+    let run = "late-before-evaluation";
+    assert_eq!(ledger.rules(FIRST, TODAY), [run, run, run, run, "recorded-in-time"]);
     let second = ledger.cycle(SECOND_ROUND);
     assert_eq!(second.facts.round(), 2);
     assert_eq!(second.facts.term.unwrap().end, Some(day("2029-08-31")));
@@ -105,7 +107,14 @@ fn the_cycle_that_goes_wrong_is_terminated_in_its_second_year_and_closed() {
     assert!(!before.under_rectification, "the first matter was accepted");
     assert_eq!(
         ledger.rules(WRONG, TODAY),
-        ["closed-with-nothing-open", "recorded-in-time", "rectification-r2", "termination-after-expiry"]
+        [
+            "closed-with-nothing-open",
+            "late-before-evaluation",
+            "late-before-evaluation",
+            "recorded-in-time",
+            "rectification-r2",
+            "termination-after-expiry",
+        ]
     );
     assert_eq!(status(&ledger, WRONG, "annual-assessment-2", TODAY), ObligationStatus::Void);
     assert_eq!(status(&ledger, WRONG, "school-handover", TODAY), ObligationStatus::Done);
@@ -124,6 +133,11 @@ fn the_irregular_cycle_shows_each_of_its_irregularities_once() {
         [
             "annual-assessment-1",
             "evaluator-independent",
+            // On two supervisions, an assessment and the panel.
+            "late-before-evaluation",
+            "late-before-evaluation",
+            "late-before-evaluation",
+            "late-before-evaluation",
             "mid-term-review",
             "one-school-per-trustee",
             "paid-after-acceptance",
