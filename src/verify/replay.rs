@@ -277,13 +277,9 @@ impl Replay {
 
     fn join(&mut self, party: &StreamName, leaf_hash: Hash) {
         let name = party_name(party);
-        let mut chain = match self.map.get(&name) {
-            Some(head) => PartyChain { n: head.number, h: head.hash },
-            None => {
-                self.parties += 1;
-                PartyChain::new()
-            }
-        };
+        let known = self.map.get(&name).map(|head| PartyChain { n: head.number, h: head.hash });
+        self.parties += u64::from(known.is_none());
+        let mut chain = known.unwrap_or_default();
         chain.push(&leaf_hash);
         self.map.set(&name, Head { number: chain.n, hash: chain.h, leaf_index: self.size });
     }

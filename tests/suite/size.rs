@@ -164,14 +164,12 @@ async fn a_monitor_takes_50_mb_and_100_bytes_a_name_at_its_first_look_and_at_lat
 async fn watched(agreements: u64) -> [u64; 2] {
     let bench = grown(Kind::Sqlite, agreements, 1).await;
     let key = bench.verifier.to_string();
-    let served =
-        |bench: &Bench| Server::start(bench.command(&["--json", "serve", "--listen", "127.0.0.1:0"]));
     let mut peaks = [0; 2];
     for (look, peak) in peaks.iter_mut().enumerate() {
         if look > 0 {
             record(&bench, "later", 1..100);
         }
-        let server = served(&bench);
+        let server = Server::start(bench.command(&["--json", "serve", "--listen", "127.0.0.1:0"]));
         let watch = ["--json", "watch", &server.url, "--key", &key, "--once"];
         let (said, most) = tokio::task::block_in_place(|| measured(&bench, &watch));
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));

@@ -226,7 +226,7 @@ impl Cases<'_> {
             let (name, signature) = line.rsplit_once(' ').unwrap();
             let mut bytes = STANDARD.decode(signature).unwrap();
             *bytes.last_mut().unwrap() ^= 1;
-            dossier.checkpoint += &format!("{name} {}\n", STANDARD.encode(bytes));
+            dossier.checkpoint.extend([name, " ", &STANDARD.encode(bytes), "\n"]);
         };
         self.changed(
             "a line that does not hold behind one that does",
@@ -234,7 +234,7 @@ impl Cases<'_> {
             unsigned.clone(),
             could_not_check(),
         );
-        let twice = |dossier: &mut Dossier| dossier.checkpoint += &format!("{line}\n");
+        let twice = |dossier: &mut Dossier| dossier.checkpoint.extend([&line, "\n"]);
         self.changed("signed twice", twice, yes(), yes());
         let renamed = |dossier: &mut Dossier| {
             dossier.checkpoint = dossier.checkpoint.replace(&line, &line.replacen("— ", "— other.", 1));
