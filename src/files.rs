@@ -44,6 +44,21 @@ pub(crate) fn replace_with(
     sync_folder(path)
 }
 
+/// Removes what processes that were killed left of this file. Only where nobody else writes it meanwhile.
+pub(crate) fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let begins = format!("{}.", name.to_string_lossy());
+    for entry in std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(&begins)?.strip_suffix(".new"));
+        if number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a new name in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {

@@ -123,7 +123,7 @@ pub struct StatedState {
     /// The day that it is of, `YYYY-MM-DD`.
     pub as_of: String,
     /// Version of the projection's fold.
-    pub fold_version: u32,
+    pub fold_version: u64,
     /// Name of the projection.
     pub projection: String,
     /// The state, JSON text.

@@ -119,7 +119,7 @@ impl Serialize for Hash {
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(crate::ident::TextVisitor::new("64 lower-case hex digits"))
+        deserializer.deserialize_string(crate::ident::TextVisitor::new("64 lower-case hex digits"))
     }
 }
 

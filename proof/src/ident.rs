@@ -38,7 +38,9 @@ impl IdentError {
     }
 }
 
-/// Reads any `FromStr` type from a JSON string without an intermediate allocation.
+/// Reads any `FromStr` type from a string without an intermediate allocation.
+///
+/// It is asked for by `deserialize_string`, since nothing is borrowed: from a file, postcard keeps what may be.
 pub(crate) struct TextVisitor<T> {
     expecting: &'static str,
     kind: PhantomData<T>,
@@ -124,7 +126,7 @@ macro_rules! text_newtype {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(TextVisitor::new("a string"))
+                deserializer.deserialize_string(TextVisitor::new("a string"))
             }
         }
     };

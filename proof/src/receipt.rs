@@ -143,7 +143,17 @@ impl Receipt {
     /// `ReceiptError` when the checkpoint is not signed by the key, the entry is malformed or of another ledger, or
     /// the inclusion proof fails.
     pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, ReceiptError> {
-        let (checkpoint, _) = Checkpoint::open(&self.checkpoint, key).map_err(ReceiptError::Checkpoint)?;
+        self.verify_by(std::slice::from_ref(key))
+    }
+
+    /// Verifies the receipt under any of these keys, as [`Checkpoint::open_by`] takes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receipt::verify`].
+    pub fn verify_by(&self, keys: &[VerifierKey]) -> Result<Checkpoint, ReceiptError> {
+        let (checkpoint, _) =
+            Checkpoint::open_by(&self.checkpoint, keys).map_err(ReceiptError::Checkpoint)?;
         let entry = Entry::parse(self.entry.as_bytes()).map_err(ReceiptError::Entry)?;
         if entry.ledger != checkpoint.origin {
             let expected = checkpoint.origin;

@@ -106,7 +106,7 @@ pub async fn make(
             parties: names_proven(&names, &proven).1,
             state: StatedState {
                 as_of: on.to_string(),
-                fold_version: stated::fold_version(kind),
+                fold_version: stated::fold_version(kind).into(),
                 projection: kind.projection().to_owned(),
                 value: state.to_string(),
             },

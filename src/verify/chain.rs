@@ -127,7 +127,8 @@ impl Chains {
     /// Returns entry 0 as the head of its stream where its row is missing and other entries have told its hash.
     fn genesis_told(&self, entry: &Entry) -> Option<Head> {
         let hole = self.holes.get(&0).filter(|_| entry.stream.as_str() == GENESIS_STREAM)?;
-        Some(Head { number: 1, hash: hole.place.as_ref().and(hole.hash)?, leaf_index: 0 })
+        let is_told = hole.place.as_ref().is_some_and(|(stream, _)| stream == GENESIS_STREAM);
+        Some(Head { number: 1, hash: hole.hash.filter(|_| is_told)?, leaf_index: 0 })
     }
 
     fn broken(

@@ -1,8 +1,8 @@
 //! A log replayed as it grows: what a monitor has verified, and what came since.
 //!
 //! Invariants: the file stands where everything below was right; an extension that is not right leaves it there, so the
-//! next look finds the same again. In memory there is the log's index and no more, about 100 bytes a name, and only while
-//! the log is read.
+//! next look finds the same again. What is in memory, and only while the log is read, is the log's index, about 100 bytes
+//! a name; of its entries only what later ones are judged by: keys, rulebooks, erasures, and the tree at each index root.
 //! Absent: when to look, whom to tell (`watch`).
 //! Source: format.md "To verify a log".
 
@@ -69,12 +69,18 @@ impl Grown {
         whole.0.write(&self.0, MAGIC)
     }
 
-    /// Replays what a log has beyond this, up to a checkpoint that its key has signed. `seen_at` is when the size so far
-    /// was seen: what is recorded as of an earlier time, and was not there, is back-dated.
-    pub fn extend(&self, log: &LogSource, checkpoint: &Checkpoint, seen_at: Option<RecordedAt>) -> Extension {
+    /// Replays what a log has beyond this, up to a checkpoint that its key has signed. `seen` is a size that the log was
+    /// seen with, and when: what is recorded as of an earlier time, and was not there, is back-dated.
+    pub fn extend(
+        &self,
+        log: &LogSource,
+        checkpoint: &Checkpoint,
+        seen: Option<(u64, RecordedAt)>,
+    ) -> Extension {
         let (size, origin) = (checkpoint.size.get(), checkpoint.origin.to_string());
         let scan = Scan::new(size, origin, None, Replay::new([size]));
         let mut scan = scan.go_on_from_file(&self.0, MAGIC);
+        scan.seen = seen.map_or(0, |(size, _)| size);
         scan.replay.note_index_roots();
         let mut intact = Collected::default();
         let whole = scan.read_log(log, checkpoint, &mut intact, |_| {});
@@ -87,7 +93,7 @@ impl Grown {
         for finding in scan.index_findings() {
             intact.push(finding);
         }
-        if let (Some(seen_at), Some((leaf_index, recorded_at))) = (seen_at, scan.first_read)
+        if let (Some((_, seen_at)), Some((leaf_index, recorded_at))) = (seen, scan.first_unseen)
             && recorded_at < seen_at
         {
             let detail =

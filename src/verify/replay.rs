@@ -151,6 +151,9 @@ impl Replay {
     /// Goes on from a replay saved before; `None` where it did not note a root that is wanted now.
     pub(super) fn go_on(self, saved: SavedReplay) -> Option<Self> {
         let frontier = Frontier::from_nodes(TreeSize::new(saved.size), saved.edge).ok()?;
+        if saved.parties > saved.map.len() as u64 {
+            return None;
+        }
         let mut wanted = self.wanted;
         for (size, root) in wanted.iter_mut().filter(|(size, _)| **size <= saved.size) {
             *root = Some(saved.wanted.get(size).copied().flatten()?);

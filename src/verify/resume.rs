@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::files::replace_with;
+use crate::files::{remove_unfinished, replace_with};
 
 /// Names the form of the files; another form is started over.
 const MAGIC: &[u8] = b"weituo verify state 3\n";
 
-/// Longest text in a state, in bytes: no part of an entry is longer.
+/// Longest text in a state, in bytes: no part of an entry is longer. The room is used again for each text that is read.
 const LONGEST_TEXT: usize = 1 << 16;
 
 /// Saving may take this part of the time, at most.
@@ -91,10 +91,34 @@ fn opened(path: &Path, form: &[u8]) -> Option<BufReader<File>> {
 
 /// Writes a state into a file, bit by bit: it is there whole, or what was there before is.
 pub(super) fn write(path: &Path, form: &[u8], state: &impl Serialize) -> io::Result<()> {
+    remove_unfinished(path)?;
     replace_with(path, 0o644, |file| {
         file.write_all(form)?;
-        postcard::to_io(state, file).map(drop).map_err(io::Error::other)
+        let mut file = Noting { inner: file, refused: None };
+        postcard::to_io(state, &mut file)
+            .map(drop)
+            .map_err(|error| file.refused.take().unwrap_or_else(|| io::Error::other(error)))
     })
+}
+
+/// A writer that keeps why it failed, which postcard does not tell.
+struct Noting<W> {
+    inner: W,
+    refused: Option<io::Error>,
+}
+
+impl<W: io::Write> io::Write for Noting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            self.refused = Some(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// The part that the reading of the log saves.
@@ -132,6 +156,33 @@ impl<'a> Saver<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_of_many_hashes_and_names_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let resume = Resume::new(folder.path(), Duration::ZERO).unwrap();
+        let hash = |number: u32| weituo_proof::sha256(&[&number.to_be_bytes()]);
+        let stream =
+            |number: u32| weituo_proof::StreamName::of("organisation", &format!("o-{number}")).unwrap();
+        let many: Vec<_> = (0..5_000).map(|number| (hash(number), stream(number))).collect();
+        Saver::new(Some(&resume), LOG).save(|| &many);
+        assert_eq!(resume.load(LOG), Some(many));
+    }
+
+    #[test]
+    fn why_a_state_could_not_be_written_is_told_and_what_a_killed_one_left_is_removed() {
+        let mut noting = Noting {
+            inner: std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            refused: None,
+        };
+        assert!(postcard::to_io(&[1_u8; 32], &mut noting).is_err());
+        assert_eq!(noting.refused.unwrap().kind(), io::ErrorKind::StorageFull);
+        let folder = tempfile::tempdir().unwrap();
+        let resume = Resume::new(folder.path(), Duration::ZERO).unwrap();
+        std::fs::write(folder.path().join("log.4711.new"), b"half of").unwrap();
+        resume.save(LOG, &1).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn what_was_saved_is_read_back_and_garbage_starts_over() {

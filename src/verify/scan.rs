@@ -39,8 +39,10 @@ pub(super) struct Scan {
     pub(super) replay: Replay,
     pub(super) counts: Counts,
     pub(super) last_recorded_at: Option<RecordedAt>,
-    /// Leaf index and instant of the first entry read in this run.
-    pub(super) first_read: Option<(u64, RecordedAt)>,
+    /// Number of entries that whoever asks has seen before.
+    pub(super) seen: u64,
+    /// Leaf index and instant of the first entry beyond those.
+    pub(super) first_unseen: Option<(u64, RecordedAt)>,
     pub(super) missing: u64,
     /// Origin that every entry names although the head does not: reported once.
     other_origin: Option<String>,
@@ -60,7 +62,8 @@ impl Scan {
             replay,
             counts: Counts::default(),
             last_recorded_at: None,
-            first_read: None,
+            seen: 0,
+            first_unseen: None,
             missing: 0,
             other_origin: None,
             next: 0,
@@ -223,7 +226,9 @@ impl Scan {
                 .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
-        self.first_read.get_or_insert((at, entry.recorded_at));
+        if at >= self.seen {
+            self.first_unseen.get_or_insert((at, entry.recorded_at));
+        }
         let index = self.facts.take(at, &entry, true, findings);
         let leaf = Leaf {
             at,

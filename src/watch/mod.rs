@@ -135,7 +135,7 @@ impl Monitor {
         }
         if shown.size.get() > before || !memory.grown.is_kept() {
             let seen_at = memory.seen_at.and_then(|at| earlier(at, CLOCKS_APART_MILLIS));
-            let extension = memory.grown.extend(&self.log, &shown, seen_at);
+            let extension = memory.grown.extend(&self.log, &shown, seen_at.map(|at| (before, at)));
             look.findings.extend(extension.findings);
             look.reasons.extend(extension.reasons);
             let Some(whole) = extension.whole else { return Ok(look) };

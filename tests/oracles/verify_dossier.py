@@ -1,18 +1,11 @@
 #!/usr/bin/env python3
 """Verifies a dossier as docs/format.md section 10 says, written from that page alone.
 
-Usage: verify_dossier.py FILE [--key KEY]... [--receipt FILE]...        FILE is the .json or the .html
-
 Prints {"complete": {"answer": "yes|no|could-not-check", "findings": [code...], "reasons": [code...]}, "intact": {...}}.
-Exit code: 0 both yes, 1 any finding, 2 otherwise. Payloads and state are not judged (step 13). Needs PyPI `PyNaCl`.
+Exit code: 0 both yes, 1 any finding, 2 otherwise, also where what is given cannot be read. 
+Payloads and state are not judged (step 13). Needs PyPI `PyNaCl`.
 """
-import base64
-import datetime
-import functools
-import hashlib
-import json
-import re
-import sys
+import argparse, base64, datetime, functools, hashlib, json, re, sys
 
 from nacl.signing import VerifyKey
 
@@ -51,7 +44,7 @@ def fits(value, shape):
 
 TEXT, HEX, ID = r"(?s).*", r"[0-9a-f]{64}", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 STREAM = r"[a-z]{1,16}/" + ID
-DAY, INSTANT = r"\d{4}-\d\d-\d\d", r".{10}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
+DAY, INSTANT = r"\d{4}-\d\d-\d\d", r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
 LEAF = {"leaf": {"key": HEX, "value_hash": HEX}}
 PROVEN = {"proof": {"siblings": [HEX], "terminal": lambda v: v == "empty" or fits(v, LEAF)}, "stream": STREAM}
 DOSSIER = {
@@ -65,18 +58,19 @@ ENTRY = {
     "actor": {"key?": HEX, "organisation": ID, "person?": SEALED, "role": r"[a-z][a-z0-9_-]{0,31}"},
     "as_found": lambda v: isinstance(v, bool), "command": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "effective": lambda v: is_date(v, DAY) or is_date(v, r"\d{4}-\d\d", "-01") or fits(v, r"SY(?!0000|9999)\d{4}"),
-    "format": lambda v: v == 1, "ledger": r'(?![^+"\\]*[+"\\])[!-~]{1,255}', "payload": lambda v: isinstance(v, dict),
+    "format": lambda v: type(v) is int and v == 1, "ledger": r'(?![^+"\\]*[+"\\])[!-~]{1,255}',
+    "payload": lambda v: isinstance(v, dict),
     "parties?": lambda v: fits(v, ["organisation/" + ID]) and bool(v) and v == sorted(set(v)), "prev": HEX,
     "recorded_at": lambda v: is_date(v, INSTANT), "seen?": HEX, "sequence": 1, "stream": STREAM,
     "signature?": lambda v: len(decoded(v)) == 64, "type": r"[A-Z][A-Za-z0-9]{0,63}", "version": 1}
 
 def is_plain(value, depth=0):
     """Section 2: names, nesting, characters and numbers of a value that may be written."""
-    if isinstance(value, dict) and not fits(list(value), ["[a-z][a-z0-9_]*|_sd"]):
-        return False
-    if isinstance(value, (dict, list)):
-        return depth < 16 and all(is_plain(one, depth + 1) for one in getattr(value, "values", value.__iter__)())
-    return value is None or "\0" not in value if isinstance(value, str) else type(value) is bool or (
+    if isinstance(value, dict):
+        return fits(list(value), ["[a-z][a-z0-9_]*|_sd"]) and is_plain(list(value.values()), depth)
+    if isinstance(value, list):
+        return depth < 16 and all(is_plain(one, depth + 1) for one in value)
+    return value is None or isinstance(value, bool) or (isinstance(value, str) and "\0" not in value) or (
         type(value) is int and abs(value) < 2**53)
 
 def canonical(text):
@@ -91,11 +85,11 @@ def signed(public, signature, message):
     return attempt(lambda: VerifyKey(public).verify(message, signature)) == message
 
 def verifier_key(text):
-    """Returns name and algorithm with public key of `name+hash+base64`; ends the program for another text."""
+    """Returns name and algorithm with public key of `name+hash+base64`; ValueError for another text."""
     name, _, rest = text.partition("+")
     raw = decoded(rest[9:])
     if len(raw) != 33 or raw[0] != 1 or rest[:9] != sha(name.encode(), b"\n", raw)[:4].hex() + "+":
-        sys.exit(f"not a verifier key: {text}")
+        raise ValueError
     return name, raw
 
 def climbed(leaf, index, size, proof):
@@ -111,11 +105,11 @@ class Checkpoint:
     """A signed note of origin, size and root; an error for another text."""
     def __init__(self, note):
         text, self.origin, size, root, lines = re.fullmatch(
-            r"(([!-~]+)\n(0|[1-9]\d{0,15})\n(\S{44})\n(?:[^\x00-\x1f]+\n)*)\n((?:— [^\s+]+ \S+\n)+)", note).groups()
+            r"(([!-~]+)\n(0|[1-9][0-9]{0,15})\n(\S{44})\n(?:[^\x00-\x1f]+\n)*)\n((?:— [^\s+]+ \S+\n)+)", note).groups()
         self.text, self.size, self.root = text.encode(), int(size), decoded(root)
         self.signatures = [(line.split(" ")[1], decoded(line.split(" ")[2])) for line in lines.splitlines()]
-        short = any(len(raw) < 5 for _, raw in self.signatures)
-        if short or len(self.root) != 32 or not fits(self.origin, ENTRY["ledger"]):
+        sound = all(len(raw) > 4 for _, raw in self.signatures) and len(self.signatures) <= 100 and len(self.root) == 32
+        if not sound or len(note.encode()) > 10**6 or not fits(self.origin, ENTRY["ledger"]):
             raise ValueError
 
     def signed_by(self, keys):
@@ -133,8 +127,8 @@ class Entry:
         self.text, self.index, self.leaf, self.json = text, index, sha(b"\0", text.encode()), canonical(text)
         self.good = fits(self.json, ENTRY) and len(text.encode()) < 65536 and \
             ("signature" in self.json) == ("key" in self.json["actor"])
-        get = self.json.get if self.good else {}.get
-        self.stream, self.type, self.payload, self.parties = map(get, ("stream", "type", "payload", "parties"))
+        self.stream, self.type, self.payload, self.parties = map(
+            self.json.get if self.good else {}.get, ("stream", "type", "payload", "parties"))
         self.digests, self.opened = set(re.findall(r'"_sd":\["([^"]*)"', text)), {}
 
     def is_signed(self, entries):
@@ -151,9 +145,10 @@ class Entry:
 def receipt(text, keys, origin):
     """Returns the checkpoint and entry that a tlog-proof proves under the keys; an error or None for any other text."""
     extra, index, lines, note = re.fullmatch(
-        r"c2sp\.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9]\d*)\n((?:\S{44}\n)*)\n(.*)", text, re.DOTALL).groups()
+        r"c2sp\.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9][0-9]*)\n((?:\S{44}\n)*)\n(.*)", text, re.DOTALL).groups()
     point, proof, entry = Checkpoint(note), [*map(decoded, lines.split())], Entry(decoded(extra).decode(), int(index))
-    sound = all(len(one) == 32 for one in proof) and entry.good and origin == point.origin == entry.json["ledger"]
+    plain = all(len(one) == 32 for one in proof) and point.text.count(b"\n") == 3  # No extension lines.
+    sound = plain and entry.good and origin == point.origin == entry.json["ledger"]
     return (point, entry) if sound and point.signed_by(keys) and point.includes(entry, proof) else None
 
 def proves(proof, root, name, number, last):
@@ -173,8 +168,9 @@ def proves(proof, root, name, number, last):
 def completeness(dossier, entries, point):
     """Steps 5 to 7: yields the code of each finding."""
     last, below, streams = entries[-1], entries[:-1], [item["stream"] for item in dossier["streams"]]
-    committed = (last.stream, last.type, last.payload.get("size"), point.size - 1)
-    if committed != ("log/index", "IndexCommitted", last.index, last.index) or not fits(last.payload.get("root"), HEX):
+    committed = write([last.stream, last.type, last.payload.get("size"), point.size - 1])
+    of_all = write(["log/index", "IndexCommitted", last.index, last.index])
+    if committed != of_all or not fits(last.payload.get("root"), HEX):
         yield "index-proof"
         return
     root, parties = bytes.fromhex(last.payload["root"]), [item["stream"] for item in dossier["parties"]]
@@ -193,20 +189,18 @@ def completeness(dossier, entries, point):
         proven = proves(item["proof"], root, "party:" + item["stream"], len(own), chain)
         yield from ["index-proof"] * (not proven or any(entry.stream not in streams for entry in own))
     kind, name = dossier["subject"]["kind"], dossier["subject"]["id"]
-    there = f"agreement/{name}" in streams if kind == "agreement" else f"organisation/{name}" in parties
-    yield from ["index-proof"] * (not there)
+    missing = f"organisation/{name}" not in parties if kind != "agreement" else f"agreement/{name}" not in streams
+    yield from ["index-proof"] * missing
 
 def read_dossier(text):
     """Step 1: returns the dossier, or the code of why it is none; None or an error for what cannot be read at all."""
     dossier = canonical(text)
     if isinstance(dossier["format"], str) and dossier["format"] != "weituo-dossier/1":
         return "format-unknown"
-    for name, *members in map(str.split, ("entries leaf_index", "streams stream", "parties stream",
-                                          "disclosures leaf_index disclosure")):
-        rows = [[item[member] for member in members] for item in dossier[name]]
-        if any(one >= other for one, other in zip(rows, rows[1:])):
-            return None
-    return dossier if fits(dossier, DOSSIER) and dossier["entries"][0]["leaf_index"] == 0 else None
+    orders = ("entries leaf_index", "streams stream", "parties stream", "disclosures leaf_index disclosure")
+    rows = [[[item[key] for key in keys] for item in dossier[name]] for name, *keys in map(str.split, orders)]
+    ordered = all(one < other for row in rows for one, other in zip(row, row[1:]))
+    return dossier if fits(dossier, DOSSIER) and ordered and dossier["entries"][0]["leaf_index"] == 0 else None
 
 def sealed_values(dossier, at, here):
     """Steps 8 and 11: opens what is disclosed; yields the code of each finding."""
@@ -216,10 +210,10 @@ def sealed_values(dossier, at, here):
             entry.opened[digest[:43]] = decoded(item["disclosure"], url=True).decode("utf-8", "replace")
         elif entry or item["leaf_index"] not in here:
             yield "disclosure-unmatched"
-    erased = [(entry.payload.get("leaf_index"), entry.payload.get("digest")) for entry in at.values()
+    erased = [write([entry.payload.get("leaf_index"), entry.payload.get("digest")]) for entry in at.values()
               if (entry.stream, entry.type) == ("log/main", "DisclosureErased")]
     for entry, digest in [(entry, digest) for entry in at.values() for digest in entry.digests]:
-        if (digest in entry.opened) == ((entry.index, digest) in erased):
+        if (digest in entry.opened) == (write([entry.index, digest]) in erased):
             yield "disclosure-not-erased" if digest in entry.opened else "disclosure-missing"
     for item in dossier["evidence"]:
         entry, whole = at.get(item["leaf_index"]), rf'(?<!\\)"{item["sha256"]}"(?!:)'
@@ -232,15 +226,15 @@ def signers_and_rulebooks(entries, streams):
     for entry in entries:
         if "signature" in entry.json:
             proven = "organisation/" + entry.json["actor"]["organisation"] in streams
-            wrong = not proven or not entry.is_signed(entries)
-            yield from ["actor-signature" if proven else "signer-not-proven"] * wrong
+            yield from ["signer-not-proven"] * (not proven)
+            yield from ["actor-signature"] * (proven and not entry.is_signed(entries))
         if entry.type == "RulebookAdopted":
             digest = sha(str(entry.payload.get("text")).encode()).hex()
-            adopted.append((entry.stream, entry.payload.get("version"), digest))
+            adopted.append(write([entry.stream, entry.payload.get("version"), digest]))
             yield from ["rulebook-digest"] * (entry.payload.get("digest", digest) != digest)
         if entry.stream.startswith("agreement/") and "rulebook" in entry.payload:
-            pin = attempt(dict, entry.payload["rulebook"]) or {}
-            pinned = (f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest"))
+            pin = entry.payload["rulebook"] if isinstance(entry.payload["rulebook"], dict) else {}
+            pinned = write([f"rulebook/{pin.get('id')}", pin.get("version"), pin.get("digest")])
             yield from ["rulebook-digest"] * (pinned not in adopted)
 
 def verify(text, keys, receipts):
@@ -248,7 +242,8 @@ def verify(text, keys, receipts):
     dossier = attempt(read_dossier, text) or "dossier-malformed"
     point = attempt(lambda: Checkpoint(dossier["checkpoint"]))
     if point is None:
-        yield dossier if isinstance(dossier, str) else "checkpoint-signature"
+        code = dossier if isinstance(dossier, str) else "checkpoint-signature"
+        yield from [code] + ["intact-not-established"] * (code not in REASONS)
         return
     at, before, barring = {}, "", ["checkpoint-signature"] * (point.signed_by(keys) is False)
     for item in dossier["entries"]:
@@ -262,44 +257,49 @@ def verify(text, keys, receipts):
             at[entry.index], before = entry, entry.json["recorded_at"]
         else:
             barring.append("entry-not-included")
+    barring += ["intact-not-established"] * bool(barring)  # Step 4.
     barring += ["key-unknown" if keys else "no-key"] * (point.signed_by(keys) is None)
     yield from barring or completeness(dossier, [*at.values()], point)
     streams, parties = [{item["stream"] for item in dossier[name]} for name in ("streams", "parties")]
     here = {one["leaf_index"]: one["entry"] for one in dossier["entries"]}
     yield from [*sealed_values(dossier, at, here), *signers_and_rulebooks([*at.values()], streams)]
-    for kept in receipts:
-        other, entry = attempt(receipt, kept, keys, point.origin) or (None, None)
-        if other is None:
-            yield "receipt-not-valid"
-            continue
+    shown = [attempt(receipt, kept, keys, point.origin) for kept in receipts]
+    yield from ["receipt-not-valid"] * shown.count(None)
+    for other, entry in filter(None, shown):
         yield from ["checkpoint-not-extended"] * (other.size == point.size and other.root != point.root)
         belongs = entry.stream in streams or bool(parties & set(entry.parties or []))
         unmet = here[entry.index] != entry.text if entry.index in here else belongs
         yield from ["receipt-unmet"] * (entry.index < max(here) and unmet)
 
-BOTH, OF_COMPLETE = {"format-unknown", "key-unknown", "no-key"}, {"index-proof", "receipt-unmet", "sequence-gap"}
-BARRING = {
-    "bad-entry", "checkpoint-signature", "dossier-malformed", "entry-not-included", "not-canonical", "origin-differs"}
+BOTH, OF_COMPLETE = "intact complete", ("index-proof", "receipt-unmet", "sequence-gap")
+REASONS = {"format-unknown": BOTH, "intact-not-established": "complete", "key-unknown": BOTH, "no-key": BOTH,
+           "receipt-not-valid": "intact", "signer-not-proven": "intact"}
 
 def judged(text, keys, receipts):
     """Returns both verdicts as they are printed."""
-    codes, of_intact = sorted(verify(text, keys, receipts)), BOTH | {"receipt-not-valid", "signer-not-proven"}
-    barred = ["intact-not-established"] * (not BARRING.isdisjoint(codes))  # Step 4.
-    verdicts = {"intact": ([code for code in codes if code not in OF_COMPLETE | of_intact],
-                           [code for code in codes if code in of_intact]),
-                "complete": ([code for code in codes if code in OF_COMPLETE],
-                             barred or [code for code in codes if code in BOTH])}
-    return {name: {"answer": "no" if found else "could-not-check" if why else "yes", "findings": found, "reasons": why}
-            for name, (found, why) in verdicts.items()}
+    codes, result = sorted(verify(text, keys, receipts)), {}
+    for name in ("intact", "complete"):
+        found = [code for code in codes if code not in REASONS and (code in OF_COMPLETE) == (name == "complete")]
+        why = [code for code in codes if name in REASONS.get(code, "")]
+        result[name] = {
+            "answer": "no" if found else "could-not-check" if why else "yes", "findings": found, "reasons": why}
+    return result
 
-def main(path, *options):
-    given, data = list(zip(options[::2], options[1::2])), open(path, "rb").read()
+def contained(data):
+    """Returns the dossier's text in a file of either form; an error where there is none."""
     page = re.search(rb'<script type="application/octet-stream" id="dossier">([^<]*)</script>', data)
-    text = (decoded(page[1].decode()) if page else data).decode("utf-8", "surrogateescape")
-    receipts = [open(value, encoding="utf-8", newline="").read() for name, value in given if name == "--receipt"]
-    result = judged(text, [verifier_key(value) for name, value in given if name == "--key"], receipts)
+    return base64.b64decode(page[1], validate=True).decode() if data.lstrip()[:1] == b"<" else data.decode()
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dossier", help="the .json or the .html", type=argparse.FileType("rb"))
+    parser.add_argument("--key", action="append", default=[], type=verifier_key)
+    parser.add_argument("--receipt", action="append", default=[], type=argparse.FileType("rb"))
+    given = parser.parse_args()
+    text = attempt(contained, given.dossier.read()) or parser.error("there is no dossier in the file")
+    result = judged(text, given.key, [file.read().decode("utf-8", "replace") for file in given.receipt])
     answers = print(json.dumps(result)) or {verdict["answer"] for verdict in result.values()}
     return 1 if "no" in answers else 2 if "could-not-check" in answers else 0
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

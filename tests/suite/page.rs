@@ -9,8 +9,10 @@ mod cases;
 pub(crate) mod forge;
 
 use serde_json::{Value, json};
-use weituo_proof::Verdict;
 use weituo_proof::dossier::SubjectKind;
+use weituo_proof::note::CosigningKey;
+use weituo_proof::{SignedNote, Verdict};
+use weituo_verifier::{Given, Kept, verify};
 
 use base::{AGREEMENT, Base, CYCLE, base};
 use browser::{document_of, encoded, result_in, run_python, verified_by_python, verified_by_script};
@@ -164,9 +166,21 @@ async fn python_reads_either_form_and_exits_by_its_answer() {
     assert_eq!(run_python(&altered, &["--key", &key]).0, Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_for_cosigning_in_the_logs_name_does_not_speak_as_the_log() {
+    let base = base().await;
+    let cosigner = CosigningKey::from_seed(base.log.key.verifier().name(), [5; 32]).unwrap();
+    let mut dossier = base.log.write().dossier(SubjectKind::Agreement, AGREEMENT, &base.cycle);
+    let note = SignedNote::parse(&dossier.checkpoint).unwrap();
+    dossier.checkpoint += &cosigner.cosign(&note, 1_800_000_000).to_string();
+    dossier.checkpoint.push('\n');
+    let keys = vec![cosigner.verifier().clone()];
+    let report = verify(&dossier.text(), &Given { keys, ..Given::default() });
+    assert_eq!(report.exit_code(), 2, "{report:#?}");
+}
+
 /// Has the Rust verifier verify a case; returns its answers in the form that the others print.
 fn verified_by_rust(case: &Case) -> Value {
-    use weituo_verifier::{Given, Kept, verify};
     let receipts = case.receipts.iter().map(|text| Kept { label: "kept".to_owned(), text: text.clone() });
     let given = Given {
         keys: case.keys.iter().map(|key| key.parse().unwrap()).collect(),

@@ -50,9 +50,13 @@ async fn a_monitor_remembers_what_it_saw_and_replays_only_what_is_new() {
         look(&shell, &server.url, &key, &[]).expect_code(0);
         std::fs::write(memory.join("checkpoint"), older).unwrap();
         look(&shell, &server.url, &key, &[]).expect_code(0);
-        // One that is lost is replayed anew.
-        std::fs::write(memory.join("replayed"), b"of another version").unwrap();
-        look(&shell, &server.url, &key, &[]).expect_code(0);
+        // One that is lost is replayed anew, also where the log was last seen long after it was recorded.
+        let seen_at: i64 = std::fs::read_to_string(memory.join("seen_at")).unwrap().parse().unwrap();
+        for lost in [&b"of another version"[..], b"weituo watch state 2\nand then something else"] {
+            std::fs::write(memory.join("replayed"), lost).unwrap();
+            std::fs::write(memory.join("seen_at"), (seen_at + 600_000).to_string()).unwrap();
+            look(&shell, &server.url, &key, &[]).expect_code(0);
+        }
     }
 }
 

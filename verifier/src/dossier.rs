@@ -11,10 +11,11 @@ mod report;
 
 use weituo_events::Recorded;
 use weituo_proof::dossier::{DossierError, ProvenEntry};
-use weituo_proof::note::NoteError;
+use weituo_proof::note::{Algorithm, NoteError};
 use weituo_proof::policy::Policy;
 use weituo_proof::{
-    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Receipt, SignedNote, VerifierKey,
+    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Origin, Receipt, SignedNote,
+    VerifierKey,
 };
 
 use crate::collected::{Collected, chain};
@@ -38,10 +39,18 @@ pub struct Given {
 }
 
 impl Given {
-    /// Returns the keys of the log that are trusted, those of the policy among them.
-    fn log_keys(&self) -> Vec<VerifierKey> {
-        let of_policy = self.policy.iter().flat_map(Policy::logs).map(|log| log.key.clone());
-        self.keys.iter().cloned().chain(of_policy).collect()
+    /// Returns the keys that are trusted for the log of this name, those of the policy among them. A key for cosigning
+    /// is none: its holder has not said that this is the log.
+    fn keys_of(&self, origin: &Origin) -> Vec<VerifierKey> {
+        let of_policy = self.policy.iter().flat_map(Policy::logs).map(|log| &log.key);
+        let given = self.keys.iter().chain(of_policy);
+        let is_of =
+            |key: &&VerifierKey| key.name() == origin.as_str() && key.algorithm() == Algorithm::Ed25519;
+        given.filter(is_of).cloned().collect()
+    }
+
+    fn has_keys(&self) -> bool {
+        !self.keys.is_empty() || self.policy.iter().any(|policy| !policy.logs().is_empty())
     }
 
     /// Returns whether *age* is asked for: there is something that could prove it.
@@ -102,7 +111,7 @@ pub fn contained(file: &str) -> Option<String> {
     }
     let (_, rest) = file.split_once(OPENS)?;
     let (encoded, _) = rest.split_once("</script>")?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     String::from_utf8(bytes).ok()
 }
 
@@ -153,7 +162,7 @@ impl<'a> Verification<'a> {
         self.counts.signatures = facts.signatures();
         self.check_disclosures(&known, &facts);
         self.check_evidence(&known);
-        self.check_receipts(&checkpoint, &known);
+        self.check_receipts(&checkpoint);
         let state = self.check_state(&recorded);
         let erased = report::erased(&recorded);
         self.report(Some(checkpoint), state, erased)
@@ -177,13 +186,11 @@ impl<'a> Verification<'a> {
     /// Returns whether a key that the reader trusts for this log has signed the checkpoint. A key that the reader does not
     /// know says nothing for it and nothing against it.
     fn check_log_signature(&mut self, checkpoint: &Checkpoint, note: &SignedNote) -> bool {
-        let mut keys = self.given.log_keys();
-        if keys.is_empty() {
+        if !self.given.has_keys() {
             self.intact.could_not("who vouches for it: no key of the log was given");
             return false;
         }
-        keys.retain(|key| key.name() == checkpoint.origin.as_str());
-        match note.verify(&keys) {
+        match note.verify(&self.given.keys_of(&checkpoint.origin)) {
             Ok(_) => true,
             Err(NoteError::Invalid { source, .. }) => {
                 let detail = "the signature under a key given does not hold for this checkpoint";
@@ -235,7 +242,7 @@ impl<'a> Verification<'a> {
                 self.age.could_not(format!("{label} is no checkpoint"));
                 continue;
             };
-            let signed = Checkpoint::open_by(text, &self.given.log_keys()).is_ok();
+            let signed = Checkpoint::open_by(text, &self.given.keys_of(&checkpoint.origin)).is_ok();
             if kept.text() == note.text() {
                 kept.signatures().iter().for_each(|line| note.push(line.clone()));
                 same |= signed;

@@ -157,7 +157,7 @@ impl Facts {
             Event::SigningKeyRevoked(revoked) => self.keys.revoke(entry.stream.id(), &revoked.key),
             Event::OrganisationRegistered(act) => self.keys.set_superior(entry, act.superior.as_ref()),
             Event::OrganisationChanged(act) => self.keys.set_superior(entry, act.superior.as_ref()),
-            Event::DisclosureErased(erased) => {
+            Event::DisclosureErased(erased) if entry.stream.as_str() == "log/main" => {
                 self.erased.insert((erased.leaf_index, erased.digest.clone()));
             }
             Event::LogOpened(opened) => {

@@ -140,7 +140,7 @@ impl Serialize for Effective {
 
 impl<'de> Deserialize<'de> for Effective {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor::new(RULE))
+        deserializer.deserialize_string(TextVisitor::new(RULE))
     }
 }
 

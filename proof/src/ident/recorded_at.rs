@@ -106,7 +106,7 @@ impl Serialize for RecordedAt {
 
 impl<'de> Deserialize<'de> for RecordedAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor::new(RULE))
+        deserializer.deserialize_string(TextVisitor::new(RULE))
     }
 }
 

@@ -45,7 +45,7 @@ impl FindingKind {
                 "The log holds another number of entries than was signed for; entries were removed or added outside the ledger."
             }
             Self::CheckpointSignature => {
-                "The checkpoint is not signed by the key you trust, so it vouches for nothing; the entries may still be genuine."
+                "The checkpoint has no signature that holds by a key you trust, so it vouches for nothing; the entries may still be genuine."
             }
             Self::CheckpointNotExtended => {
                 "The log is not an extension of a checkpoint that was kept, so its history was rolled back or there are two versions of it; keep both checkpoints as evidence."
@@ -166,7 +166,7 @@ impl FindingKind {
                 "核验异常:台账的存证记录条数与已签名的条数不符,说明有存证记录在台账之外被移除或添加。"
             }
             Self::CheckpointSignature => {
-                "核验异常:该检查点不是由您信任的密钥签名,不能作证;存证记录本身仍可能是真的。"
+                "核验异常:该检查点上没有由您信任的密钥作出的有效签名,不能作证;存证记录本身仍可能是真的。"
             }
             Self::CheckpointNotExtended => {
                 "核验异常:台账不是先前留存检查点的延续,说明历史被回退或存在两个版本;请保留两个检查点作为证据。"

@@ -225,10 +225,12 @@ const reading = (() => {
     const end = note.lastIndexOf("\n\n");
     if (end < 0 || !note.endsWith("\n") || /[\0-\x09\x0b-\x1f]/.test(note)) throw new Unreadable("no signed note");
     const body = note.slice(0, end + 1);
+    if (body.includes("\n\n") || utf8(note).length > 1_000_000) throw new Unreadable("no checkpoint");
     const [origin, size, root] = body.split("\n");
     const rootHash = fromBase64(root);
     if (!ORIGIN.test(origin) || !/^(0|[1-9]\d{0,15})$/.test(size) || rootHash?.length !== 32) throw new Unreadable("no checkpoint");
     const lines = note.slice(end + 2, -1).split("\n");
+    if (lines.length > 100) throw new Unreadable("too many signature lines");
     const signatures = lines.map((line) => {
       const parts = /^— ([^\s+]+) (\S+)$/.exec(line);
       const bytes = parts && fromBase64(parts[2]);
@@ -309,7 +311,9 @@ const reading = (() => {
     const inclusion = proof.map(fromBase64);
     if (header !== "c2sp.org/tlog-proof@v1" || leaf === null || bytes === null) throw new Unreadable("no receipt");
     if (inclusion.some((hash) => hash?.length !== 32)) throw new Unreadable("no proof");
-    return { entry: text(bytes), leafIndex: Number(leaf[1]), inclusion, point: checkpoint(source.slice(end + 2)) };
+    const point = checkpoint(source.slice(end + 2));
+    if (point.body.split("\n").length !== 4) throw new Unreadable("extension lines");
+    return { entry: text(bytes), leafIndex: Number(leaf[1]), inclusion, point };
   }
 
   /** Returns `[salt, name, value]` of a disclosure. */

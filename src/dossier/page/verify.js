@@ -75,12 +75,20 @@ const verification = (() => {
     }
   }
 
+  /** Returns whether one number, or text by its bytes, is below another. */
+  function isBelow(one, other) {
+    if (typeof one === "number") return one < other;
+    const [bytes, others] = [utf8(one), utf8(other)];
+    const at = bytes.findIndex((byte, place) => byte !== others[place]);
+    return at < 0 ? bytes.length < others.length : bytes[at] < (others[at] ?? -1);
+  }
+
   /** Returns whether a list is strictly ascending by some members. */
   function isAscending(list, ...names) {
     return list.every((item, at) => {
       if (at === 0) return true;
       const name = names.find((one) => list[at - 1][one] !== item[one]);
-      return name !== undefined && list[at - 1][name] < item[name];
+      return name !== undefined && isBelow(list[at - 1][name], item[name]);
     });
   }
 
@@ -117,7 +125,7 @@ const verification = (() => {
     report.keys = keys;
     const isSigned = await reading.isSignedByOne(point, keys);
     report.trusted = isSigned === true;
-    if (isSigned === null) report.doubt("intact", keys.length === 0 ? "no-key" : "key-unknown");
+    if (isSigned === null) ["intact", "complete"].forEach((name) => report.doubt(name, keys.length === 0 ? "no-key" : "key-unknown"));
     if (isSigned === false) report.find("intact", "checkpoint-signature");
     return true;
   }
@@ -161,11 +169,9 @@ const verification = (() => {
   /** Steps 4 to 7. */
   async function checkCompleteness(report) {
     const { dossier, point, entries } = report;
-    const barred = report.findings.some(({ code }) => code !== "recorded-at-decreases");
-    if (barred || report.reasons.length > 0) {
-      report.doubt("complete", barred ? "intact-not-established" : report.reasons[0].code);
-      return;
-    }
+    const isBarred = report.findings.some(({ code }) => code !== "recorded-at-decreases");
+    if (isBarred) report.doubt("complete", "intact-not-established");
+    if (isBarred || !report.trusted) return;
     const last = entries.at(-1);
     const { size, root } = last.payload;
     const isCommitted = last.stream === "log/index" && last.type === "IndexCommitted" && size === last.leafIndex

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a worker's jobs run one after another on one connection, in the order they were sent; a transaction left
 //! open by a job (the head's lock) is rolled back when no job follows within the limit; whoever closed a worker or the
-//! readers has their connections closed, not only about to be.
+//! readers first has their connections closed, not only about to be.
 //! Absent: SQL.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -60,7 +60,9 @@ impl Scan {
             return (self, None);
         }
         let wanted = Replay::new(self.replay.wanted());
-        let Some(replay) = wanted.go_on(saved.replay) else { return (self, None) };
+        let Some(replay) = wanted.go_on(saved.replay).filter(|replay| replay.size() == saved.next) else {
+            return (self, None);
+        };
         let went_on = Self {
             chains: saved.chains,
             facts: saved.facts,

@@ -103,7 +103,7 @@ impl Operator {
 pub(super) fn dossier(log: &Log, kind: SubjectKind, id: &str) -> Dossier {
     let unstated = StatedState {
         as_of: AS_OF.to_owned(),
-        fold_version: stated::fold_version(kind),
+        fold_version: stated::fold_version(kind).into(),
         projection: kind.projection().to_owned(),
         value: String::new(),
     };

@@ -68,7 +68,7 @@ pub(super) async fn base() -> Base {
 fn stated(projection: &str, value: &str) -> StatedState {
     let (_, fold_version) = *PROJECTIONS.iter().find(|(name, _)| *name == projection).unwrap();
     let (as_of, projection, value) = (AS_OF.to_owned(), projection.to_owned(), value.to_owned());
-    StatedState { as_of, fold_version, projection, value }
+    StatedState { as_of, fold_version: fold_version.into(), projection, value }
 }
 
 fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {

@@ -6,8 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use weituo_proof::dossier::{Dossier, SubjectKind};
-use weituo_proof::{Hash, LeafIndex, SigningKey};
+use weituo_proof::dossier::{DisclosedValue, Dossier, SubjectKind};
+use weituo_proof::{Hash, LeafIndex, SignedNote, SigningKey};
 
 use super::base::{AGREEMENT, BUREAU, Base, CYCLE, ORIGIN, OTHER_CYCLE, TRUSTEE, enrolment, enrolment_of};
 use super::forge::{Lie, Log};
@@ -161,6 +161,11 @@ impl Cases<'_> {
         self.lied("an entry with a member more", at, member, no(&["bad-entry"]), could_not_check());
         let day: Lie = |entry| entry["effective"] = json!("2023-02-29");
         self.lied("an entry of a day that there was not", at, day, no(&["bad-entry"]), could_not_check());
+        let truth: Lie = |entry| entry["format"] = json!(true);
+        self.lied("an entry whose format is true, not 1", at, truth, no(&["bad-entry"]), could_not_check());
+        let null: Lie = |entry| entry["payload"]["note"] = json!(null);
+        self.lied("a null, which is canonical", at, null, yes(), yes());
+        self.cases.last_mut().unwrap().by_folds = &["payload-unknown"];
         let ledger: Lie = |entry| entry["ledger"] = json!("other.example");
         self.lied("an entry of another ledger", at, ledger, no(&["origin-differs"]), could_not_check());
     }
@@ -236,6 +241,12 @@ impl Cases<'_> {
         );
         let twice = |dossier: &mut Dossier| dossier.checkpoint.extend([&line, "\n"]);
         self.changed("signed twice", twice, yes(), yes());
+        let crowded = |dossier: &mut Dossier| dossier.checkpoint.extend(vec![format!("{line}\n"); 100]);
+        self.changed("more lines than a note has", crowded, unsigned.clone(), could_not_check());
+        let parted = |dossier: &mut Dossier| {
+            dossier.checkpoint = dossier.checkpoint.replacen("\n\n", "\n\nmore\n\n", 1);
+        };
+        self.changed("an empty line in the checkpoint's text", parted, unsigned.clone(), could_not_check());
         let renamed = |dossier: &mut Dossier| {
             dossier.checkpoint = dossier.checkpoint.replace(&line, &line.replacen("— ", "— other.", 1));
         };
@@ -290,6 +301,20 @@ impl Cases<'_> {
         spelt("a fraction", text.replacen("\"leaf_index\":0}", "\"leaf_index\":0.0}", 1));
         spelt("hex in capitals", text.replacen("\"inclusion\":[\"", "\"inclusion\":[\"A", 1));
         spelt("half a character", text.replacen("weituo-dossier/1", "weituo-dossier/1\\ud800", 1));
+        spelt("a day by its week", text.replacen("\"made_at\":\"2026-11-24", "\"made_at\":\"2026-W48-2", 1));
+        let mut dossier = self.agreement();
+        let leaf_index = dossier.disclosures[0].leaf_index;
+        // By their bytes; in UTF-16 the second would be ahead of the first.
+        let further = ["\u{e000}", "\u{1f600}"];
+        let odd = further.map(|text| DisclosedValue { disclosure: text.to_owned(), leaf_index });
+        let behind = dossier.disclosures.iter().take_while(|one| one.leaf_index == leaf_index).count();
+        dossier.disclosures.splice(behind..behind, odd);
+        self.text(
+            "disclosures in order of their bytes",
+            dossier.text(),
+            no(&["disclosure-unmatched"]),
+            yes(),
+        );
         let mut dossier = self.agreement();
         dossier.entries.swap(3, 4);
         self.text("entries out of their order", dossier.text(), malformed.clone(), could_not_check());
@@ -438,6 +463,34 @@ impl Cases<'_> {
         let text = self.agreement_of(&log).text();
         self.text("a receipt of an entry that was rewritten", text, yes(), unmet);
         self.cases.last_mut().unwrap().receipts = vec![whole.receipt(end as u64)];
+        let receipt = whole.receipt(end as u64);
+        let off = |dossier: &mut Dossier| {
+            let entry = dossier.entries.iter_mut().find(|entry| entry.leaf_index.get() == end as u64);
+            entry.unwrap().inclusion[0] = Hash::ZERO;
+        };
+        self.changed(
+            "a receipt of an entry that is here and not proven",
+            off,
+            no(&["entry-not-included"]),
+            could_not_check(),
+        );
+        self.cases.last_mut().unwrap().receipts = vec![receipt.clone()];
+        let stranger = SigningKey::from_seed(ORIGIN, [2; 32]).unwrap();
+        let line = SignedNote::sign("another text\n", &stranger).unwrap().signatures()[0].to_string();
+        self.changed(
+            "a receipt with a line of another known key that does not hold",
+            |_| (),
+            could_not_check(),
+            yes(),
+        );
+        let case = self.cases.last_mut().unwrap();
+        case.receipts = vec![format!("{receipt}{line}\n")];
+        case.keys.push(stranger.verifier().to_string());
+        let (proof, note) = receipt.split_once("\n\n").unwrap();
+        let (text, _) = note.split_once("\n\n").unwrap();
+        let extended = SignedNote::sign(format!("{text}\nmore\n"), &self.log().key).unwrap();
+        self.changed("a receipt whose checkpoint says more", |_| (), could_not_check(), yes());
+        self.cases.last_mut().unwrap().receipts = vec![format!("{proof}\n\n{extended}")];
         self.changed("a receipt that proves nothing", |_| (), could_not_check(), yes());
         self.cases.last_mut().unwrap().receipts = vec![whole.receipt(3).replacen("index 3", "index 4", 1)];
     }

@@ -140,8 +140,9 @@ impl Verification<'_> {
     }
 
     /// Compares with receipts that somebody kept: what they show must be here.
-    pub(super) fn check_receipts(&mut self, checkpoint: &Checkpoint, known: &[Known]) {
+    pub(super) fn check_receipts(&mut self, checkpoint: &Checkpoint) {
         let mut forks = HashSet::new();
+        let keys = self.given.keys_of(&checkpoint.origin);
         for kept in &self.given.receipts {
             let label = &kept.label;
             let receipt = match Receipt::parse_with_entry(&kept.text) {
@@ -151,9 +152,7 @@ impl Verification<'_> {
                     continue;
                 }
             };
-            let keys = self.given.log_keys();
-            let verified = keys.iter().find_map(|key| receipt.verify(key).ok());
-            let Some(shown) = verified.filter(|shown| shown.origin == checkpoint.origin) else {
+            let Ok(shown) = receipt.verify_by(&keys) else {
                 self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
                 continue;
             };
@@ -166,18 +165,19 @@ impl Verification<'_> {
                         .differing(&shown.root, &checkpoint.root),
                 );
             }
-            self.check_receipt(label, &receipt, known);
+            self.check_receipt(label, &receipt);
         }
     }
 
-    fn check_receipt(&mut self, label: &str, receipt: &Receipt, known: &[Known]) {
+    fn check_receipt(&mut self, label: &str, receipt: &Receipt) {
         let Ok(entry) = Entry::parse(receipt.entry.as_bytes()) else { return };
         if self.dossier.entries.last().is_some_and(|last| receipt.leaf_index >= last.leaf_index) {
             return;
         }
-        let (expected, found) = (receipt.leaf_hash(), at(known, receipt.leaf_index));
+        let here = self.dossier.entries.iter().find(|one| one.leaf_index == receipt.leaf_index);
+        let (expected, found) = (receipt.leaf_hash(), here.map(super::leaf_of));
         let unmet = match found {
-            Some(one) => one.leaf != expected,
+            Some(leaf) => leaf != expected,
             None => {
                 self.dossier.streams.iter().any(|one| one.stream == entry.stream)
                     || self.dossier.parties.iter().any(|one| entry.parties.contains(&one.stream))
@@ -185,7 +185,7 @@ impl Verification<'_> {
         };
         if unmet {
             let detail = format!("receipt {label} shows an entry of this history that is not here");
-            let found = found.map_or("no entry".to_owned(), |one| one.leaf.to_string());
+            let found = found.map_or("no entry".to_owned(), |leaf| leaf.to_string());
             self.complete.push(
                 Finding::new(FindingKind::ReceiptUnmet, detail)
                     .at(receipt.leaf_index)
@@ -199,7 +199,9 @@ impl Verification<'_> {
     pub(super) fn check_state(&mut self, recorded: &[Recorded]) -> Option<Value> {
         let stated = &self.dossier.state;
         let kind = self.dossier.subject.kind;
-        if stated.projection != kind.projection() || stated.fold_version != stated::fold_version(kind) {
+        if stated.projection != kind.projection()
+            || stated.fold_version != u64::from(stated::fold_version(kind))
+        {
             self.intact.could_not(format!(
                 "the state: this program does not know projection {} in version {}",
                 stated.projection, stated.fold_version
