@@ -2,7 +2,7 @@
 """Verifies a dossier as docs/format.md section 10 says, written from that page alone.
 
 Prints {"complete": {"answer": "yes|no|could-not-check", "findings": [code...], "reasons": [code...]}, "intact": {...}}.
-Exit code: 0 both yes, 1 any finding, 2 otherwise, also where what is given cannot be read. 
+Exit code: 0 both yes, 1 any finding, 2 otherwise, also where what is given cannot be read.
 Payloads and state are not judged (step 13). Needs PyPI `PyNaCl`.
 """
 import argparse, base64, datetime, functools, hashlib, json, re, sys
