@@ -164,6 +164,13 @@ async fn python_reads_either_form_and_exits_by_its_answer() {
     assert_eq!(run_python(&data, &[]).0, Some(2));
     let altered = file("altered.json", &dossier.replacen("9240", "9940", 1));
     assert_eq!(run_python(&altered, &["--key", &key]).0, Some(1));
+    // What cannot be read is no finding.
+    let other = file("other.html", "<!doctype html><p>no dossier");
+    for (file, options) in
+        [(&data, &["--key", "x"][..]), (&other, &[]), (&folder.path().join("nowhere"), &[])]
+    {
+        assert_eq!(run_python(file, options), (Some(2), Value::Null));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,12 +152,12 @@ for case in json.load(sys.stdin):
         .collect()
 }
 
-/// Runs the Python verifier as a reader does; returns its exit code and what it printed.
+/// Runs the Python verifier as a reader does; returns its exit code and what it printed, if it is an answer.
 pub(super) fn run_python(file: &Path, options: &[&str]) -> (Option<i32>, Value) {
     require_python();
     let script = Path::new(ORACLES).join("verify_dossier.py");
     let output =
         python().arg(script).arg(file).args(options).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), serde_json::from_str(&printed).unwrap())
+    (output.status.code(), serde_json::from_str(&printed).unwrap_or_default())
 }

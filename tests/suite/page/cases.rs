@@ -349,6 +349,11 @@ impl Cases<'_> {
             dossier.disclosures.sort_by_key(sort);
         };
         self.changed("a disclosure there although erased", kept, no(&["disclosure-not-erased"]), yes());
+        let mut elsewhere = self.log().clone();
+        let at = usize::try_from(elsewhere.find("log/main", "DisclosureErased")).unwrap();
+        elsewhere.entries[at]["stream"] = json!("organisation/bureau-wz");
+        let text = self.agreement_of(&elsewhere).text();
+        self.text("an erasure that is not the log's own", text, no(&["disclosure-missing"]), yes());
         let hash = |dossier: &mut Dossier| dossier.evidence[0].sha256 = Hash::ZERO;
         self.changed("the hash of a document altered", hash, no(&["evidence-differs"]), yes());
         let elsewhere = |dossier: &mut Dossier| dossier.evidence[0].leaf_index = LeafIndex::new(0);
