@@ -1,23 +1,12 @@
 //! The same through the real binary: keys, enrolments, signing without a ledger, recording.
 
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::shell::{Ran, Shell, refused_codes, registration};
+use crate::support::shell::{Ran, Shell, fed, refused_codes, registration};
 
 const ORIGIN: &str = "ledger.example/cli";
-
-/// Gives lines to a subcommand.
-fn fed(shell: &Shell, arguments: &[&str], lines: &str) -> Ran {
-    let mut command = shell.command(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    Ran::of(&child.wait_with_output().unwrap())
-}
 
 fn sign(shell: &Shell, key: &str, lines: &str) -> Ran {
     // No ledger is there: signing needs none.
@@ -25,10 +14,7 @@ fn sign(shell: &Shell, key: &str, lines: &str) -> Ran {
     apart
         .env("WEITUO_LEDGER", "sqlite:///nowhere/ledger.db")
         .env("WEITUO_SIGNING_KEY", "/nowhere/ledger.key");
-    apart.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = apart.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    Ran::of(&child.wait_with_output().unwrap())
+    fed(apart, lines.as_bytes())
 }
 
 fn enrolment(shell: &Shell, key: &str, more: &[&str]) -> String {
@@ -99,11 +85,8 @@ fn what_was_altered_or_signed_by_a_key_that_may_not_speak_is_refused_in_its_plac
     shell.run(&["key", "new", "stranger.key"]).expect_code(0);
     let good = sign(&shell, "bureau.key", &(registration(1, "一") + "\n")).expect_code(0).out;
     let stranger = sign(&shell, "stranger.key", &(registration(2, "二") + "\n")).expect_code(0).out;
-    let elsewhere = fed(
-        &shell,
-        &["sign", "--key", "bureau.key", "--ledger-origin", "ledger.example/other"],
-        &registration(3, "三"),
-    );
+    let signing = shell.command(&["sign", "--key", "bureau.key", "--ledger-origin", "ledger.example/other"]);
+    let elsewhere = fed(signing, registration(3, "三").as_bytes());
     let salts = good.replace("\"salts\":[\"", "\"salts\":[\"AAAAAAAAAAAAAAAAAAAAAA\",\"");
     let lines = [
         good.replace("\"一\"", "\"壹\""),
@@ -145,11 +128,8 @@ fn what_cannot_be_signed_is_told_on_standard_error_and_the_rest_is_signed() {
     });
     let newest = registration(2, "二").replace("\"effective\"", "\"seen\":\"newest\",\"effective\"");
     let lines = [registration(1, "一"), open.to_string(), newest, "not json".to_owned()].join("\n");
-    let mut child = shell.command(&["--json", "sign", "--key", "bureau.key", "--ledger-origin", ORIGIN]);
-    child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = child.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let ran = Ran::of(&child.wait_with_output().unwrap()).expect_code(3);
+    let signing = shell.command(&["--json", "sign", "--key", "bureau.key", "--ledger-origin", ORIGIN]);
+    let ran = fed(signing, lines.as_bytes()).expect_code(3);
     assert_eq!(ran.lines().len(), 1);
     let told: Vec<Value> = ran.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let codes: Vec<_> = told.iter().map(|one| one["refused"]["code"].as_str().unwrap()).collect();
@@ -160,8 +140,7 @@ fn what_cannot_be_signed_is_told_on_standard_error_and_the_rest_is_signed() {
 #[test]
 fn the_logs_own_key_signs_for_no_actor() {
     let shell = Shell::sqlite().filled(0);
-    let ran =
-        fed(&shell, &["sign", "--key", "ledger.key", "--ledger-origin", ORIGIN], &registration(1, "一"));
-    let ran = ran.expect_code(2);
+    let signing = shell.command(&["sign", "--key", "ledger.key", "--ledger-origin", ORIGIN]);
+    let ran = fed(signing, registration(1, "一").as_bytes()).expect_code(2);
     assert!(ran.out.is_empty() && ran.err.contains("weituo key new"), "{}", ran.err);
 }

@@ -55,19 +55,7 @@ impl Shell {
     }
 
     pub(crate) fn record_bytes(&self, lines: &[u8]) -> Ran {
-        let mut child = self
-            .command(&["record"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let lines = lines.to_owned();
-        let feeding = std::thread::spawn(move || drop(input.write_all(&lines)));
-        let output = child.wait_with_output().unwrap();
-        feeding.join().unwrap();
-        Ran::of(&output)
+        fed(self.command(&["record"]), lines)
     }
 
     /// Makes a ledger with the sample registry, the rulebook and the first `cycles` samples.
@@ -132,4 +120,16 @@ pub(crate) fn registration(number: u32, name: &str) -> String {
         "payload": { "name": name, "kind": "public_school", "legal_representative": "法人乙" },
     })
     .to_string()
+}
+
+/// Gives lines to a command, which may refuse and end before it has read them.
+pub(crate) fn fed(mut command: Command, lines: &[u8]) -> Ran {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines = lines.to_owned();
+    let feeding = std::thread::spawn(move || drop(input.write_all(&lines)));
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    Ran::of(&output)
 }
