@@ -44,6 +44,15 @@ pub(crate) fn replace_with(
     sync_folder(path)
 }
 
+/// Creates a file to write and read in the folder of another, which is gone once it is closed.
+pub(crate) fn unnamed_beside(path: &Path) -> io::Result<File> {
+    let new = beside(path);
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    std::fs::remove_file(&new)?;
+    Ok(file)
+}
+
 /// Removes what processes that were killed left of this file. Only where nobody else writes it meanwhile.
 pub(crate) fn remove_unfinished(path: &Path) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };

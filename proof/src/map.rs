@@ -2,17 +2,21 @@
 //!
 //! Invariants: the root depends on the set of names and values alone, not on the order of insertion; a proof ends in
 //! the leaf asked for, in another leaf that shares its path, or in an empty place.
-//! Absent: removal (heads are never removed), storage (the index is replayed from the log), earlier versions.
+//! Absent: removal (heads are never removed), earlier versions, where the leaves are (`Shelf`).
 //! Source: format.md "Completeness index"; Diem "Jellyfish Merkle Tree" (2021) section 3 for the hashing.
 
+mod heads;
 mod proof;
-mod saved;
+mod shelf;
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use crate::hash::{Hash, sha256};
-use crate::ident::StreamName;
-use crate::stream::StreamHead;
 
+pub use heads::{PartyChain, party_name, stream_value};
 pub use proof::{MapProof, MapProofError, Terminal};
+pub use shelf::{InMemory, Leaf, Shelf};
 
 /// Hash of an empty place: the 32 ASCII bytes themselves.
 pub const EMPTY: Hash = Hash(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
@@ -33,7 +37,7 @@ fn bit(key: &Hash, depth: usize) -> usize {
 }
 
 /// What a name has in a map.
-pub trait MapValue {
+pub trait MapValue: Copy {
     /// Returns SHA-256 of the value's bytes.
     fn value_hash(&self) -> Hash;
 }
@@ -83,27 +87,50 @@ impl Link {
 }
 
 /// Most leaves of a bucket. Fewer would cost memory, more would cost hashing.
-const BUCKET: usize = 16;
+pub const BUCKET: usize = 16;
 /// By how many leaves a bucket grows, so that little of its room is empty.
 const GROWTH: usize = 2;
 
-/// The leaves of a subtree that has few of them, ascending by key. What is above them is hashed when it is asked for.
+/// A subtree that has few leaves, which are on the shelf. What is between it and them is hashed when it is asked for.
 #[derive(Clone)]
-struct Bucket<V> {
-    leaves: Vec<(Hash, V)>,
+struct Bucket {
     /// Hash of this subtree; wrong while `dirty`.
     hash: Hash,
     dirty: bool,
 }
 
-impl<V> Bucket<V> {
-    fn new(leaves: Vec<(Hash, V)>) -> Self {
-        Self { leaves, hash: EMPTY, dirty: true }
-    }
+impl Bucket {
+    const DIRTY: Self = Self { hash: EMPTY, dirty: true };
+}
 
-    fn find(&self, key: &Hash) -> Result<usize, usize> {
-        self.leaves.binary_search_by(|(own, _)| own.0.cmp(&key.0))
+/// What became of a leaf that was to be put into a bucket.
+enum Put {
+    Added,
+    Replaced,
+    /// Nothing: there is no room.
+    Full,
+}
+
+/// Puts a leaf among those of one bucket.
+fn put<V>(leaves: &mut Vec<Leaf<V>>, key: Hash, value: V) -> Put {
+    match find(leaves, &key) {
+        Ok(place) => {
+            leaves[place].1 = value;
+            Put::Replaced
+        }
+        Err(_) if leaves.len() == BUCKET => Put::Full,
+        Err(place) => {
+            if leaves.len() == leaves.capacity() {
+                leaves.reserve_exact(GROWTH);
+            }
+            leaves.insert(place, (key, value));
+            Put::Added
+        }
     }
+}
+
+fn find<V>(leaves: &[Leaf<V>], key: &Hash) -> Result<usize, usize> {
+    leaves.binary_search_by(|(own, _)| own.0.cmp(&key.0))
 }
 
 /// A branch over one bit of the key.
@@ -115,20 +142,23 @@ struct Node {
     dirty: bool,
 }
 
-/// The map, in memory: a name takes 32 bytes and its value, and about 15 more.
+/// The map. In memory a name takes 32 bytes and its value, and about 15 more; about 15 in all where its leaf is on
+/// another shelf.
 ///
 /// `set` only marks the path; `root` and `prove` hash what was marked, each node once.
 #[derive(Clone)]
-pub struct Map<V = Hash> {
+pub struct Map<V = Hash, S = InMemory<V>> {
     top: Link,
-    buckets: Vec<Bucket<V>>,
+    buckets: Vec<Bucket>,
     nodes: Vec<Node>,
     len: usize,
+    shelf: S,
+    value: PhantomData<V>,
 }
 
-impl<V> Default for Map<V> {
+impl<V: MapValue, S: Shelf<V> + Default> Default for Map<V, S> {
     fn default() -> Self {
-        Self { top: Link::EMPTY, buckets: Vec::new(), nodes: Vec::new(), len: 0 }
+        Self::on(S::default())
     }
 }
 
@@ -144,7 +174,22 @@ impl Map {
     }
 }
 
-impl<V: MapValue> Map<V> {
+impl<V: MapValue, S: Shelf<V>> Map<V, S> {
+    /// Returns the empty map that keeps its leaves on an empty shelf.
+    pub fn on(shelf: S) -> Self {
+        Self { top: Link::EMPTY, buckets: Vec::new(), nodes: Vec::new(), len: 0, shelf, value: PhantomData }
+    }
+
+    /// Returns where the leaves are.
+    pub fn shelf(&self) -> &S {
+        &self.shelf
+    }
+
+    /// Returns every leaf, in no order.
+    pub fn leaves(&self) -> impl Iterator<Item = Leaf<V>> {
+        (0..self.buckets.len()).flat_map(|bucket| self.shelf.leaves(bucket).into_owned())
+    }
+
     /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.len
@@ -156,7 +201,7 @@ impl<V: MapValue> Map<V> {
     }
 
     /// Returns what a name has.
-    pub fn get(&self, name: &str) -> Option<&V> {
+    pub fn get(&self, name: &str) -> Option<V> {
         let key = sha256(&[name.as_bytes()]);
         let mut link = self.top;
         let mut depth = 0;
@@ -165,8 +210,8 @@ impl<V: MapValue> Map<V> {
                 Place::Empty => return None,
                 Place::Node(at) => link = self.nodes[at].below[bit(&key, depth)],
                 Place::Bucket(at) => {
-                    let bucket = &self.buckets[at];
-                    return bucket.find(&key).ok().map(|place| &bucket.leaves[place].1);
+                    let leaves = self.shelf.leaves(at);
+                    return find(&leaves, &key).ok().map(|place| leaves[place].1);
                 }
             }
             depth += 1;
@@ -175,10 +220,11 @@ impl<V: MapValue> Map<V> {
 
     /// Sets what a name has.
     pub fn set(&mut self, name: &str, value: V) {
-        self.set_leaf(sha256(&[name.as_bytes()]), value);
+        self.set_leaf((sha256(&[name.as_bytes()]), value));
     }
 
-    fn set_leaf(&mut self, key: Hash, value: V) {
+    /// Sets what the name has of which the key is SHA-256.
+    pub fn set_leaf(&mut self, (key, value): Leaf<V>) {
         // The branch that leads here: (node, side), or the top.
         let mut from: Option<(usize, usize)> = None;
         let mut depth = 0;
@@ -195,23 +241,16 @@ impl<V: MapValue> Map<V> {
                     depth += 1;
                 }
                 Place::Bucket(at) => {
-                    let bucket = &mut self.buckets[at];
-                    match bucket.find(&key) {
-                        Ok(place) => bucket.leaves[place].1 = value,
-                        Err(_) if bucket.leaves.len() == BUCKET => {
+                    match self.shelf.change(at, |leaves| put(leaves, key, value)) {
+                        Put::Added => self.len += 1,
+                        Put::Replaced => {}
+                        Put::Full => {
                             let link = self.part(at, depth);
                             self.set_link(from, link);
                             continue;
                         }
-                        Err(place) => {
-                            if bucket.leaves.len() == bucket.leaves.capacity() {
-                                bucket.leaves.reserve_exact(GROWTH);
-                            }
-                            bucket.leaves.insert(place, (key, value));
-                            self.len += 1;
-                        }
                     }
-                    bucket.dirty = true;
+                    self.buckets[at].dirty = true;
                     return;
                 }
             }
@@ -229,25 +268,25 @@ impl<V: MapValue> Map<V> {
         }
     }
 
-    fn push_bucket(&mut self, leaves: Vec<(Hash, V)>) -> Link {
-        if leaves.is_empty() {
-            return Link::EMPTY;
-        }
-        self.buckets.push(Bucket::new(leaves));
+    fn push_bucket(&mut self, leaves: Vec<Leaf<V>>) -> Link {
+        self.shelf.push(leaves);
+        self.buckets.push(Bucket::DIRTY);
         Link::bucket(self.buckets.len() - 1)
     }
 
     /// Returns the branch that parts a full bucket at `depth`, where all its leaves may go the same way.
     fn part(&mut self, full: usize, depth: usize) -> Link {
-        let mut left = std::mem::take(&mut self.buckets[full].leaves);
-        let mut right = left.split_off(side_of(&left, depth));
+        self.buckets[full].dirty = true;
+        let mut left = self.shelf.leaves(full).into_owned();
+        let right = left.split_off(side_of(&left, depth));
         if left.is_empty() {
-            std::mem::swap(&mut left, &mut right);
-            self.buckets[full] = Bucket::new(left);
             return self.push_node([Link::EMPTY, Link::bucket(full)]);
         }
+        if right.is_empty() {
+            return self.push_node([Link::bucket(full), Link::EMPTY]);
+        }
         left.shrink_to_fit();
-        self.buckets[full] = Bucket::new(left);
+        self.shelf.change(full, |leaves| *leaves = left);
         let right = self.push_bucket(right);
         self.push_node([Link::bucket(full), right])
     }
@@ -267,11 +306,11 @@ impl<V: MapValue> Map<V> {
         match link.place() {
             Place::Empty => EMPTY,
             Place::Bucket(at) => {
-                let bucket = &mut self.buckets[at];
-                if bucket.dirty {
-                    (bucket.hash, bucket.dirty) = (subtree(&bucket.leaves, depth), false);
+                if self.buckets[at].dirty {
+                    let hash = subtree(&self.shelf.leaves(at), depth);
+                    self.buckets[at] = Bucket { hash, dirty: false };
                 }
-                bucket.hash
+                self.buckets[at].hash
             }
             Place::Node(at) => {
                 if self.nodes[at].dirty {
@@ -295,10 +334,11 @@ impl<V: MapValue> Map<V> {
             siblings.push(self.rehash(below[1 - side], siblings.len() + 1));
             link = below[side];
         }
-        let mut leaves = match link.place() {
-            Place::Bucket(at) => self.buckets[at].leaves.as_slice(),
-            _ => &[],
+        let bucket = match link.place() {
+            Place::Bucket(at) => self.shelf.leaves(at),
+            _ => Cow::Borrowed(&[][..]),
         };
+        let mut leaves = &bucket[..];
         while leaves.len() > 1 {
             let depth = siblings.len();
             let (left, right) = leaves.split_at(side_of(leaves, depth));
@@ -316,12 +356,12 @@ impl<V: MapValue> Map<V> {
 }
 
 /// Returns how many of the leaves, ascending by keys that share `depth` bits, go left there.
-fn side_of<V>(leaves: &[(Hash, V)], depth: usize) -> usize {
+fn side_of<V>(leaves: &[Leaf<V>], depth: usize) -> usize {
     leaves.partition_point(|(key, _)| bit(key, depth) == 0)
 }
 
 /// Returns the hash of the subtree at `depth` that has these leaves.
-fn subtree<V: MapValue>(leaves: &[(Hash, V)], depth: usize) -> Hash {
+fn subtree<V: MapValue>(leaves: &[Leaf<V>], depth: usize) -> Hash {
     match leaves {
         [] => EMPTY,
         [(key, value)] => leaf_node(key, &value.value_hash()),
@@ -336,56 +376,6 @@ fn subtree<V: MapValue>(leaves: &[(Hash, V)], depth: usize) -> Hash {
 fn shared_bits(a: &Hash, b: &Hash) -> usize {
     let differing = a.0.iter().zip(&b.0).map(|(a, b)| a ^ b).enumerate().find(|(_, xor)| *xor != 0);
     differing.map_or(256, |(byte, xor)| byte * 8 + xor.leading_zeros() as usize)
-}
-
-/// Returns the value of a stream: u64 big-endian sequence ‖ leaf hash of its last entry, 40 bytes.
-pub fn stream_value(head: &StreamHead) -> [u8; 40] {
-    value(head.sequence, &head.leaf_hash)
-}
-
-/// Returns the name under which an organisation's party chain stands: `party:` and its stream.
-pub fn party_name(organisation: &StreamName) -> String {
-    format!("party:{organisation}")
-}
-
-/// The chain of the entries whose `parties` name one organisation.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub struct PartyChain {
-    /// Number of such entries.
-    pub n: u64,
-    /// hₙ, with h₀ = 32 zeros and hᵢ = SHA-256(hᵢ₋₁ ‖ leaf hash of the i-th such entry).
-    pub h: Hash,
-}
-
-impl Default for PartyChain {
-    fn default() -> Self {
-        Self { n: 0, h: Hash::ZERO }
-    }
-}
-
-impl PartyChain {
-    /// Returns the chain of no entries.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Appends an entry by its leaf hash.
-    pub fn push(&mut self, leaf_hash: &Hash) {
-        self.h = sha256(&[&self.h.0, &leaf_hash.0]);
-        self.n += 1;
-    }
-
-    /// Returns the value in the map: u64 big-endian n ‖ hₙ, 40 bytes.
-    pub fn value(&self) -> [u8; 40] {
-        value(self.n, &self.h)
-    }
-}
-
-fn value(number: u64, hash: &Hash) -> [u8; 40] {
-    let mut value = [0; 40];
-    value[..8].copy_from_slice(&number.to_be_bytes());
-    value[8..].copy_from_slice(&hash.0);
-    value
 }
 
 #[cfg(test)]

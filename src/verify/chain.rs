@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex};
 use weituo_verifier::place;
 
-use super::replay::{Head, Overrides};
+use super::names::Head;
+use super::replay::Overrides;
 
 /// The stream of entry 0.
 const GENESIS_STREAM: &str = "log/main";

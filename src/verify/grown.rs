@@ -1,8 +1,8 @@
 //! A log replayed as it grows: what a monitor has verified, and what came since.
 //!
 //! Invariants: the file stands where everything below was right; an extension that is not right leaves it there, so the
-//! next look finds the same again. What is in memory, and only while the log is read, is the log's index, about 100 bytes
-//! a name; of its entries only what later ones are judged by: keys, rulebooks, erasures, and the tree at each index root.
+//! next look finds the same again. What is in memory, and only while the log is read, is of its index about 15 bytes a
+//! name; of its entries only what later ones are judged by: keys, rulebooks, erasures, and the tree at each index root.
 //! Absent: when to look, whom to tell (`watch`).
 //! Source: format.md "To verify a log".
 
@@ -16,12 +16,13 @@ use weituo_verifier::Collected;
 use crate::mirror::LogSource;
 
 use super::heads;
+use super::names;
 use super::replay::Replay;
 use super::resume;
 use super::scan::Scan;
 
 /// Names the form of the file; a log kept in another form is replayed anew.
-const MAGIC: &[u8] = b"weituo watch state 2\n";
+const MAGIC: &[u8] = b"weituo watch state 3\n";
 
 /// What was verified of a log, in a file.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Grown {
 
     /// Returns whether anything is kept.
     pub fn is_kept(&self) -> bool {
-        resume::is_of_form(&self.0, MAGIC)
+        resume::open(&self.0, MAGIC).is_some()
     }
 
     /// Keeps the log as it was replayed, in the place of what was kept before.
@@ -66,24 +67,38 @@ impl Grown {
     ///
     /// Where the file cannot be written; what was kept before stays.
     pub fn keep(&self, whole: &Whole) -> io::Result<()> {
-        whole.0.write(&self.0, MAGIC)
+        resume::write(&self.0, MAGIC, |file| whole.0.write(file))
     }
 
     /// Replays what a log has beyond this, up to a checkpoint that its key has signed. `seen` is a size that the log was
     /// seen with, and when: what is recorded as of an earlier time, and was not there, is back-dated.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder has no room for the index while the log is read; nothing is said of the log then.
     pub fn extend(
         &self,
         log: &LogSource,
         checkpoint: &Checkpoint,
         seen: Option<(u64, RecordedAt)>,
-    ) -> Extension {
-        let (size, origin) = (checkpoint.size.get(), checkpoint.origin.to_string());
-        let scan = Scan::new(size, origin, None, Replay::new([size]));
-        let mut scan = scan.go_on_from_file(&self.0, MAGIC);
+    ) -> io::Result<Extension> {
+        let (size, origin) = (checkpoint.size.get(), &checkpoint.origin);
+        let empty = || -> io::Result<Scan> {
+            let replay = Replay::on(names::in_file_beside(&self.0)?, [size]);
+            Ok(Scan::new(size, origin.to_string(), None, replay))
+        };
+        let mut went_on = None;
+        if let Some(mut saved) = resume::open(&self.0, MAGIC) {
+            went_on = empty()?.go_on(&mut saved);
+        }
+        let mut scan = went_on.map_or_else(empty, Ok)?;
         scan.seen = seen.map_or(0, |(size, _)| size);
         scan.replay.note_index_roots();
         let mut intact = Collected::default();
         let whole = scan.read_log(log, checkpoint, &mut intact, |_| {});
+        if let Some(failure) = scan.replay.names().shelf().failure() {
+            return Err(names::same(failure));
+        }
         if whole {
             heads::compare("the checkpoint", FindingKind::RootDiffers, checkpoint, false, &scan, &mut intact);
         }
@@ -106,13 +121,12 @@ impl Grown {
         }
         let verdict = intact.verdict(&mut std::collections::BTreeMap::new());
         let right = whole && verdict.is_yes() && scan.is_clean();
-        let origin = &checkpoint.origin;
         let at = |(size, root)| Checkpoint { origin: origin.clone(), size, root };
-        Extension {
+        Ok(Extension {
             findings: verdict.findings().to_vec(),
             reasons: verdict.reasons().to_vec(),
             indexed: if right { scan.replay.index_roots_noted().map(at).collect() } else { Vec::new() },
             whole: right.then(|| Whole(Box::new(scan))),
-        }
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Verification: the whole ledger recomputed from its stored bytes, in constant memory.
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
-//! hang; memory is about 100 bytes a stream and a party, that of the index, and a bounded list of findings, whatever the number of
+//! hang; memory is about 100 bytes a name of the index, a stream or a party, and a bounded list of findings, whatever the number of
 //! entries.
 //! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted.
 //! Source: design.md "Verification"; format.md.
@@ -10,6 +10,7 @@ mod chain;
 mod disclosures;
 mod grown;
 mod heads;
+mod names;
 mod outside;
 mod projections;
 mod replay;
@@ -28,6 +29,7 @@ use crate::store::{Head, Store, StoreError};
 
 use heads::{Claims, Opened};
 use replay::Replay;
+use resume::LOG;
 use scan::Scan;
 use source::read;
 
@@ -115,16 +117,16 @@ impl<'a> Verification<'a> {
         };
 
         let origin = self.origin(store, head.as_ref()).await;
-        let replay = Replay::new(sizes_wanted(head.as_ref(), &opened));
-        let mut scan =
-            Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay);
-        if let Some(resume) = self.options.resume {
-            let (went_on, from) = scan.go_on(resume);
-            scan = went_on;
-            self.notes.extend(from.map(|from| {
-                format!("the first {from} entries were verified before an interruption, and not read again")
-            }));
-        }
+        let empty = || {
+            let replay = Replay::new(sizes_wanted(head.as_ref(), &opened));
+            Scan::new(size, origin.clone().unwrap_or_default(), self.options.stream.clone(), replay)
+        };
+        let saved = self.options.resume.and_then(|resume| resume.load(LOG));
+        let went_on = saved.and_then(|mut saved| empty().go_on(&mut saved));
+        self.notes.extend(went_on.as_ref().map(|Scan { next: from, .. }| {
+            format!("the first {from} entries were verified before an interruption, and not read again")
+        }));
+        let mut scan = went_on.unwrap_or_else(empty);
         if scan.run(store, &mut self.intact, self.options.resume, told(Phase::Log)).await {
             let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
             self.judge(store, &mut scan, &claims, &told).await;

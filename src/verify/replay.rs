@@ -6,11 +6,14 @@
 //! Source: RFC 6962 section 2.1; format.md "Completeness index".
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::map::{Map, MapValue, PartyChain, party_name};
-use weituo_proof::{Frontier, Hash, StreamName, TreeSize, sha256};
+use weituo_proof::map::{PartyChain, party_name};
+use weituo_proof::{Frontier, Hash, StreamName, TreeSize};
 use weituo_verifier::IndexClaim;
+
+use super::names::{self, Head, Names};
 
 /// An index root that was committed and is not what the entries give.
 #[derive(Debug, Clone)]
@@ -34,36 +37,6 @@ pub(super) struct Leaf<'a> {
     pub(super) index: Option<IndexClaim>,
 }
 
-/// What a name has in the index, with the leaf that gave it: all that is kept of a stream or a party.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(from = "(u64, [u8; 32], u64)", into = "(u64, [u8; 32], u64)")]
-pub(super) struct Head {
-    /// Sequence of the stream's last entry; how often the party has joined.
-    pub(super) number: u64,
-    /// Leaf hash of that entry; the chain of the joinings.
-    pub(super) hash: Hash,
-    pub(super) leaf_index: u64,
-}
-
-impl MapValue for Head {
-    fn value_hash(&self) -> Hash {
-        sha256(&[&self.number.to_be_bytes(), &self.hash.0])
-    }
-}
-
-/// As bytes: half of what the hash takes as text.
-impl From<Head> for (u64, [u8; 32], u64) {
-    fn from(head: Head) -> Self {
-        (head.number, head.hash.0, head.leaf_index)
-    }
-}
-
-impl From<(u64, [u8; 32], u64)> for Head {
-    fn from((number, hash, leaf_index): (u64, [u8; 32], u64)) -> Self {
-        Self { number, hash: Hash(hash), leaf_index }
-    }
-}
-
 /// Leaf hashes to count in place of those stored.
 pub(super) type Overrides = BTreeMap<u64, Hash>;
 
@@ -77,8 +50,8 @@ pub(super) struct Replay {
     unknown_from: Option<u64>,
     /// First leaf whose place in a stream or whose parties are not known.
     unplaced_from: Option<u64>,
-    map: Map<Head>,
-    /// Names in the map that are parties, not streams.
+    names: Names,
+    /// Names that are parties, not streams.
     parties: u64,
     pub(super) index_roots: u64,
     /// First leaf that no committed index covers.
@@ -89,13 +62,13 @@ pub(super) struct Replay {
     after_index: Option<Vec<(TreeSize, Hash)>>,
 }
 
-/// What a replay without doubts is made of, in the order of the fields of [`Replay`]. M is the map, lent to be written.
+/// What a replay without doubts is made of, in the order of the fields of [`Replay`]; the names themselves follow it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct SavedReplay<M = Map<Head>> {
+pub(super) struct SavedReplay {
     size: u64,
     edge: Vec<Hash>,
     wanted: BTreeMap<u64, Option<Hash>>,
-    map: M,
+    names: u64,
     parties: u64,
     index_roots: u64,
     indexed_to: u64,
@@ -107,13 +80,18 @@ const KEPT_RUNS: usize = 100;
 impl Replay {
     /// Returns the empty tree, which is to note its root at these sizes.
     pub(super) fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
+        Self::on(names::in_memory(), sizes)
+    }
+
+    /// The same, with an empty index.
+    pub(super) fn on(names: Names, sizes: impl IntoIterator<Item = u64>) -> Self {
         let mut replay = Self {
             frontier: Frontier::new(),
             size: 0,
             wanted: sizes.into_iter().map(|size| (size, None)).collect(),
             unknown_from: None,
             unplaced_from: None,
-            map: Map::default(),
+            names,
             parties: 0,
             index_roots: 0,
             indexed_to: 0,
@@ -125,33 +103,35 @@ impl Replay {
         replay
     }
 
-    /// Returns the sizes at which the root is wanted.
-    pub(super) fn wanted(&self) -> Vec<u64> {
-        self.wanted.keys().copied().collect()
-    }
-
     /// Returns whether every leaf so far is known and every index root right.
     pub(super) fn is_clean(&self) -> bool {
         self.unknown_from.is_none() && self.unplaced_from.is_none() && self.differs.is_empty()
     }
 
-    /// Returns what a clean replay is made of.
-    pub(super) fn saved(&self) -> SavedReplay<&Map<Head>> {
+    /// Returns what a clean replay is made of, but for its names.
+    pub(super) fn saved(&self) -> SavedReplay {
         SavedReplay {
             size: self.size,
             edge: self.frontier.nodes().to_vec(),
             wanted: self.wanted.clone(),
-            map: &self.map,
+            names: self.names.len() as u64,
             parties: self.parties,
             index_roots: self.index_roots,
             indexed_to: self.indexed_to,
         }
     }
 
-    /// Goes on from a replay saved before; `None` where it did not note a root that is wanted now.
-    pub(super) fn go_on(self, saved: SavedReplay) -> Option<Self> {
+    /// Returns the names, which are saved behind that.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Goes on, empty as it is, from a replay saved before; `None` where it did not note a root that is wanted now, or its
+    /// names cannot be read.
+    pub(super) fn go_on(mut self, saved: SavedReplay, names: &mut impl io::Read) -> Option<Self> {
         let frontier = Frontier::from_nodes(TreeSize::new(saved.size), saved.edge).ok()?;
-        if saved.parties > saved.map.len() as u64 {
+        names::read(&mut self.names, saved.names, names).ok()?;
+        if saved.parties > self.names.len() as u64 {
             return None;
         }
         let mut wanted = self.wanted;
@@ -162,7 +142,7 @@ impl Replay {
             frontier,
             size: saved.size,
             wanted,
-            map: saved.map,
+            names: self.names,
             parties: saved.parties,
             index_roots: saved.index_roots,
             indexed_to: saved.indexed_to,
@@ -266,25 +246,25 @@ impl Replay {
 
     /// Returns the last entry of a stream so far, as it is stored.
     pub(super) fn head(&self, stream: &str) -> Option<Head> {
-        self.map.get(stream).copied()
+        self.names.get(stream)
     }
 
     /// Returns the number of streams.
     pub(super) fn streams(&self) -> u64 {
-        self.map.len() as u64 - self.parties
+        self.names.len() as u64 - self.parties
     }
 
     fn place(&mut self, stream: &str, number: u64, hash: Hash) {
-        self.map.set(stream, Head { number, hash, leaf_index: self.size });
+        self.names.set(stream, Head { number, hash, leaf_index: self.size });
     }
 
     fn join(&mut self, party: &StreamName, leaf_hash: Hash) {
         let name = party_name(party);
-        let known = self.map.get(&name).map(|head| PartyChain { n: head.number, h: head.hash });
+        let known = self.names.get(&name).map(|head| PartyChain { n: head.number, h: head.hash });
         self.parties += u64::from(known.is_none());
         let mut chain = known.unwrap_or_default();
         chain.push(&leaf_hash);
-        self.map.set(&name, Head { number: chain.n, hash: chain.h, leaf_index: self.size });
+        self.names.set(&name, Head { number: chain.n, hash: chain.h, leaf_index: self.size });
     }
 
     fn compare_index(&mut self, leaf: &Leaf<'_>, claim: IndexClaim) {
@@ -294,7 +274,7 @@ impl Replay {
         }
         self.index_roots += 1;
         let streams = self.streams();
-        let (root, size) = (self.map.root(), leaf.at);
+        let (root, size) = (self.names.root(), leaf.at);
         let (expected, found) = if root != claim.root {
             (root.to_string(), claim.root.to_string())
         } else if claim.size != size {
@@ -346,7 +326,7 @@ mod tests {
         replay.add(&leaf(0, None));
         replay.add(&leaf(1, Some(wrong)));
         replay.add(&leaf(2, Some(wrong)));
-        let mut map = Map::new();
+        let mut map = weituo_proof::map::Map::new();
         let head = weituo_proof::StreamHead { sequence: 3, leaf_hash: leaf_hash(&2_u64.to_be_bytes()) };
         map.insert("log/main", &weituo_proof::map::stream_value(&head));
         replay.add(&leaf(3, Some(IndexClaim { root: map.root(), size: 3, streams: 1 })));

@@ -7,7 +7,7 @@
 //! Source: design.md "Scale" (audit over 10^8 entries is resumable).
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::files::{remove_unfinished, replace_with};
 
 /// Names the form of the files; another form is started over.
-const MAGIC: &[u8] = b"weituo verify state 3\n";
+const MAGIC: &[u8] = b"weituo verify state 4\n";
 
 /// Longest text in a state, in bytes: no part of an entry is longer. The room is used again for each text that is read.
 const LONGEST_TEXT: usize = 1 << 16;
@@ -43,13 +43,9 @@ impl Resume {
         Ok(Self { folder: folder.to_owned(), every })
     }
 
-    /// Returns what was saved of a part; `None` where nothing was, or nothing that this program can read.
-    pub(super) fn load<T: DeserializeOwned>(&self, part: &str) -> Option<T> {
-        read(&self.folder.join(part), MAGIC)
-    }
-
-    fn save(&self, part: &str, state: &impl Serialize) -> io::Result<()> {
-        write(&self.folder.join(part), MAGIC, state)
+    /// Returns what was saved of a part, to be read; `None` where nothing was, or nothing in this program's form.
+    pub(super) fn load(&self, part: &str) -> Option<Saved> {
+        open(&self.folder.join(part), MAGIC)
     }
 
     /// Removes what was saved: the verification has come to its end.
@@ -65,40 +61,44 @@ impl Resume {
     }
 }
 
-/// Reads the state in a file that begins with its form's name, bit by bit; `None` where there is none of this form.
-pub(super) fn read<T: DeserializeOwned>(path: &Path, form: &[u8]) -> Option<T> {
-    let file = opened(path, form)?;
-    match postcard::from_io((file, &mut vec![0; LONGEST_TEXT])) {
-        Ok((state, _)) => Some(state),
-        Err(error) => {
-            tracing::warn!(%error, file = %path.display(), "the state saved cannot be read: starting over");
-            None
-        }
-    }
-}
+/// What was saved, from behind the name of its form on.
+pub(super) type Saved = BufReader<File>;
 
-/// Returns whether there is a file of this form.
-pub(super) fn is_of_form(path: &Path, form: &[u8]) -> bool {
-    opened(path, form).is_some()
-}
-
-fn opened(path: &Path, form: &[u8]) -> Option<BufReader<File>> {
+/// Opens a state that begins with its form's name; `None` where there is none of this form.
+pub(super) fn open(path: &Path, form: &[u8]) -> Option<Saved> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let mut begins = vec![0; form.len()];
     file.read_exact(&mut begins).ok().filter(|()| begins == form)?;
     Some(file)
 }
 
-/// Writes a state into a file, bit by bit: it is there whole, or what was there before is.
-pub(super) fn write(path: &Path, form: &[u8], state: &impl Serialize) -> io::Result<()> {
+/// Reads the next value, bit by bit; `None` where there is another.
+pub(super) fn get<T: DeserializeOwned>(saved: &mut Saved) -> Option<T> {
+    match postcard::from_io((saved, &mut vec![0; LONGEST_TEXT])) {
+        Ok((value, _)) => Some(value),
+        Err(error) => {
+            tracing::warn!(%error, "the state saved cannot be read: starting over");
+            None
+        }
+    }
+}
+
+/// Writes a value, bit by bit.
+pub(super) fn put(file: &mut impl io::Write, value: &impl Serialize) -> io::Result<()> {
+    let mut file = Noting { inner: file, refused: None };
+    postcard::to_io(value, &mut file)
+        .map(drop)
+        .map_err(|error| file.refused.take().unwrap_or_else(|| io::Error::other(error)))
+}
+
+/// Writes a state into a file: it is there whole, or what was there before is.
+pub(super) fn write(
+    path: &Path,
+    form: &[u8],
+    values: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     remove_unfinished(path)?;
-    replace_with(path, 0o644, |file| {
-        file.write_all(form)?;
-        let mut file = Noting { inner: file, refused: None };
-        postcard::to_io(state, &mut file)
-            .map(drop)
-            .map_err(|error| file.refused.take().unwrap_or_else(|| io::Error::other(error)))
-    })
+    replace_with(path, 0o644, |file| file.write_all(form).and_then(|()| values(file)))
 }
 
 /// A writer that keeps why it failed, which postcard does not tell.
@@ -142,10 +142,10 @@ impl<'a> Saver<'a> {
     }
 
     /// Saves where it is time to. A state that cannot be saved is told, and the verification goes on.
-    pub(super) fn save<T: Serialize>(&mut self, state: impl FnOnce() -> T) {
+    pub(super) fn save(&mut self, values: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let Some(resume) = self.resume.filter(|_| self.saved.elapsed() >= self.pause) else { return };
         let start = Instant::now();
-        if let Err(error) = resume.save(self.part, &state()) {
+        if let Err(error) = write(&resume.folder.join(self.part), MAGIC, values) {
             tracing::warn!(%error, folder = %resume.folder.display(), "the state of the verification cannot be saved");
         }
         self.pause = resume.every.max(start.elapsed() * SHARE);
@@ -157,6 +157,10 @@ impl<'a> Saver<'a> {
 mod tests {
     use super::*;
 
+    fn loaded<T: DeserializeOwned>(resume: &Resume) -> Option<T> {
+        get(&mut resume.load(LOG)?)
+    }
+
     #[test]
     fn a_state_of_many_hashes_and_names_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
@@ -165,8 +169,8 @@ mod tests {
         let stream =
             |number: u32| weituo_proof::StreamName::of("organisation", &format!("o-{number}")).unwrap();
         let many: Vec<_> = (0..5_000).map(|number| (hash(number), stream(number))).collect();
-        Saver::new(Some(&resume), LOG).save(|| &many);
-        assert_eq!(resume.load(LOG), Some(many));
+        Saver::new(Some(&resume), LOG).save(|file| put(file, &many));
+        assert_eq!(loaded(&resume), Some(many));
     }
 
     #[test]
@@ -180,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let resume = Resume::new(folder.path(), Duration::ZERO).unwrap();
         std::fs::write(folder.path().join("log.4711.new"), b"half of").unwrap();
-        resume.save(LOG, &1).unwrap();
+        Saver::new(Some(&resume), LOG).save(|file| put(file, &1));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -188,15 +192,15 @@ mod tests {
     fn what_was_saved_is_read_back_and_garbage_starts_over() {
         let folder = tempfile::tempdir().unwrap();
         let resume = Resume::new(folder.path(), Duration::ZERO).unwrap();
-        assert_eq!(resume.load::<Vec<String>>(LOG), None);
-        Saver::new(Some(&resume), LOG).save(|| vec!["甲".to_owned()]);
-        assert_eq!(resume.load::<Vec<String>>(LOG), Some(vec!["甲".to_owned()]));
+        assert_eq!(loaded::<Vec<String>>(&resume), None);
+        Saver::new(Some(&resume), LOG).save(|file| put(file, &vec!["甲"]));
+        assert_eq!(loaded(&resume), Some(vec!["甲".to_owned()]));
         let mut bytes = std::fs::read(folder.path().join(LOG)).unwrap();
         bytes.truncate(bytes.len() - 1);
         std::fs::write(folder.path().join(LOG), &bytes).unwrap();
-        assert_eq!(resume.load::<Vec<String>>(LOG), None);
+        assert_eq!(loaded::<Vec<String>>(&resume), None);
         std::fs::write(folder.path().join(LOG), b"of another program, and longer than it").unwrap();
-        assert_eq!(resume.load::<Vec<String>>(LOG), None);
+        assert_eq!(loaded::<Vec<String>>(&resume), None);
         resume.clear();
         assert!(!folder.path().join(LOG).exists());
     }

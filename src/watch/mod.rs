@@ -16,7 +16,7 @@ use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, Veri
 use weituo_verifier::chain;
 
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
-use crate::verify::{Grown, Whole};
+use crate::verify::{Extension, Grown};
 
 pub use auditor::Auditor;
 pub use metrics::Metrics;
@@ -135,11 +135,11 @@ impl Monitor {
         }
         if shown.size.get() > before || !memory.grown.is_kept() {
             let seen_at = memory.seen_at.and_then(|at| earlier(at, CLOCKS_APART_MILLIS));
-            let extension = memory.grown.extend(&self.log, &shown, seen_at.map(|at| (before, at)));
+            let extension = self.extend(&memory.grown, &shown, seen_at.map(|at| (before, at)))?;
             look.findings.extend(extension.findings);
             look.reasons.extend(extension.reasons);
             let Some(whole) = extension.whole else { return Ok(look) };
-            self.keep(&memory.grown, &whole)?;
+            memory.grown.keep(&whole).map_err(|source| self.not_written(source))?;
             look.indexed = extension.indexed;
         }
         // In this order: a memory that breaks off in between has replayed more than it remembers, and never less.
@@ -207,9 +207,18 @@ impl Monitor {
         Ok(opened.0)
     }
 
-    fn keep(&self, grown: &Grown, whole: &Whole) -> Result<(), MirrorError> {
-        let kept = std::fs::create_dir_all(&self.folder).and_then(|()| grown.keep(whole));
-        kept.map_err(|source| MirrorError::Write { path: self.folder.join(REPLAYED), source })
+    fn extend(
+        &self,
+        grown: &Grown,
+        shown: &Checkpoint,
+        seen: Option<(u64, RecordedAt)>,
+    ) -> Result<Extension, MirrorError> {
+        let made = std::fs::create_dir_all(&self.folder);
+        made.and_then(|()| grown.extend(&self.log, shown, seen)).map_err(|source| self.not_written(source))
+    }
+
+    fn not_written(&self, source: std::io::Error) -> MirrorError {
+        MirrorError::Write { path: self.folder.join(REPLAYED), source }
     }
 
     fn remembered(&self) -> Memory {

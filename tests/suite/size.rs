@@ -21,7 +21,7 @@ const ACTS: u64 = 40;
 /// What verifying may use, besides 100 bytes a stream.
 const VERIFY_BYTES: u64 = 50_000_000;
 
-/// What a monitor may use, besides 100 bytes a name of the index: a stream, or a party.
+/// What a monitor may use, besides 100 bytes a stream.
 const WATCH_BYTES: u64 = 50_000_000;
 
 /// What rebuilding may use.
@@ -143,19 +143,18 @@ async fn a_large_ledger_is_verified_and_rebuilt_in_little_memory_and_both_go_on_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_monitor_takes_50_mb_and_100_bytes_a_name_at_its_first_look_and_at_later_ones() {
+async fn a_monitor_takes_50_mb_and_100_bytes_a_stream_at_its_first_look_and_at_later_ones() {
     let small = watched(1_000).await;
     let agreements = entries() / 2;
     let large = watched(agreements).await;
-    // Each agreement is a stream with two parties of its own.
-    let names = 3 * agreements;
     for (small, large) in small.into_iter().zip(large) {
-        println!("watching {names} names took at most {large} bytes, {small} with few");
-        assert!(large < WATCH_BYTES + 100 * names, "watching {names} names took {large} bytes");
-        // Whatever 50 MB leave room for: what comes with the names is what they are allowed.
+        // Each agreement is a stream with two parties of its own, so there are three names in the index for it.
+        println!("watching {agreements} streams took at most {large} bytes, {small} with few");
+        assert!(large < WATCH_BYTES + 100 * agreements, "watching {agreements} streams took {large} bytes");
+        // Whatever 50 MB leave room for: what comes with the streams is what they are allowed.
         assert!(
-            large < small + 100 * names + 8_000_000,
-            "{names} names took {large} bytes, few took {small}"
+            large < small + 100 * agreements + 8_000_000,
+            "{agreements} streams took {large} bytes, few took {small}"
         );
     }
 }

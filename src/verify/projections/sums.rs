@@ -12,7 +12,7 @@ use weituo_proof::{Hash, sha256};
 use weituo_verifier::Collected;
 
 use super::{Active, Comparison, ROWS};
-use crate::verify::resume::{PROJECTIONS, Resume, Saver};
+use crate::verify::resume::{self, PROJECTIONS, Resume, Saver};
 
 /// Number and keyed sum of rows: equal for equal sets of rows, in whatever order they come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Comparison<'_> {
     /// nonce with them.
     pub(super) fn go_on(&mut self, resume: Option<&Resume>) -> Saved {
         let active = self.active.iter().map(|(name, active)| ((*name).to_owned(), *active)).collect();
-        let saved = resume.and_then(|resume| resume.load::<Saved>(PROJECTIONS));
+        let saved = resume.and_then(|resume| resume::get::<Saved>(&mut resume.load(PROJECTIONS)?));
         if let Some(saved) = saved.filter(|saved| saved.active == active) {
             self.nonce = saved.nonce;
             return saved;
@@ -71,7 +71,7 @@ impl Comparison<'_> {
         let before = findings.collected();
         let behind = |place: &(String, i64), done, findings: &Collected| {
             if findings.collected() == before {
-                saver.save(|| Saved { after: place.clone(), ..locked().clone() });
+                saver.save(|file| resume::put(file, &Saved { after: place.clone(), ..locked().clone() }));
             }
             progress(done);
         };
@@ -110,7 +110,7 @@ impl Comparison<'_> {
             .await?;
             sums.stored.insert((*name).to_owned(), sum);
             if findings.collected() == before {
-                saver.save(|| sums.clone());
+                saver.save(|file| resume::put(file, &*sums));
             }
         }
         Some(())

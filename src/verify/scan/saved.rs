@@ -5,23 +5,22 @@
 //! Source: design.md "Scale" (audit is resumable).
 
 use std::io;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::map::Map;
 use weituo_proof::{RecordedAt, StreamName};
 use weituo_verifier::Facts;
 
 use super::Scan;
 use crate::verify::chain::Chains;
 use crate::verify::disclosures::Disclosures;
-use crate::verify::replay::{Head, Replay, SavedReplay};
+use crate::verify::names;
+use crate::verify::replay::SavedReplay;
 use crate::verify::report::Counts;
-use crate::verify::resume::{self, LOG, Resume, Saver};
+use crate::verify::resume::{self, Saver};
 
 /// A scan that found nothing wrong so far, by its fields: what it is asked comes first, what it established follows.
 #[derive(Serialize, Deserialize)]
-struct Saved<O, C, F, D, M> {
+struct Saved<O, C, F, D> {
     origin: O,
     asked: Option<StreamName>,
     next: u64,
@@ -30,55 +29,37 @@ struct Saved<O, C, F, D, M> {
     chains: C,
     facts: F,
     disclosures: D,
-    replay: SavedReplay<M>,
+    replay: SavedReplay,
 }
 
 /// A scan as it is written.
-type Borrowed<'a> = Saved<&'a str, &'a Chains, &'a Facts, &'a Disclosures, &'a Map<Head>>;
+type Borrowed<'a> = Saved<&'a str, &'a Chains, &'a Facts, &'a Disclosures>;
 /// A scan as it is read.
-type Owned = Saved<String, Chains, Facts, Disclosures, Map<Head>>;
+type Owned = Saved<String, Chains, Facts, Disclosures>;
 
 impl Scan {
-    /// Goes on from what another verification of the same log, asked for the same, has saved. Returns where that is.
-    pub(in crate::verify) fn go_on(self, resume: &Resume) -> (Self, Option<u64>) {
-        match resume.load::<Owned>(LOG) {
-            Some(saved) => self.go_on_from(saved),
-            None => (self, None),
+    /// Goes on, empty as it is, from what another verification of the same log, asked for the same, has saved.
+    pub(in crate::verify) fn go_on(self, saved: &mut resume::Saved) -> Option<Self> {
+        let known: Owned = resume::get(saved)?;
+        if known.origin != self.origin || known.asked != self.asked || known.next > self.size {
+            return None;
         }
-    }
-
-    /// The same from a file that `write` wrote.
-    pub(in crate::verify) fn go_on_from_file(self, path: &Path, form: &[u8]) -> Self {
-        match resume::read::<Owned>(path, form) {
-            Some(saved) => self.go_on_from(saved).0,
-            None => self,
-        }
-    }
-
-    fn go_on_from(self, saved: Owned) -> (Self, Option<u64>) {
-        if saved.origin != self.origin || saved.asked != self.asked || saved.next > self.size {
-            return (self, None);
-        }
-        let wanted = Replay::new(self.replay.wanted());
-        let Some(replay) = wanted.go_on(saved.replay).filter(|replay| replay.size() == saved.next) else {
-            return (self, None);
-        };
-        let went_on = Self {
-            chains: saved.chains,
-            facts: saved.facts,
-            disclosures: saved.disclosures,
+        let replay = self.replay.go_on(known.replay, saved).filter(|replay| replay.size() == known.next)?;
+        Some(Self {
+            chains: known.chains,
+            facts: known.facts,
+            disclosures: known.disclosures,
             replay,
-            counts: saved.counts,
-            last_recorded_at: saved.last_recorded_at,
-            next: saved.next,
+            counts: known.counts,
+            last_recorded_at: known.last_recorded_at,
+            next: known.next,
             ..self
-        };
-        (went_on, Some(saved.next))
+        })
     }
 
     pub(super) fn save(&self, saver: &mut Saver<'_>, nothing_found: bool) {
         if nothing_found && self.is_clean() {
-            saver.save(|| self.state());
+            saver.save(|file| self.write(file));
         }
     }
 
@@ -91,9 +72,10 @@ impl Scan {
             && self.disclosures.is_clean()
     }
 
-    /// Writes the state into a file, to go on from; nothing may be in doubt.
-    pub(in crate::verify) fn write(&self, path: &Path, form: &[u8]) -> io::Result<()> {
-        resume::write(path, form, &self.state())
+    /// Writes the state, to go on from; nothing may be in doubt.
+    pub(in crate::verify) fn write(&self, file: &mut impl io::Write) -> io::Result<()> {
+        resume::put(file, &self.state())?;
+        names::write(self.replay.names(), file)
     }
 
     fn state(&self) -> Borrowed<'_> {
