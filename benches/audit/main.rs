@@ -32,8 +32,8 @@ use std::time::Instant;
 
 use ::weituo::follower::Follower;
 use ::weituo::ledger::Mode;
-use ::weituo::store::{self, Store, StoreOptions};
-use ::weituo::verify::{VerifyOptions, verify};
+use ::weituo::store::{self, Store};
+use ::weituo::verify::{VerifyOptions, store_options, verify};
 use clap::Parser;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -198,7 +198,7 @@ async fn filled(site: Site, entries: usize) -> Outcome<(Arc<dyn Store>, Verifier
     scene.add_streams(entries * 10 / (SHAPE.existing() * 10 + 2), 256).await?;
     scene.stop().await?;
     let key = scene.recorder.ledger().verifier_key().clone();
-    let store = store::open(&url, StoreOptions::default(), false).await?;
+    let store = store::open(&url, store_options(), false).await?;
     let head = store.head().await?.ok_or("the ledger has no head")?;
     println!("{url}: {} entries recorded in {:.1} s", head.size, started.elapsed().as_secs_f64());
     Ok((store, key, head.size))

@@ -67,7 +67,7 @@ impl Act {
             seen: entry.seen,
             signature: entry.signature.clone(),
             stream: entry.stream.clone(),
-            event: Event::parse(&entry.event_type, entry.version, entry.payload.get())?,
+            event: Event::parse(&entry.event_type, entry.version, &entry.payload)?,
         })
     }
 

@@ -34,7 +34,7 @@ pub fn same_content(
     let person = |actor: &weituo_proof::Actor| serde_json::to_value(&actor.person).unwrap_or(Value::Null);
     let payload = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
     equal(&person(&stored.actor), &known, &person(&repeated.actor), &new)
-        && equal(&payload(stored.payload.get()), &known, &payload(&repeated.payload), &new)
+        && equal(&payload(&stored.payload), &known, &payload(&repeated.payload), &new)
 }
 
 fn by_digest(disclosures: &[String]) -> HashMap<String, Disclosure> {

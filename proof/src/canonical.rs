@@ -70,21 +70,45 @@ pub struct NotCanonical {
 ///
 /// `NotCanonical` with the offset of the first offending byte and the reason.
 pub fn check(bytes: &[u8]) -> Result<&str, NotCanonical> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| NotCanonical { offset: error.valid_up_to(), reason: Reason::NotUtf8 })?;
-    let mut reader = Reader { bytes, at: 0, depth: 0 };
-    reader.value()?;
-    if reader.at == bytes.len() { Ok(text) } else { reader.refuse(Reason::TrailingBytes) }
+    let mut reader = Reader::of(bytes, 0)?;
+    reader.whole()?;
+    Ok(reader.text)
+}
+
+/// Returns the members of one canonical object in their order, each with the text of its value; none of another value.
+///
+/// # Errors
+///
+/// Those of [`check`].
+pub(crate) fn members(bytes: &[u8]) -> Result<Vec<(&str, &str)>, NotCanonical> {
+    let mut reader = Reader::of(bytes, 1)?;
+    reader.whole()?;
+    Ok(reader.noted)
 }
 
 /// A cursor over UTF-8 bytes. Recursion is bounded by `MAX_DEPTH`.
 struct Reader<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
     depth: usize,
+    /// The depth whose members are noted.
+    noting: usize,
+    noted: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Reader<'a> {
+    fn of(bytes: &'a [u8], noting: usize) -> Result<Self, NotCanonical> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| NotCanonical { offset: error.valid_up_to(), reason: Reason::NotUtf8 })?;
+        Ok(Self { text, bytes, at: 0, depth: 0, noting, noted: Vec::new() })
+    }
+
+    fn whole(&mut self) -> Result<(), NotCanonical> {
+        self.value()?;
+        if self.at == self.bytes.len() { Ok(()) } else { self.refuse(Reason::TrailingBytes) }
+    }
+
     fn refuse<T>(&self, reason: Reason) -> Result<T, NotCanonical> {
         Err(NotCanonical { offset: self.at, reason })
     }
@@ -157,7 +181,12 @@ impl<'a> Reader<'a> {
             }
             previous = key;
             self.expect(b':')?;
+            let value = self.at;
             self.value()?;
+            if self.depth == self.noting {
+                // A key is its opening quote, its name, its closing quote.
+                self.noted.push((&self.text[start + 1..value - 2], &self.text[value..self.at]));
+            }
             if self.eat(b'}')? {
                 return Ok(());
             }

@@ -5,11 +5,11 @@
 //! Absent: the meaning of payloads (crate `weituo-events`), who may record what (the application), clocks.
 //! Source: format.md "Entry" and "Signatures by actors"; RFC 8785.
 
+mod read;
 mod signature;
 mod text;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::canonical::{self, NotCanonical};
 use crate::hash::Hash;
@@ -42,8 +42,13 @@ pub enum EntryError {
     #[error("the entry is not canonical JSON")]
     NotCanonical(#[source] NotCanonical),
     /// Canonical, but not of an entry's members: one is missing, unknown or of another type.
-    #[error("the entry does not have the members of format {FORMAT}")]
-    Members(#[source] serde_json::Error),
+    #[error("the entry does not have the members of format {FORMAT}: {member} {what}")]
+    Members {
+        /// Name of the member, at most 80 characters of it.
+        member: String,
+        /// What is wrong with it, as a clause.
+        what: String,
+    },
     /// A member breaks its rule.
     #[error("member {member}: {rule}, found {found:?}")]
     Rule {
@@ -53,12 +58,6 @@ pub enum EntryError {
         rule: &'static str,
         /// What was found, at most 80 characters.
         found: String,
-    },
-    /// The members read do not write back to the same bytes, such as an optional member that is null or empty.
-    #[error("the entry writes back to other bytes from byte {offset} on")]
-    Spelling {
-        /// Offset of the first byte that differs, 0-based.
-        offset: usize,
     },
 }
 
@@ -119,8 +118,7 @@ pub struct Position {
 }
 
 /// An entry as read.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// Who recorded it.
     pub actor: Actor,
@@ -135,26 +133,22 @@ pub struct Entry {
     /// The origin of the log.
     pub ledger: Origin,
     /// Organisation streams that become parties by this entry.
-    #[serde(default)]
     pub parties: Vec<StreamName>,
     /// The payload's exact text, a JSON object.
-    pub payload: Box<RawValue>,
+    pub payload: String,
     /// Leaf hash of the stream's previous entry; of entry 0 for a stream's first; zeros for entry 0.
     pub prev: Hash,
     /// When the log took the entry in.
     pub recorded_at: RecordedAt,
     /// Leaf hash of the newest entry of this stream that the actor had read.
-    #[serde(default)]
     pub seen: Option<Hash>,
     /// 1-based place in the stream.
     pub sequence: u64,
     /// The actor's signature, base64.
-    #[serde(default)]
     pub signature: Option<String>,
     /// The stream.
     pub stream: StreamName,
     /// The event type.
-    #[serde(rename = "type")]
     pub event_type: String,
     /// Version of the event type.
     pub version: u32,
@@ -197,22 +191,12 @@ impl Entry {
     ///
     /// `EntryError` when the bytes are too many, not canonical, not of exactly an entry's members, or break a rule.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
-        check_size(bytes.len())?;
-        let text = canonical::check(bytes).map_err(EntryError::NotCanonical)?;
-        let entry: Self = serde_json::from_str(text).map_err(EntryError::Members)?;
+        let entry = read::entry(bytes)?;
         if entry.format != FORMAT {
             return Err(text::broken("format", "must be 1", &entry.format.to_string()));
         }
-        let parts = Text::of_entry(&entry);
-        parts.check_rules(entry.sequence)?;
-        // serde reads `null` as an absent option and an array as a struct: only what writes back is accepted.
-        let mut again = String::with_capacity(bytes.len());
-        parts.write(&mut again, Some(&entry.position()));
-        if again == text {
-            return Ok(entry);
-        }
-        let same = again.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
-        Err(EntryError::Spelling { offset: same })
+        Text::of_entry(&entry).check_rules(entry.sequence)?;
+        Ok(entry)
     }
 
     /// Returns what the command fixed. `draft().entry(&position())` gives the entry's bytes again.
@@ -224,7 +208,7 @@ impl Entry {
             effective: self.effective.clone(),
             ledger: self.ledger.clone(),
             parties: self.parties.clone(),
-            payload: self.payload.get().to_owned(),
+            payload: self.payload.clone(),
             seen: self.seen,
             signature: self.signature.clone(),
             stream: self.stream.clone(),
@@ -251,9 +235,8 @@ impl Entry {
     pub fn sealed_digests(&self) -> Vec<String> {
         let mut digests: Vec<_> = self.actor.person.iter().map(SealedRef::digest).collect();
         // The key has one spelling in canonical JSON, so a payload without this text has no sealed value.
-        if self.payload.get().contains("\"_sd\"") {
-            let payload =
-                serde_json::from_str(self.payload.get()).expect("invariant: a parsed payload is JSON");
+        if self.payload.contains("\"_sd\"") {
+            let payload = serde_json::from_str(&self.payload).expect("invariant: a parsed payload is JSON");
             digests.extend(find_digests(&payload));
         }
         digests

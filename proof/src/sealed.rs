@@ -56,6 +56,16 @@ impl SealedRef {
         digest_of(disclosure_text) == self.digest
     }
 
+    fn of_digest(digest: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(digest).ok()?;
+        bytes.try_into().ok().map(|bytes| Self { digest: Hash(bytes) })
+    }
+
+    /// Reads what `write` wrote.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        Self::of_digest(text.strip_prefix("{\"_sd\":[\"")?.strip_suffix("\"]}")?)
+    }
+
     /// Appends the JSON object to `out`.
     pub(crate) fn write(&self, out: &mut String) {
         out.push_str("{\"_sd\":[\"");
@@ -101,11 +111,8 @@ impl<'de> Visitor<'de> for SealedRefVisitor {
         if map.next_key::<String>()?.is_some() {
             return Err(A::Error::custom("a sealed value has the one member _sd"));
         }
-        let bytes = URL_SAFE_NO_PAD.decode(&digest).ok().and_then(|bytes| bytes.try_into().ok());
-        match bytes {
-            Some(bytes) => Ok(SealedRef { digest: Hash(bytes) }),
-            None => Err(A::Error::custom("a digest is 43 characters of base64url")),
-        }
+        SealedRef::of_digest(&digest)
+            .ok_or_else(|| A::Error::custom("a digest is 43 characters of base64url"))
     }
 }
 

@@ -8,7 +8,7 @@ use super::output::{Failure, document, line};
 use super::words::words;
 use super::{Desk, verify};
 use crate::ledger::{Beside, Copied, Ledger};
-use crate::store::{Head, LedgerUrl, StoreOptions};
+use crate::store::{Head, LedgerUrl};
 use crate::verify::{Report, VerifyOptions};
 
 /// Files that SQLite keeps beside a database while it is open.
@@ -103,7 +103,7 @@ async fn checked(
     beside: &Beside,
     anchored: bool,
 ) -> Result<Report, Failure> {
-    let store = crate::store::open(url, StoreOptions::default(), false)
+    let store = crate::store::open(url, crate::verify::store_options(), false)
         .await
         .map_err(|error| Failure::from_error("store-open", &error))?;
     let seal_of = |head: &Head| beside.seal_of(head);

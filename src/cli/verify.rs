@@ -9,7 +9,7 @@ use super::Desk;
 use super::output::{Failure, Voice, document, line, visible};
 use super::words::words;
 use crate::ledger::Beside;
-use crate::store::{Head, LedgerUrl, StoreOptions};
+use crate::store::{Head, LedgerUrl};
 use crate::verify::{OutsideCheckpoint, Phase, Report, Resume, VerifyOptions};
 
 /// How often the state is saved from which an interrupted verification goes on, at the most.
@@ -60,7 +60,7 @@ pub(super) async fn run(
     beside: &Beside,
     asked: Asked,
 ) -> Result<Report, Failure> {
-    let store = crate::store::open(url, StoreOptions::default(), false)
+    let store = crate::store::open(url, crate::verify::store_options(), false)
         .await
         .map_err(|error| Failure::from_error("store-open", &error))?;
     let seal_of = |head: &Head| beside.seal_of(head);

@@ -156,7 +156,7 @@ impl Streams {
         let mut state = StreamState::new(K::CATEGORY);
         let mut head = None;
         for event in events {
-            let entry: Entry = serde_json::from_value(event.payload).map_err(|_| ReadError::Place)?;
+            let entry = Entry::parse(event.payload.to_string().as_bytes())?;
             let place = |key: &str| event.metadata.get(key).and_then(|value| value.as_str());
             let leaf_index =
                 place("leaf_index").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;

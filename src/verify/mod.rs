@@ -25,13 +25,13 @@ use std::collections::BTreeMap;
 use weituo_proof::{Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey};
 use weituo_verifier::{Collected, chain};
 
-use crate::store::{Head, Store, StoreError};
+use crate::store::{Head, Store, StoreError, StoreOptions};
 
 use heads::{Claims, Opened};
 use replay::Replay;
 use resume::LOG;
 use scan::Scan;
-use source::read;
+use source::{ask, read};
 
 pub use grown::{Extension, Grown, Whole};
 pub use outside::verify_log;
@@ -76,6 +76,12 @@ impl std::fmt::Debug for VerifyOptions<'_> {
     }
 }
 
+/// Returns what to open a store with that is to be verified: a page is read ahead, disclosures and schema are looked at
+/// beside it, and every further connection to SQLite would have a cache of its own.
+pub fn store_options() -> StoreOptions {
+    StoreOptions { readers: 3, ..StoreOptions::default() }
+}
+
 /// Verifies a ledger. Entries added after the start are not covered.
 pub async fn verify(
     store: &dyn Store,
@@ -106,7 +112,6 @@ impl<'a> Verification<'a> {
     }
 
     async fn run(mut self, store: &dyn Store, progress: &(impl Fn(Progress) + Send + Sync)) -> Report {
-        schema::compare(store, &mut self.intact, &mut self.notes).await;
         let head = self.head(store).await;
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
         let size = self.size_to_read(store, head.as_ref()).await;
@@ -127,7 +132,13 @@ impl<'a> Verification<'a> {
             format!("the first {from} entries were verified before an interruption, and not read again")
         }));
         let mut scan = went_on.unwrap_or_else(empty);
-        if scan.run(store, &mut self.intact, self.options.resume, told(Phase::Log)).await {
+        // Looking at every page of the database takes long, too, and needs nothing of what is read meanwhile.
+        let (schema, whole) = tokio::join!(
+            ask(|| store.catalogue()),
+            scan.run(store, &mut self.intact, self.options.resume, told(Phase::Log))
+        );
+        schema::judge(schema, &mut self.intact, &mut self.notes);
+        if whole {
             let claims = Claims { options: self.options, head: head.as_ref(), opened: &opened };
             self.judge(store, &mut scan, &claims, &told).await;
         } else {

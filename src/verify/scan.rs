@@ -21,7 +21,7 @@ use super::disclosures::Disclosures;
 use super::replay::{Leaf, Replay};
 use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
-use super::source::{PAGE, read};
+use super::source::{PAGE, answered, ask, read};
 
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
@@ -100,39 +100,54 @@ impl Scan {
         let mut saver = Saver::new(resume, LOG);
         let before = findings.collected();
         let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
+        let mut answer = ask(|| store.scan(from, PAGE)).await;
         loop {
-            let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await else { return false };
-            let length = page.len();
-            let last = page.iter().filter_map(index_of).max();
-            let (mut rows, mut past_end) = (Vec::new(), false);
-            for scanned in page {
-                past_end |=
-                    index_of(&scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size));
-                if past_end {
-                    break;
+            let Some(page) = answered("the log", findings, answer) else { return false };
+            let last_page = page.len() < PAGE as usize || page.iter().any(|scanned| self.is_beyond(scanned));
+            let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
+            let next = next.filter(|next| *next > from);
+            // The next page is read while this one is judged.
+            let following = async {
+                match next.filter(|_| !last_page) {
+                    Some(next) => Some((next, ask(|| store.scan(next, PAGE)).await)),
+                    None => None,
                 }
-                match scanned {
-                    Scanned::Row(row) => {
-                        if let Some(entry) = self.row(&row, findings) {
-                            rows.push((row.leaf_index, entry));
-                        }
-                    }
-                    Scanned::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
-                }
-            }
-            self.disclosures.match_page(store, &rows, self.next, findings).await;
+            };
+            let (following, ()) = tokio::join!(following, self.page(store, page, findings));
             progress(self.next);
             self.save(&mut saver, findings.collected() == before);
-            let forward = last.and_then(|last| last.checked_add(1)).filter(|next| *next > from);
-            match forward {
-                Some(next) if !past_end && length >= PAGE as usize => from = next,
-                None if length >= PAGE as usize => {
+            match following {
+                Some(following) => (from, answer) = following,
+                None if last_page => return true,
+                None => {
                     findings.could_not("the log beyond a page of rows without leaf index");
                     return false;
                 }
-                _ => return true,
             }
         }
+    }
+
+    fn is_beyond(&self, scanned: &Scanned) -> bool {
+        index_of(scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size))
+    }
+
+    /// Judges the rows of one page, up to the end of what is to be read.
+    async fn page(&mut self, store: &dyn Store, page: Vec<Scanned>, findings: &mut Collected) {
+        let mut rows = Vec::new();
+        for scanned in page {
+            if self.is_beyond(&scanned) {
+                break;
+            }
+            match scanned {
+                Scanned::Row(row) => {
+                    if let Some(entry) = self.row(&row, findings) {
+                        rows.push((row.leaf_index, entry));
+                    }
+                }
+                Scanned::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
+            }
+        }
+        self.disclosures.match_page(store, &rows, self.next, findings).await;
     }
 
     /// Returns the committed index roots that the entries do not give.
@@ -375,7 +390,7 @@ pub(super) fn index_of(scanned: &Scanned) -> Option<i64> {
 /// Returns what is wrong with bytes that are not an entry.
 pub(super) fn unreadable(error: &EntryError, bytes: usize, computed: Hash) -> Finding {
     let kind = match error {
-        EntryError::NotCanonical(_) | EntryError::Spelling { .. } => FindingKind::NotCanonical,
+        EntryError::NotCanonical(_) => FindingKind::NotCanonical,
         _ => FindingKind::BadEntry,
     };
     Finding::new(kind, chain(error))

@@ -7,20 +7,23 @@
 use weituo_proof::{Finding, FindingKind};
 use weituo_verifier::{Collected, chain};
 
-use crate::store::Store;
+use crate::store::{Catalogue, StoreError};
 
-use super::source::{is_unreadable, read};
+use super::source::{answered, is_unreadable};
 
-/// Compares the schema, and on both stores the indexes with their tables.
-pub(super) async fn compare(store: &dyn Store, findings: &mut Collected, notes: &mut Vec<String>) {
-    let catalogue = match store.catalogue().await {
+/// Judges what the store says of its schema, and on both stores of the indexes and their tables.
+pub(super) fn judge(
+    answer: Result<Catalogue, StoreError>,
+    findings: &mut Collected,
+    notes: &mut Vec<String>,
+) {
+    let catalogue = match answer {
         Err(error) if is_unreadable(&error) => {
             let detail = "the database's schema cannot be read";
             let finding = Finding::new(FindingKind::SchemaDiffers, detail);
             return findings.push(finding.differing("the schema of this version", &chain(&error)));
         }
-        Ok(catalogue) => Some(catalogue),
-        Err(_) => read("the schema", findings, || store.catalogue()).await,
+        answer => answered("the schema", findings, answer),
     };
     let Some(catalogue) = catalogue else { return };
     for differs in catalogue.differences {

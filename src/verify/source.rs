@@ -11,16 +11,28 @@ use crate::store::StoreError;
 /// Rows read in one call.
 pub(super) const PAGE: u32 = 1024;
 
-/// Returns what the store answers, asking once more where it was not available (after a restart of the database every
-/// idle connection fails once); `None`, with a reason, where it does not answer.
-pub(super) async fn read<T, F>(what: &str, findings: &mut Collected, mut call: impl FnMut() -> F) -> Option<T>
+/// Returns what the store answers, asking once more where it was not available: after a restart of the database every
+/// idle connection fails once.
+pub(super) async fn ask<T, F>(mut call: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut answer = call().await;
-    if answer.as_ref().is_err_and(StoreError::is_retryable) {
-        answer = call().await;
+    match call().await {
+        Err(error) if error.is_retryable() => call().await,
+        answer => answer,
     }
+}
+
+/// The same; `None`, with a reason, where it does not answer.
+pub(super) async fn read<T, F>(what: &str, findings: &mut Collected, call: impl FnMut() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    answered(what, findings, ask(call).await)
+}
+
+/// Returns what the store answered; `None`, with a reason, where it did not.
+pub(super) fn answered<T>(what: &str, findings: &mut Collected, answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
         Err(error) => {

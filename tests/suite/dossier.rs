@@ -151,7 +151,7 @@ on_both_stores! {
         let index = ledger.store().entry(proven.index.get()).await.unwrap().unwrap();
         let index = Entry::parse(index.body.as_bytes()).unwrap();
         assert_eq!(index.event_type, "IndexCommitted");
-        let payload: Value = serde_json::from_str(index.payload.get()).unwrap();
+        let payload: Value = serde_json::from_str(&index.payload).unwrap();
         assert_eq!(payload["size"], proven.index.get());
         let root = payload["root"].as_str().unwrap().parse().unwrap();
         let head = ledger.store().stream_rows("agreement/a", 3, 1).await.unwrap().remove(0);

@@ -30,7 +30,7 @@ pub fn index_claim(entry: &Entry) -> Option<IndexClaim> {
     if entry.event_type != EventType::IndexCommitted.name() {
         return None;
     }
-    match Event::parse(&entry.event_type, entry.version, entry.payload.get()) {
+    match Event::parse(&entry.event_type, entry.version, &entry.payload) {
         Ok(Event::IndexCommitted(index)) => Some(claim(&index)),
         _ => None,
     }
@@ -105,7 +105,7 @@ impl Facts {
         intact: bool,
         findings: &mut Collected,
     ) -> Option<IndexClaim> {
-        let event = match Event::parse(&entry.event_type, entry.version, entry.payload.get()) {
+        let event = match Event::parse(&entry.event_type, entry.version, &entry.payload) {
             Ok(event) => event,
             Err(_) if !intact => return None,
             Err(EventError::Unknown { event_type, version }) => {

@@ -60,7 +60,7 @@ impl<'a> Text<'a> {
             effective: &entry.effective,
             ledger: &entry.ledger,
             parties: &entry.parties,
-            payload: entry.payload.get(),
+            payload: &entry.payload,
             seen: entry.seen.as_ref(),
             signature: entry.signature.as_deref(),
             stream: &entry.stream,
