@@ -42,6 +42,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod both;
 pub mod canonical;
 pub mod checkpoint;
 pub mod dossier;
@@ -61,6 +62,7 @@ pub mod verdict;
 pub mod witness;
 
 // The names of the format, which the other crates write without a module.
+pub use both::Both;
 pub use checkpoint::Checkpoint;
 pub use dossier::Dossier;
 pub use ed25519::Ed25519Error;

@@ -8,6 +8,7 @@ mod meaning;
 
 use serde::{Deserialize, Serialize};
 
+use crate::both::Both;
 use crate::ident::LeafIndex;
 
 /// A language of the product's words.
@@ -31,18 +32,18 @@ pub enum Verdict {
         /// Every root cause found; never empty.
         findings: Vec<Finding>,
         /// What could not be checked besides.
-        reasons: Vec<String>,
+        reasons: Vec<Both>,
     },
     /// Nothing is known to be wrong, but not everything could be checked.
     CouldNotCheck {
         /// What could not be checked and why; never empty.
-        reasons: Vec<String>,
+        reasons: Vec<Both>,
     },
 }
 
 impl Verdict {
     /// Returns the verdict that findings and reasons amount to.
-    pub fn of(findings: Vec<Finding>, reasons: Vec<String>) -> Self {
+    pub fn of(findings: Vec<Finding>, reasons: Vec<Both>) -> Self {
         if !findings.is_empty() {
             Self::No { findings, reasons }
         } else if !reasons.is_empty() {
@@ -66,7 +67,7 @@ impl Verdict {
     }
 
     /// Returns what could not be checked.
-    pub fn reasons(&self) -> &[String] {
+    pub fn reasons(&self) -> &[Both] {
         match self {
             Self::Yes => &[],
             Self::No { reasons, .. } | Self::CouldNotCheck { reasons } => reasons,
@@ -127,26 +128,18 @@ pub struct Finding {
     pub sequence: Option<u64>,
     /// The hash or value that should be there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected: Option<String>,
+    pub expected: Option<Both>,
     /// The hash or value that is there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub found: Option<String>,
+    pub found: Option<Both>,
     /// One sentence with the particulars.
-    pub detail: String,
+    pub detail: Both,
 }
 
 impl Finding {
     /// Returns a finding of this kind that names no place yet.
-    pub fn new(kind: FindingKind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            leaf_index: None,
-            stream: None,
-            sequence: None,
-            expected: None,
-            found: None,
-            detail: detail.into(),
-        }
+    pub fn new(kind: FindingKind, detail: Both) -> Self {
+        Self { kind, leaf_index: None, stream: None, sequence: None, expected: None, found: None, detail }
     }
 
     /// Names the entry's place in the log.
@@ -166,13 +159,9 @@ impl Finding {
 
     /// Names what should be there and what is.
     #[must_use]
-    pub fn differing(
-        mut self,
-        expected: &(impl ToString + ?Sized),
-        found: &(impl ToString + ?Sized),
-    ) -> Self {
-        self.expected = Some(expected.to_string());
-        self.found = Some(found.to_string());
+    pub fn differing(mut self, expected: impl Into<Both>, found: impl Into<Both>) -> Self {
+        self.expected = Some(expected.into());
+        self.found = Some(found.into());
         self
     }
 }
@@ -330,8 +319,11 @@ mod tests {
     fn verdict(kind: char) -> Verdict {
         match kind {
             'y' => Verdict::of(vec![], vec![]),
-            'n' => Verdict::of(vec![Finding::new(FindingKind::RootDiffers, "d")], vec!["r".into()]),
-            _ => Verdict::of(vec![], vec!["no earlier checkpoint".into()]),
+            'n' => Verdict::of(
+                vec![Finding::new(FindingKind::RootDiffers, Both::plain("d"))],
+                vec![Both::plain("r")],
+            ),
+            _ => Verdict::of(vec![], vec![Both::plain("no earlier checkpoint")]),
         }
     }
 
@@ -347,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_reported_with_its_code_place_and_both_hashes() {
-        let finding = Finding::new(FindingKind::LeafHashDiffers, "bytes altered")
+        let finding = Finding::new(FindingKind::LeafHashDiffers, Both::new("内容被改动", "bytes altered"))
             .at(LeafIndex::new(7))
             .in_stream("agreement/a", Some(2))
             .differing("aa", "bb");
@@ -359,7 +351,7 @@ mod tests {
             )
         );
         assert_eq!(serde_json::to_string(&verdict('y')).unwrap(), r#"{"answer":"yes"}"#);
-        assert_eq!(verdict('n').reasons(), ["r"]);
+        assert_eq!(verdict('n').reasons(), [Both::plain("r")]);
     }
 
     #[test]

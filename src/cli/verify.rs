@@ -155,7 +155,7 @@ pub(super) fn print(voice: Voice, report: &Report) {
         line(format!("{kind}: {}", words(language, "verify-more", &[("count", count)])));
     }
     for note in &report.notes {
-        line(format!("  {note}"));
+        line(format!("  {}", visible(note.get(language))));
     }
     let counts = &report.counts;
     let read: [(&str, &dyn ToString); 4] = [
@@ -178,6 +178,7 @@ fn verdict(voice: Voice, verdict: &Verdict, key: &str) -> String {
             format!("✘ {}", words(voice.language, &format!("{key}-no"), &[("count", &count)]))
         }
         Verdict::CouldNotCheck { reasons } => {
+            let reasons: Vec<&str> = reasons.iter().map(|reason| reason.get(voice.language)).collect();
             format!("? {}: {}", voice.word(&format!("{key}-unchecked")), reasons.join("; "))
         }
     }
@@ -194,12 +195,10 @@ pub(super) fn finding_lines(voice: Voice, finding: &Finding) -> Vec<String> {
         place.push(format!("{stream}{sequence}"));
     }
     let mut lines = vec![place.join(" · "), format!("  {}", finding.kind.meaning(voice.language))];
-    if !finding.detail.is_empty() {
-        lines.push(format!("  {}", finding.detail));
-    }
+    lines.push(format!("  {}", finding.detail.get(voice.language)));
     for (key, value) in [("verify-expected", &finding.expected), ("verify-found", &finding.found)] {
         if let Some(value) = value {
-            lines.push(format!("  {} {value}", voice.word(key)));
+            lines.push(format!("  {} {}", voice.word(key), value.get(voice.language)));
         }
     }
     lines

@@ -184,7 +184,7 @@ fn print(voice: Voice, look: &Look) {
         }
     }
     for reason in &look.reasons {
-        line(format!("  {}", visible(reason)));
+        line(format!("  {}", visible(reason.get(voice.language))));
     }
     if let Some(evidence) = &look.evidence {
         line(words(voice.language, "watch-evidence", &[("folder", &evidence.display())]));

@@ -158,10 +158,11 @@ async fn entries(
 fn sound(ledger: &Ledger, dossier: Dossier) -> Result<Dossier, DossierError> {
     let given = Given { keys: vec![ledger.verifier_key().clone()], ..Given::default() };
     let report = weituo_verifier::verify(&dossier.text(), &given);
-    let finding = report.findings().next().map(|finding| format!("{}: {}", finding.kind, finding.detail));
+    let finding =
+        report.findings().next().map(|finding| format!("{}: {}", finding.kind, finding.detail.en()));
     let reason = || {
         let verdicts = [&report.verdicts.intact, &report.verdicts.complete];
-        verdicts.into_iter().flat_map(Verdict::reasons).next().cloned()
+        verdicts.into_iter().flat_map(Verdict::reasons).next().map(|reason| reason.en().to_owned())
     };
     match finding.or_else(reason) {
         Some(what) => Err(DossierError::Unsound { what }),

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use weituo_proof::Both;
+
 use super::{Result, StoreError};
+
+const OF_THIS_PROGRAM: Both = Both::new("本程序的结构版本", "those of this program");
 
 /// Objects of a schema and how each is defined.
 pub(super) type Objects = BTreeMap<String, String>;
@@ -18,7 +22,7 @@ pub struct Catalogue {
     /// What differs; empty for the schema that the migrations make.
     pub differences: Vec<SchemaDifference>,
     /// What could not be looked at, in words.
-    pub unchecked: Vec<String>,
+    pub unchecked: Vec<Both>,
 }
 
 /// One object that is not what the migrations made.
@@ -26,10 +30,10 @@ pub struct Catalogue {
 pub struct SchemaDifference {
     /// Kind and name, such as `index entry.entry_command`.
     pub object: String,
-    /// Its definition; `absent` for an extra object.
-    pub expected: String,
-    /// How it stands; `absent` for a missing one.
-    pub found: String,
+    /// Its definition, or that there is none.
+    pub expected: Both,
+    /// How it stands, or that it does not.
+    pub found: Both,
 }
 
 impl Catalogue {
@@ -40,26 +44,26 @@ impl Catalogue {
             current?;
         } else if let Err(error) = current {
             match &error {
-                StoreError::Schema { what } => catalogue.differs("migrations", "those of this program", what),
+                StoreError::Schema { what } => catalogue.differs("migrations", OF_THIS_PROGRAM, what),
                 StoreError::Corrupt { .. } | StoreError::Fault { .. } => {
-                    catalogue.differs("migrations", "those of this program", &error.to_string());
+                    catalogue.differs("migrations", OF_THIS_PROGRAM, &error);
                 }
                 _ => return Err(error),
             }
         }
-        let absent = "absent".to_owned();
+        let shown = |object: Option<&String>| object.map_or(Both::new("没有", "absent"), Both::from);
         let names: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
         for name in names {
-            let (right, now) = (expected.get(name).unwrap_or(&absent), found.get(name).unwrap_or(&absent));
+            let (right, now) = (expected.get(name), found.get(name));
             if right != now {
-                catalogue.differs(name, right, now);
+                catalogue.differs(name, shown(right), shown(now));
             }
         }
         Ok(catalogue)
     }
 
-    pub(super) fn differs(&mut self, object: &str, expected: &str, found: &str) {
-        let (object, expected, found) = (object.to_owned(), expected.to_owned(), found.to_owned());
+    pub(super) fn differs(&mut self, object: &str, expected: impl Into<Both>, found: impl Into<Both>) {
+        let (object, expected, found) = (object.to_owned(), expected.into(), found.into());
         self.differences.push(SchemaDifference { object, expected, found });
     }
 }

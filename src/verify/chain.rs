@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::{Entry, Finding, FindingKind, Hash, LeafIndex};
+use weituo_proof::{Both, Entry, Finding, FindingKind, Hash, LeafIndex, both};
 use weituo_verifier::place;
 
 use super::names::Head;
@@ -16,6 +16,9 @@ use super::replay::Overrides;
 
 /// The stream of entry 0.
 const GENESIS_STREAM: &str = "log/main";
+
+/// What stands where an entry is missing.
+pub(super) const NO_ROW: Both = Both::new("没有这一行", "no row");
 
 /// A place of the log without a readable entry.
 #[derive(Debug, Clone)]
@@ -115,11 +118,10 @@ impl Chains {
         if self.fills_holes(leaf_index, entry, before, expected_sequence) {
             return None;
         }
-        let detail = format!(
-            "sequence {} follows sequence {} at leaf {before}; it names {} as its predecessor",
-            entry.sequence,
-            expected_sequence - 1,
-            entry.prev
+        let (sequence, last, prev) = (entry.sequence, expected_sequence - 1, entry.prev);
+        let detail = both!(
+            "流内第 {sequence} 条接在序号 {before} 的第 {last} 条之后;它所指的前一条是 {prev}",
+            "sequence {sequence} follows sequence {last} at leaf {before}; it names {prev} as its predecessor"
         );
         let finding = Finding::new(FindingKind::SequenceGap, detail);
         Some(place(finding, leaf_index, entry).differing(&expected, &entry.prev))
@@ -147,13 +149,14 @@ impl Chains {
                 hole.place = Some((GENESIS_STREAM.to_owned(), 1));
                 hole.hash = Some(entry.prev);
                 hole.finding =
-                    hole.finding.clone().in_stream(GENESIS_STREAM, Some(1)).differing(&entry.prev, "no row");
+                    hole.finding.clone().in_stream(GENESIS_STREAM, Some(1)).differing(&entry.prev, NO_ROW);
                 return None;
             }
         }
-        let detail = format!(
-            "it names {} as its predecessor, which stands at leaf {before} with {expected}",
-            entry.prev
+        let prev = entry.prev;
+        let detail = both!(
+            "它所指的前一条是 {prev},而序号 {before} 处的是 {expected}",
+            "it names {prev} as its predecessor, which stands at leaf {before} with {expected}"
         );
         let finding = place(Finding::new(FindingKind::ChainBroken, detail), leaf_index, entry)
             .differing(&expected, &entry.prev);
@@ -186,8 +189,8 @@ impl Chains {
             hole.place = Some((entry.stream.to_string(), sequence));
             hole.hash = last.then_some(entry.prev);
             let finding = hole.finding.clone().in_stream(&entry.stream, Some(sequence));
-            let found = finding.found.clone().unwrap_or_default();
-            hole.finding = if last { finding.differing(&entry.prev, &found) } else { finding };
+            let found = finding.found.clone().unwrap_or(NO_ROW);
+            hole.finding = if last { finding.differing(&entry.prev, found) } else { finding };
         }
         true
     }
@@ -221,10 +224,11 @@ impl Chains {
             if proven.contains_key(&broken.witness) || proven.get(&broken.before) != Some(&broken.named) {
                 continue;
             }
-            let detail = format!(
-                "it was rewritten together with its stored hash: the entry at leaf {} names the recorded one, and with \
-                 that one the tree has the root committed to",
-                broken.witness
+            let witness = broken.witness;
+            let detail = both!(
+                "它与所存的哈希一同被改写:序号 {witness} 的记录所指的是原来的哈希,按它复算才是承诺过的根哈希",
+                "it was rewritten together with its stored hash: the entry at leaf {witness} names the recorded one, and \
+                 with that one the tree has the root committed to"
             );
             let mut finding =
                 Finding::new(FindingKind::LeafHashDiffers, detail).at(LeafIndex::new(broken.before));
@@ -241,8 +245,10 @@ impl Chains {
         for (at, altered) in &mut self.altered {
             if proven.get(at) == Some(&altered.computed) {
                 altered.finding = altered.finding.clone().differing(&altered.computed, &altered.stored);
-                altered.finding.detail =
-                    "the stored leaf hash was edited: the entry's bytes have the hash that the log was committed with".into();
+                altered.finding.detail = Both::new(
+                    "所存的哈希被改动:记录的内容与台账承诺过的哈希相符",
+                    "the stored leaf hash was edited: the entry's bytes have the hash that the log was committed with",
+                );
             }
         }
     }
@@ -255,7 +261,8 @@ impl Chains {
     /// Names the committed root and that of the entries left in the holes at the log's end.
     pub(super) fn set_last_roots(&mut self, from: u64, committed: Hash, left: Hash) {
         for hole in self.holes.range_mut(from..).map(|(_, hole)| hole) {
-            hole.finding.detail = format!(
+            hole.finding.detail = both!(
+                "没有这个序号的行;它之前 {from} 条记录的根哈希是 {left}",
                 "there is no row with this leaf index; the {from} entries before it have root {left}"
             );
             hole.finding = hole.finding.clone().differing(&committed, &left);

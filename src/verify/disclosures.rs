@@ -11,17 +11,21 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, sha256};
+use weituo_proof::{Both, Entry, Finding, FindingKind, LeafIndex, both, sha256};
 use weituo_verifier::{Collected, Facts, chain};
 
 use crate::store::{DisclosureRow, Scanned, Store};
 
 use super::chain::KEPT_DOUBTS;
 use super::report::Counts;
-use super::source::{PAGE, is_unreadable, read};
+use super::source::{DISCLOSURES, PAGE, THE_HEAD, THE_LOG, answered, is_unreadable, read};
 
 /// Sealed values without a stored disclosure that are kept until every erasure has been read (about 200 bytes each).
 const KEPT_ABSENT: usize = 1_000_000;
+
+/// What stands, or is read.
+const A_DISCLOSURE: Both = Both::new("一个披露值", "a disclosure");
+const NO_DISCLOSURE: Both = Both::new("没有披露值", "no disclosure");
 
 /// Where a sealed value stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn finding(&self, kind: FindingKind, detail: impl Into<String>) -> Finding {
+    fn finding(&self, kind: FindingKind, detail: Both) -> Finding {
         Finding::new(kind, detail)
             .at(LeafIndex::new(self.leaf_index))
             .in_stream(&self.stream, Some(self.sequence))
@@ -100,12 +104,18 @@ impl Disclosures {
             Sealed { leaf_index: row.leaf_index, stream: entry.stream.to_string(), sequence: entry.sequence };
         if open.remove(&(row.leaf_index, row.digest.clone())).is_some() {
             if computed != row.digest {
-                let detail = "the stored disclosure does not have the sealed digest";
+                let detail = Both::new(
+                    "所存的披露值与封存的摘要不符",
+                    "the stored disclosure does not have the sealed digest",
+                );
                 let finding = sealed.finding(FindingKind::DisclosureUnmatched, detail);
                 findings.push(finding.differing(&row.digest, &computed));
             }
         } else if open.remove(&(row.leaf_index, computed.clone())).is_some() {
-            let detail = "column digest of the disclosure is not the digest of its text";
+            let detail = Both::new(
+                "披露值的 digest 列不是其文本的摘要",
+                "column digest of the disclosure is not the digest of its text",
+            );
             findings
                 .push(sealed.finding(FindingKind::ColumnDiffers, detail).differing(&computed, &row.digest));
         } else if self.extra.len() < KEPT_DOUBTS {
@@ -128,7 +138,7 @@ impl Disclosures {
             Ok(rows) => return rows,
             Err(error) if is_unreadable(&error) => error,
             Err(_) => {
-                return read("disclosures", findings, || store.disclosures(range.clone()))
+                return read(DISCLOSURES, findings, || store.disclosures(range.clone()))
                     .await
                     .unwrap_or_default();
             }
@@ -141,12 +151,17 @@ impl Disclosures {
             match store.disclosures(at..at.saturating_add(1)).await {
                 Ok(found) => rows.extend(found),
                 Err(error) if is_unreadable(&error) => {
-                    let detail = "a stored disclosure of this entry cannot be what the ledger stored";
+                    let detail = Both::new(
+                        "该记录的一个披露值不可能是台账所存的",
+                        "a stored disclosure of this entry cannot be what the ledger stored",
+                    );
                     let finding =
                         Finding::new(FindingKind::DisclosureUnmatched, detail).at(LeafIndex::new(at));
-                    findings.push(finding.differing("a disclosure", &chain(&error)));
+                    findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
                 }
-                Err(error) => findings.could_not(format!("disclosures could not be read: {}", chain(&error))),
+                Err(error) => {
+                    answered::<()>(DISCLOSURES, findings, Err(error));
+                }
             }
         }
         rows
@@ -167,12 +182,15 @@ impl Disclosures {
                 continue;
             }
             let digests = std::slice::from_ref(digest);
-            let stored = read("a disclosure", findings, || store.disclosures_by_digest(digests)).await;
+            let stored = read(A_DISCLOSURE, findings, || store.disclosures_by_digest(digests)).await;
             if stored.is_some_and(|rows| !rows.is_empty()) {
-                let detail = "its erasure is recorded and it is still stored";
+                let detail = Both::new(
+                    "已有擦除它的记录,而它仍存着",
+                    "its erasure is recorded and it is still stored",
+                );
                 let finding =
                     Finding::new(FindingKind::DisclosureNotErased, detail).at(LeafIndex::new(*leaf_index));
-                findings.push(finding.differing("no disclosure", &digest));
+                findings.push(finding.differing(NO_DISCLOSURE, digest));
                 self.extra.remove(digest);
             }
         }
@@ -184,24 +202,30 @@ impl Disclosures {
         for (digest, sealed) in absent {
             findings.push(match self.extra.remove(&digest) {
                 Some(elsewhere) => {
-                    let detail =
-                        "column leaf_index of the disclosure names another entry than the one it opens";
+                    let detail = Both::new(
+                        "披露值的 leaf_index 列所指的记录不是它打开的那一条",
+                        "column leaf_index of the disclosure names another entry than the one it opens",
+                    );
                     let finding = sealed.finding(FindingKind::ColumnDiffers, detail);
                     finding.differing(&sealed.leaf_index, &elsewhere)
                 }
                 None => sealed
                     .finding(
                         FindingKind::DisclosureMissing,
-                        "no disclosure is stored and no erasure recorded",
+                        Both::new(
+                            "既没有存下披露值,也没有擦除它的记录",
+                            "no disclosure is stored and no erasure recorded",
+                        ),
                     )
-                    .differing(&digest, "no disclosure"),
+                    .differing(&digest, NO_DISCLOSURE),
             });
         }
         for (digest, leaf_index) in &self.extra {
             findings.push(unmatched(*leaf_index, digest));
         }
         if self.overflown {
-            findings.could_not(format!(
+            findings.could_not(both!(
+                "超过 {KEPT_ABSENT} 个封存值没有披露值;其余的有无擦除记录没有核对",
                 "more than {KEPT_ABSENT} sealed values have no disclosure stored; whether the erasure of the others is \
                  recorded was not checked"
             ));
@@ -212,7 +236,7 @@ impl Disclosures {
     async fn drop_erased_since(&mut self, store: &dyn Store, size: u64, findings: &mut Collected) {
         let mut later = Facts::default();
         let mut from = i64::try_from(size).unwrap_or(i64::MAX);
-        while let Some(page) = read("the log", findings, || store.scan(from, PAGE)).await {
+        while let Some(page) = read(THE_LOG, findings, || store.scan(from, PAGE)).await {
             let Some(last) = page.iter().filter_map(super::scan::index_of).max() else { break };
             for scanned in &page {
                 let Scanned::Row(row) = scanned else { continue };
@@ -240,13 +264,16 @@ pub(super) async fn count_stored(
         let page = match store.scan_disclosures(&after, PAGE).await {
             Ok(page) => page,
             Err(error) if is_unreadable(&error) => {
-                let detail =
-                    format!("a disclosure whose digest is after {after:?} cannot be what the ledger stored");
+                let detail = both!(
+                    "摘要在 {after:?} 之后的一个披露值不可能是台账所存的",
+                    "a disclosure whose digest is after {after:?} cannot be what the ledger stored"
+                );
                 let finding = Finding::new(FindingKind::DisclosureUnmatched, detail);
-                return findings.push(finding.differing("a disclosure", &chain(&error)));
+                return findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
             }
             Err(error) => {
-                return findings.could_not(format!("disclosures could not be read: {}", chain(&error)));
+                answered::<()>(DISCLOSURES, findings, Err(error));
+                return;
             }
         };
         let Some(last) = page.last().filter(|last| last.digest > after) else { break };
@@ -263,7 +290,7 @@ pub(super) async fn count_stored(
     if beyond.is_empty() {
         return;
     }
-    let size = read("the head", findings, || store.head()).await.flatten().map(|head| head.size);
+    let size = read(THE_HEAD, findings, || store.head()).await.flatten().map(|head| head.size);
     for row in beyond {
         if size.is_some_and(|size| row.leaf_index >= size) {
             findings.push(unmatched(row.leaf_index, &row.digest));
@@ -272,8 +299,9 @@ pub(super) async fn count_stored(
 }
 
 fn unmatched(leaf_index: u64, digest: &str) -> Finding {
-    let detail = "a disclosure is stored that its entry does not hold";
+    let detail =
+        Both::new("存有一个不属于其记录的披露值", "a disclosure is stored that its entry does not hold");
     Finding::new(FindingKind::DisclosureUnmatched, detail)
         .at(LeafIndex::new(leaf_index))
-        .differing("no disclosure", &digest)
+        .differing(NO_DISCLOSURE, digest)
 }

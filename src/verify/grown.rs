@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt};
+use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, both};
 use weituo_verifier::Collected;
 
 use crate::mirror::LogSource;
@@ -34,7 +34,7 @@ pub struct Extension {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
     /// What could not be checked of it.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Both>,
     /// The log with it, to be kept: where nothing is wrong and everything was checked.
     pub whole: Option<Whole>,
     /// Sizes of the tree, each with an index entry as its last leaf, at which every entry and every index root was right.
@@ -100,7 +100,14 @@ impl Grown {
             return Err(names::same(failure));
         }
         if whole {
-            heads::compare("the checkpoint", FindingKind::RootDiffers, checkpoint, false, &scan, &mut intact);
+            heads::compare(
+                &heads::THE_CHECKPOINT,
+                FindingKind::RootDiffers,
+                checkpoint,
+                false,
+                &scan,
+                &mut intact,
+            );
         }
         for finding in scan.chains.findings() {
             intact.push(finding.clone());
@@ -111,12 +118,14 @@ impl Grown {
         if let (Some((_, seen_at)), Some((leaf_index, recorded_at))) = (seen, scan.first_unseen)
             && recorded_at < seen_at
         {
-            let detail =
-                "the log was seen without this entry after the time at which it says that it was recorded";
+            let detail = Both::new(
+                "在它所写的存证时间之后看到的台账里没有这条记录",
+                "the log was seen without this entry after the time at which it says that it was recorded",
+            );
             intact.push(
                 Finding::new(FindingKind::BackDated, detail)
                     .at(LeafIndex::new(leaf_index))
-                    .differing(&format!("{seen_at} or later"), &recorded_at),
+                    .differing(both!("{seen_at} 或之后", "{seen_at} or later"), &recorded_at),
             );
         }
         let verdict = intact.verdict(&mut std::collections::BTreeMap::new());

@@ -8,7 +8,7 @@
 
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::note::NoteError;
-use weituo_proof::{Checkpoint, Finding, FindingKind, Hash, LeafIndex, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Finding, FindingKind, Hash, Language, LeafIndex, VerifierKey, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::store::Head;
@@ -21,7 +21,7 @@ use super::{OutsideCheckpoint, VerifyOptions};
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     anchor: Option<Known>,
-    outside: Vec<(String, Known)>,
+    outside: Vec<(Both, Known)>,
 }
 
 /// A checkpoint and those of the keys given that signed it.
@@ -35,20 +35,27 @@ impl Opened {
     /// Opens what was given. What is wrong with the anchor goes to *intact*, with the others to *age*.
     pub(super) fn of(options: &VerifyOptions<'_>, intact: &mut Collected, age: &mut Collected) -> Self {
         let keys = options.verifiers.as_slice();
-        let anchor = options.anchor.as_deref().and_then(|text| open("the anchor", text, keys, intact));
+        let anchor = options.anchor.as_deref().and_then(|text| open(&THE_ANCHOR, text, keys, intact));
         if let Some(what) = &options.anchor_damaged {
-            let detail = "the anchor cannot be what the ledger stored, so an older copy of the log would not be noticed";
+            let detail = Both::new(
+                "锚点不可能是台账所存的,因此换成较早的副本也不会被发现",
+                "the anchor cannot be what the ledger stored, so an older copy of the log would not be noticed",
+            );
             let finding = Finding::new(FindingKind::AnchorDiffers, detail);
-            intact.push(finding.differing("a checkpoint of this log", what));
+            let expected = Both::new("这一台账的检查点", "a checkpoint of this log");
+            intact.push(finding.differing(expected, what));
         }
         let opened = |OutsideCheckpoint { label, text }: &OutsideCheckpoint| {
-            let label = format!("checkpoint {label}");
+            let label = both!("检查点 {label}", "checkpoint {label}");
             let checkpoint = open(&label, text, keys, age)?;
             Some((label, checkpoint))
         };
         let outside: Vec<_> = options.outside.iter().filter_map(opened).collect();
         if options.outside.is_empty() {
-            age.could_not("not proven: no checkpoint kept by anyone else was given");
+            age.could_not(Both::new(
+                "没有给出由他人保存的检查点",
+                "not proven: no checkpoint kept by anyone else was given",
+            ));
         }
         Self { anchor, outside }
     }
@@ -89,25 +96,31 @@ impl Known {
     }
 
     /// Whether the signature counts: not where only keys signed that the log had revoked by then.
-    pub(super) fn counts(&self, label: &str, scan: &Scan, into: &mut Collected) -> bool {
+    pub(super) fn counts(&self, label: &Both, scan: &Scan, into: &mut Collected) -> bool {
         let size = self.checkpoint.size.get();
         let Some(leaf) = self.revoked(scan).filter(|leaf| *leaf < size) else { return true };
-        let detail =
-            format!("{label} of size {size} is signed only by a key that was revoked at leaf {leaf}");
-        let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(leaf));
-        into.push(
-            finding
-                .in_stream("log/main", None)
-                .differing("a signature by a key that is not revoked", &list(&self.signers)),
+        let (zh, en) = in_both(label);
+        let detail = both!(
+            "{zh}(大小 {size})只由在序号 {leaf} 撤销的密钥签署",
+            "{en} of size {size} is signed only by a key that was revoked at leaf {leaf}"
         );
+        let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(leaf));
+        into.push(finding.in_stream("log/main", None).differing(
+            Both::new("未撤销的密钥的签名", "a signature by a key that is not revoked"),
+            &list(&self.signers),
+        ));
         false
     }
 }
 
 /// Opens a checkpoint under the keys given; what is wrong with it, or why it cannot be opened, goes to `into`.
-pub(super) fn open(label: &str, text: &str, keys: &[VerifierKey], into: &mut Collected) -> Option<Known> {
+pub(super) fn open(label: &Both, text: &str, keys: &[VerifierKey], into: &mut Collected) -> Option<Known> {
+    let (zh, en) = in_both(label);
     if keys.is_empty() {
-        into.could_not(format!("the signature of {label}: no key of the log was given"));
+        into.could_not(both!(
+            "{zh}的签名:没有给出台账的公钥",
+            "the signature of {en}: no key of the log was given"
+        ));
         return None;
     }
     let error = match Checkpoint::open_by(text, keys) {
@@ -118,20 +131,31 @@ pub(super) fn open(label: &str, text: &str, keys: &[VerifierKey], into: &mut Col
         }
         Err(error) => error,
     };
-    let finding = |kind| Finding::new(kind, format!("{label}: {}", chain(&error)));
+    let why = chain(&error);
+    let finding = |kind| Finding::new(kind, both!("{zh}:{why}", "{en}: {why}"));
     match &error {
         CheckpointError::Note(NoteError::Invalid { .. } | NoteError::Unverified { .. }) => {
-            into.push(
-                finding(FindingKind::CheckpointSignature)
-                    .differing(&list(keys), "another key or another text"),
-            );
+            into.push(finding(FindingKind::CheckpointSignature).differing(&list(keys), OTHER_KEY_OR_TEXT));
         }
         CheckpointError::KeyName { origin, key_name } => {
             into.push(finding(FindingKind::OriginDiffers).differing(&key_name, &origin));
         }
-        _ => into.could_not(format!("{label} is not a checkpoint of this log: {}", chain(&error))),
+        _ => into.could_not(both!(
+            "{zh}不是这一台账的检查点:{why}",
+            "{en} is not a checkpoint of this log: {why}"
+        )),
     }
     None
+}
+
+/// What the checkpoints are called.
+pub(super) const THE_ANCHOR: Both = Both::new("锚点", "the anchor");
+pub(super) const THE_CHECKPOINT: Both = Both::new("检查点", "the checkpoint");
+/// What a checkpoint has that no key given has signed.
+pub(crate) const OTHER_KEY_OR_TEXT: Both = Both::new("别的公钥或别的内容", "another key or another text");
+
+fn in_both(label: &Both) -> (&str, &str) {
+    (label.get(Language::Zh), label.get(Language::En))
 }
 
 fn list(keys: &[VerifierKey]) -> String {
@@ -166,7 +190,7 @@ impl Claims<'_> {
         scan: &mut Scan,
         intact: &mut Collected,
         age: &mut Collected,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Both>,
     ) {
         judge_keys(self.options, scan, intact);
         let mut vouched = self.judge_head(scan, intact);
@@ -175,25 +199,28 @@ impl Claims<'_> {
             // An anchor that says what the head row says adds no finding to the head row's.
             let same =
                 self.head.is_some_and(|head| head.size == anchor.size.get() && head.root == anchor.root);
-            let holds = compare("the anchor", FindingKind::AnchorDiffers, anchor, same, scan, intact);
+            let holds = compare(&THE_ANCHOR, FindingKind::AnchorDiffers, anchor, same, scan, intact);
             // The operator's own anchor is no witness: what only a revoked key signed there vouches for nothing.
-            if holds && known.counts("the anchor", scan, intact) && known.revoked(scan).is_none() {
+            if holds && known.counts(&THE_ANCHOR, scan, intact) && known.revoked(scan).is_none() {
                 vouched = vouched.max(anchor.size.get());
             }
         }
         vouched = vouched.max(self.opened.judge_outside(scan, age));
         if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
-            notes.push(
-                "no anchor was compared: an older copy of the database would not be noticed".to_owned(),
-            );
+            notes.push(Both::new(
+                "没有比对锚点:换成较早的数据库副本不会被发现",
+                "no anchor was compared: an older copy of the database would not be noticed",
+            ));
         }
         if self.options.seal.is_none() {
-            notes.push(
-                "the seal of the head row was not checked: the log's signing key is not at hand".to_owned(),
-            );
+            notes.push(Both::new(
+                "没有核对首行的封印:手头没有台账的签名密钥",
+                "the seal of the head row was not checked: the log's signing key is not at hand",
+            ));
         }
         if vouched < scan.size && !intact.has_findings() && !scan.chains.in_doubt() {
-            intact.could_not(format!(
+            intact.could_not(both!(
+                "序号 {vouched} 起的记录是否由台账的密钥作证:请给出签名密钥,或核验公钥与一个检查点",
                 "whether the log's key vouches for the entries from leaf {vouched} on: give its signing key, or its \
                  verifier key and a checkpoint"
             ));
@@ -219,30 +246,35 @@ impl Claims<'_> {
         }
         if let (Some(seal), Some(false)) = (self.options.seal, self.seal_holds()) {
             let (expected, found) = (Hash(seal(head)), Hash(head.seal));
-            let detail = format!(
-                "the head row (size {}, root {}) does not bear the seal of the log's key",
-                head.size, head.root
+            let Head { size, root, .. } = head;
+            let detail = both!(
+                "首行(大小 {size},根哈希 {root})没有台账密钥的封印",
+                "the head row (size {size}, root {root}) does not bear the seal of the log's key"
             );
             intact.push(Finding::new(FindingKind::SealWrong, detail).differing(&expected, &found));
         }
         match scan.replay.root_at(head.size) {
             Some(root) if root == head.root => {
                 if scan.size > head.size {
-                    let detail =
-                        format!("{} entries stand in the log beyond its head", scan.size - head.size);
+                    let beyond = scan.size - head.size;
+                    let detail = both!(
+                        "有 {beyond} 条记录在首行所计之外",
+                        "{beyond} entries stand in the log beyond its head"
+                    );
                     let finding =
                         Finding::new(FindingKind::SizeDiffers, detail).at(LeafIndex::new(head.size));
-                    intact.push(
-                        finding.differing(&format!("size {}", head.size), &format!("size {}", scan.size)),
-                    );
+                    intact.push(finding.differing(of_size(head.size), of_size(scan.size)));
                 } else if actual.recorded_at != head.recorded_at && !scan.chains.in_doubt() {
                     report_edited(head, &Head { size: head.size, root: head.root, ..actual }, intact);
                 }
                 if self.seal_holds() == Some(true) { head.size } else { 0 }
             }
             Some(root) => {
-                let detail =
-                    format!("the {} entries as stored do not have the root of the head row", head.size);
+                let size = head.size;
+                let detail = both!(
+                    "所存的 {size} 条记录的根哈希不是首行的",
+                    "the {size} entries as stored do not have the root of the head row"
+                );
                 intact.push(Finding::new(FindingKind::RootDiffers, detail).differing(&head.root, &root));
                 0
             }
@@ -262,23 +294,33 @@ pub(super) fn judge_keys(options: &VerifyOptions<'_>, scan: &Scan, intact: &mut 
     let (keys, named) = (&options.verifiers, &scan.facts.log_keys);
     if !keys.is_empty() && !named.is_empty() && !keys.iter().any(|key| named.contains(&key.to_string())) {
         let key = list(keys);
-        let detail = "the log names other keys as its own than the one given";
+        let detail = Both::new(
+            "台账所列的自身公钥与给出的不同",
+            "the log names other keys as its own than the one given",
+        );
         let finding = Finding::new(FindingKind::CheckpointSignature, detail).at(LeafIndex::new(0));
         intact.push(finding.in_stream("log/main", Some(1)).differing(&key, &named.join(", ")));
     }
 }
 
+pub(super) fn of_size(size: u64) -> Both {
+    both!("大小 {size}", "size {size}")
+}
+
 /// Reports every column of the head row that is not what the row said when it was sealed.
 fn report_edited(head: &Head, actual: &Head, intact: &mut Collected) {
     let columns = [
-        (FindingKind::RootDiffers, "root", actual.root.to_string(), head.root.to_string()),
-        (FindingKind::SizeDiffers, "size", format!("size {}", actual.size), format!("size {}", head.size)),
-        (FindingKind::ColumnDiffers, "recorded_at", actual.recorded_at.clone(), head.recorded_at.clone()),
+        (FindingKind::RootDiffers, "root", Both::from(&actual.root), Both::from(&head.root)),
+        (FindingKind::SizeDiffers, "size", of_size(actual.size), of_size(head.size)),
+        (FindingKind::ColumnDiffers, "recorded_at", (&actual.recorded_at).into(), (&head.recorded_at).into()),
     ];
     for (kind, column, expected, found) in columns {
         if expected != found {
-            let detail = format!("column {column} of the head row is not what the entries give");
-            intact.push(Finding::new(kind, detail).differing(&expected, &found));
+            let detail = both!(
+                "首行的 {column} 列与记录推算的不同",
+                "column {column} of the head row is not what the entries give"
+            );
+            intact.push(Finding::new(kind, detail).differing(expected, found));
         }
     }
 }
@@ -286,7 +328,7 @@ fn report_edited(head: &Head, actual: &Head, intact: &mut Collected) {
 /// Compares a signed checkpoint with the log. Returns whether the log extends it. `quiet`: a difference in the root is
 /// already reported.
 pub(super) fn compare(
-    label: &str,
+    label: &Both,
     kind: FindingKind,
     checkpoint: &Checkpoint,
     quiet: bool,
@@ -294,9 +336,13 @@ pub(super) fn compare(
     into: &mut Collected,
 ) -> bool {
     let size = checkpoint.size.get();
+    let (zh, en) = in_both(label);
     if size > scan.size {
-        let detail =
-            format!("{label} is of size {size}, the log has {} entries: it was rolled back", scan.size);
+        let entries = scan.size;
+        let detail = both!(
+            "{zh}的大小为 {size},台账只有 {entries} 条记录:台账被退回",
+            "{en} is of size {size}, the log has {entries} entries: it was rolled back"
+        );
         let (root, now) = (checkpoint.root, scan.replay.known().1);
         into.push(Finding::new(kind, detail).at(LeafIndex::new(scan.size)).differing(&root, &now));
         return false;
@@ -305,14 +351,18 @@ pub(super) fn compare(
         Some(root) if root == checkpoint.root => true,
         Some(root) => {
             if !quiet {
-                let detail = format!("the first {size} entries do not have the root of {label}");
+                let detail = both!(
+                    "前 {size} 条记录的根哈希不是{zh}的",
+                    "the first {size} entries do not have the root of {en}"
+                );
                 into.push(Finding::new(kind, detail).differing(&checkpoint.root, &root));
             }
             false
         }
         None => {
-            into.could_not(format!(
-                "whether the log extends {label} of size {size}: an entry below it is missing"
+            into.could_not(both!(
+                "台账是否延续{zh}(大小 {size}):其下有记录缺失",
+                "whether the log extends {en} of size {size}: an entry below it is missing"
             ));
             false
         }

@@ -22,7 +22,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use weituo_proof::{Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey};
+use weituo_proof::{Both, Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::store::{Head, Store, StoreError, StoreOptions};
@@ -31,9 +31,10 @@ use heads::{Claims, Opened};
 use replay::Replay;
 use resume::LOG;
 use scan::Scan;
-use source::{ask, read};
+use source::{THE_HEAD, THE_LOG, ask, read};
 
 pub use grown::{Extension, Grown, Whole};
+pub(crate) use heads::OTHER_KEY_OR_TEXT;
 pub use outside::verify_log;
 pub use report::{Counts, Phase, Progress, Report};
 pub use resume::Resume;
@@ -41,6 +42,9 @@ pub use weituo_verifier::LISTED_FINDINGS;
 
 /// Computes the seal of a head row from everything else in it; whoever has the log's signing key can.
 pub type SealOf<'a> = dyn Fn(&Head) -> [u8; 32] + Send + Sync + 'a;
+
+const NOT_TO_ITS_END: Both = Both::new("台账没有读到末尾", "the log was not read to its end");
+const A_HEAD_ROW: Both = Both::new("首行", "a head row");
 
 /// A checkpoint that somebody outside kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +106,7 @@ struct Verification<'a> {
     intact: Collected,
     complete: Collected,
     age: Collected,
-    notes: Vec<String>,
+    notes: Vec<Both>,
 }
 
 impl<'a> Verification<'a> {
@@ -129,7 +133,10 @@ impl<'a> Verification<'a> {
         let saved = self.options.resume.and_then(|resume| resume.load(LOG));
         let went_on = saved.and_then(|mut saved| empty().go_on(&mut saved));
         self.notes.extend(went_on.as_ref().map(|Scan { next: from, .. }| {
-            format!("the first {from} entries were verified before an interruption, and not read again")
+            both!(
+                "前 {from} 条记录在中断之前已核验,没有再读",
+                "the first {from} entries were verified before an interruption, and not read again"
+            )
         }));
         let mut scan = went_on.unwrap_or_else(empty);
         // Looking at every page of the database takes long, too, and needs nothing of what is read meanwhile.
@@ -143,8 +150,8 @@ impl<'a> Verification<'a> {
             self.judge(store, &mut scan, &claims, &told).await;
         } else {
             // What the rest would say depends on the entries that were not read.
-            self.complete.could_not("the log was not read to its end");
-            self.age.could_not("the log was not read to its end");
+            self.complete.could_not(NOT_TO_ITS_END);
+            self.age.could_not(NOT_TO_ITS_END);
             for finding in scan.chains.findings() {
                 self.intact.push(finding.clone());
             }
@@ -184,34 +191,40 @@ impl<'a> Verification<'a> {
     async fn head(&mut self, store: &dyn Store) -> Option<Head> {
         match store.head().await {
             Err(error @ StoreError::Corrupt { .. }) => {
-                let detail = "the head row cannot be what the ledger stored";
+                let detail =
+                    Both::new("首行不可能是台账所存的", "the head row cannot be what the ledger stored");
                 let finding = Finding::new(FindingKind::ColumnDiffers, detail);
-                self.intact.push(finding.differing("a head row", &chain(&error)));
+                self.intact.push(finding.differing(A_HEAD_ROW, &chain(&error)));
                 None
             }
             Ok(head) => head,
-            Err(_) => read("the head", &mut self.intact, || store.head()).await.flatten(),
+            Err(_) => read(THE_HEAD, &mut self.intact, || store.head()).await.flatten(),
         }
     }
 
     /// Returns how many entries to read: as many as the head counts, or all (`u64::MAX`) where it cannot be relied on.
     async fn size_to_read(&mut self, store: &dyn Store, head: Option<&Head>) -> u64 {
         let Some(head) = head else {
-            match read("the log", &mut self.intact, || store.scan(i64::MIN, 1)).await {
-                Some(rows) if rows.is_empty() => self.intact.could_not("there is no log in this database"),
+            match read(THE_LOG, &mut self.intact, || store.scan(i64::MIN, 1)).await {
+                Some(rows) if rows.is_empty() => self
+                    .intact
+                    .could_not(Both::new("这个数据库里没有台账", "there is no log in this database")),
                 Some(_) if !self.intact.has_findings() => self.intact.push(
-                    Finding::new(FindingKind::SizeDiffers, "there are entries and no head row")
-                        .differing("a head row", "none"),
+                    Finding::new(
+                        FindingKind::SizeDiffers,
+                        Both::new("有记录而没有首行", "there are entries and no head row"),
+                    )
+                    .differing(A_HEAD_ROW, Both::new("没有", "none")),
                 ),
                 _ => {}
             }
             return u64::MAX;
         };
         let Ok(end) = i64::try_from(head.size) else { return u64::MAX };
-        let beyond = read("the log", &mut self.intact, || store.scan(end, 1)).await.unwrap_or_default();
+        let beyond = read(THE_LOG, &mut self.intact, || store.scan(end, 1)).await.unwrap_or_default();
         // A batch and its head are committed together: a head read after the row counts it, or the row is no entry.
         let Some(at) = beyond.first().and_then(scan::index_of) else { return head.size };
-        match read("the head", &mut self.intact, || store.head()).await.flatten() {
+        match read(THE_HEAD, &mut self.intact, || store.head()).await.flatten() {
             Some(now) if u64::try_from(at).is_ok_and(|at| at >= now.size) => u64::MAX,
             _ => head.size,
         }
@@ -254,17 +267,23 @@ impl<'a> Verification<'a> {
             self.complete.push(finding);
         }
         if let Some(from) = scan.replay.unplaced_from() {
-            self.complete
-                .could_not(format!("the index from leaf {from} on: that entry is missing or unreadable"));
+            self.complete.could_not(both!(
+                "序号 {from} 起的索引:该记录缺失或无法读取",
+                "the index from leaf {from} on: that entry is missing or unreadable"
+            ));
         }
         if scan.chains.in_doubt() {
-            self.complete.could_not("entries are altered or missing: see what is not intact");
+            self.complete.could_not(Both::new(
+                "有记录被改动或缺失,见核验异常",
+                "entries are altered or missing: see what is not intact",
+            ));
         }
         if scan.counts.entries == 0 {
-            self.complete.could_not("no entry was read");
+            self.complete.could_not(Both::new("没有读到任何记录", "no entry was read"));
         }
         if let Some(asked) = self.options.stream.as_ref().filter(|_| scan.counts.entries_asked == 0) {
-            self.complete.could_not(format!("the log has no entry of stream {asked}"));
+            self.complete
+                .could_not(both!("台账没有流 {asked} 的记录", "the log has no entry of stream {asked}"));
         }
     }
 
@@ -277,7 +296,10 @@ impl<'a> Verification<'a> {
             let lists = [&mut self.intact, &mut self.complete];
             let elsewhere: u64 = lists.into_iter().map(|list| list.keep_stream(asked.as_str())).sum();
             if elsewhere > 0 {
-                self.notes.push(format!("{elsewhere} findings about other streams are left out"));
+                self.notes.push(both!(
+                    "另有 {elsewhere} 处异常属于其他流,未列出",
+                    "{elsewhere} findings about other streams are left out"
+                ));
             }
         }
         let mut unlisted = BTreeMap::new();

@@ -6,21 +6,26 @@
 //! Source: format.md "To verify a log"; design.md "Verification".
 
 use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
-use weituo_proof::{Checkpoint, Entry, Finding, FindingKind, Hash, LeafIndex, Nodes, TreeSize, leaf_hash};
+use weituo_proof::{
+    Both, Checkpoint, Entry, Finding, FindingKind, Hash, LeafIndex, Nodes, TreeSize, both, leaf_hash,
+};
 use weituo_verifier::{Collected, chain};
 
 use crate::mirror::{LogSource, SourceError};
 use crate::store::EntryRow;
 
-use super::heads::{self, Known, Opened};
+use super::heads::{self, Known, Opened, THE_CHECKPOINT};
 use super::replay::Replay;
 use super::report::{Phase, Progress, Report};
 use super::scan::{Scan, unreadable};
-use super::{Verification, VerifyOptions};
+use super::{NOT_TO_ITS_END, Verification, VerifyOptions};
 
 /// After so many missing bundles no more are asked for: a checkpoint can be signed over any number of entries, and whoever
 /// asked for each of 2^50 would never come to an answer.
 const MOST_MISSING_BUNDLES: u64 = 1_000;
+
+const NO_CHECKPOINT: Both = Both::new("没有可依据的检查点", "there is no checkpoint to rely on");
+const A_BUNDLE: Both = Both::new("记录包", "a bundle of entries");
 
 /// Verifies a log as seen from outside, up to the checkpoint that it shows. Of the options, the key, the checkpoints that
 /// others kept and the stream count.
@@ -33,16 +38,17 @@ impl Verification<'_> {
         let text = match log.checkpoint() {
             Ok(text) => Some(text),
             Err(error) => {
-                self.intact.could_not(format!("the checkpoint: {}", chain(&error)));
+                let error = chain(&error);
+                self.intact.could_not(both!("无法取得检查点:{error}", "the checkpoint: {error}"));
                 None
             }
         };
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
         let keys = &self.options.verifiers;
-        let checkpoint = text.and_then(|text| heads::open("the checkpoint", &text, keys, &mut self.intact));
+        let checkpoint = text.and_then(|text| heads::open(&THE_CHECKPOINT, &text, keys, &mut self.intact));
         let Some(known) = checkpoint else {
-            self.complete.could_not("there is no checkpoint to rely on");
-            self.age.could_not("there is no checkpoint to rely on");
+            self.complete.could_not(NO_CHECKPOINT);
+            self.age.could_not(NO_CHECKPOINT);
             let scan = Scan::new(0, String::new(), None, Replay::new([]));
             return self.report(None, &scan);
         };
@@ -55,22 +61,23 @@ impl Verification<'_> {
         if scan.read_log(log, checkpoint, &mut self.intact, told) {
             self.judge_log(&mut scan, &known, &opened);
         } else {
-            self.complete.could_not("the log was not read to its end");
-            self.age.could_not("the log was not read to its end");
+            self.complete.could_not(NOT_TO_ITS_END);
+            self.age.could_not(NOT_TO_ITS_END);
             for finding in scan.chains.findings() {
                 self.intact.push(finding.clone());
             }
         }
-        self.notes.push(
-            "whether a command id was used twice was not looked at: that takes the database".to_owned(),
-        );
+        self.notes.push(Both::new(
+            "没有核对命令标识是否重复使用:那需要数据库",
+            "whether a command id was used twice was not looked at: that takes the database",
+        ));
         self.report(Some(origin), &scan)
     }
 
     fn judge_log(&mut self, scan: &mut Scan, known: &Known, opened: &Opened) {
         let checkpoint = &known.checkpoint;
-        heads::compare("the checkpoint", FindingKind::RootDiffers, checkpoint, false, scan, &mut self.intact);
-        known.counts("the checkpoint", scan, &mut self.intact);
+        heads::compare(&THE_CHECKPOINT, FindingKind::RootDiffers, checkpoint, false, scan, &mut self.intact);
+        known.counts(&THE_CHECKPOINT, scan, &mut self.intact);
         heads::judge_keys(self.options, scan, &mut self.intact);
         opened.judge_outside(scan, &mut self.age);
         for finding in scan.chains.findings() {
@@ -96,8 +103,11 @@ impl Scan {
         let nodes = match TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)) {
             Ok(nodes) => Some(nodes),
             Err(error) => {
-                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
-                findings.push(finding.differing(&checkpoint.root, "other or missing tiles"));
+                let error = chain(&error);
+                let detail = both!("哈希瓦片不是检查点的:{error}", "{error}");
+                let finding = Finding::new(FindingKind::TileDiffers, detail);
+                let found = Both::new("别的瓦片,或没有", "other or missing tiles");
+                findings.push(finding.differing(&checkpoint.root, found));
                 None
             }
         };
@@ -105,7 +115,8 @@ impl Scan {
         for path in bundles_between(TreeSize::new(self.next), checkpoint.size) {
             let first = path.index() * 256;
             if missing_bundles >= MOST_MISSING_BUNDLES {
-                findings.could_not(format!(
+                findings.could_not(both!(
+                    "序号 {first} 起的记录:已有 {missing_bundles} 个记录包缺失,没有再取",
                     "the entries from leaf {first} on: {missing_bundles} bundles were missing, so no more were asked for"
                 ));
                 return false;
@@ -114,32 +125,40 @@ impl Scan {
                 Ok(bytes) => bytes,
                 Err(error @ SourceError::NotFound { .. }) => {
                     missing_bundles += 1;
-                    let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
-                    findings
-                        .push(finding.at(LeafIndex::new(first)).differing("a bundle of entries", "nothing"));
+                    let error = chain(&error);
+                    let finding =
+                        Finding::new(FindingKind::TileDiffers, both!("没有记录包:{error}", "{error}"));
+                    let found = Both::new("没有", "nothing");
+                    findings.push(finding.at(LeafIndex::new(first)).differing(A_BUNDLE, found));
                     self.holes_to(first + u64::from(path.width()), findings);
                     continue;
                 }
                 Err(error) => {
-                    findings.could_not(format!("the entries from leaf {first} on: {}", chain(&error)));
+                    let error = chain(&error);
+                    findings.could_not(both!(
+                        "序号 {first} 起的记录:{error}",
+                        "the entries from leaf {first} on: {error}"
+                    ));
                     return false;
                 }
             };
             let entries = match decode_bundle(&bytes, path.width()) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    let finding = Finding::new(FindingKind::TileDiffers, format!("{path}: {error}"));
-                    findings.push(
-                        finding.at(LeafIndex::new(first)).differing("a bundle of entries", "other bytes"),
-                    );
+                    let detail = both!("{path} 不是记录包:{error}", "{path}: {error}");
+                    let finding = Finding::new(FindingKind::TileDiffers, detail).at(LeafIndex::new(first));
+                    findings.push(finding.differing(A_BUNDLE, Both::new("别的字节", "other bytes")));
                     self.holes_to(first + u64::from(path.width()), findings);
                     continue;
                 }
             };
             if let Some(Err(error)) = nodes.as_ref().map(|nodes| nodes.node(0, first)) {
                 // What it lacks is no evidence against the entries, whose own root is compared in the end.
-                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
-                findings.push(finding.at(LeafIndex::new(first)).differing("a tile of the tree", "another"));
+                let error = chain(&error);
+                let detail = both!("哈希瓦片不是树上的:{error}", "{error}");
+                let finding = Finding::new(FindingKind::TileDiffers, detail).at(LeafIndex::new(first));
+                let expected = Both::new("树上的瓦片", "a tile of the tree");
+                findings.push(finding.differing(expected, Both::new("别的瓦片", "another")));
             }
             for (leaf_index, bytes) in (first..).zip(entries) {
                 if leaf_index < self.next {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use weituo_events::Category;
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, rows};
-use weituo_proof::{Finding, FindingKind, LeafIndex, StreamName, sha256};
+use weituo_proof::{Both, Finding, FindingKind, LeafIndex, StreamName, both, sha256};
 use weituo_verifier::Collected;
 
 use crate::store::{Generation, KeyRange, ProjectionRow, Store, Which};
@@ -25,7 +25,7 @@ use fold::{Last, fold_stream, read_rulebooks};
 
 use super::report::{Counts, Phase};
 use super::resume::{PROJECTIONS as PART, Resume, Saver};
-use super::source::read;
+use super::source::{CURSORS, THE_HEAD, read};
 
 /// Rows of a projection read in one call; one may hold a whole cycle.
 const ROWS: u32 = 128;
@@ -89,17 +89,22 @@ pub(super) async fn compare(
     store: &dyn Store,
     (size, resume): (u64, Option<&Resume>),
     in_doubt: &InDoubt<'_>,
-    (findings, counts, notes): (&mut Collected, &mut Counts, &mut Vec<String>),
+    (findings, counts, notes): (&mut Collected, &mut Counts, &mut Vec<Both>),
     progress: impl Fn(Phase, u64),
 ) {
     if in_doubt.rulebooks() {
-        findings
-            .could_not("the projections: entries of a rulebook are in doubt, and every fold is judged by it");
+        findings.could_not(Both::new(
+            "投影:规则的记录存疑,而每次推算都依据规则",
+            "the projections: entries of a rulebook are in doubt, and every fold is judged by it",
+        ));
         return;
     }
     let mut nonce = [0; 32];
     if getrandom::fill(&mut nonce).is_err() {
-        findings.could_not("the projections: this machine gives no random bytes");
+        findings.could_not(Both::new(
+            "投影:这台机器不给出随机数",
+            "the projections: this machine gives no random bytes",
+        ));
         return;
     }
     let mut comparison = Comparison { store, nonce, active: BTreeMap::new(), rulebooks: BTreeMap::new() };
@@ -132,7 +137,8 @@ pub(super) async fn compare(
     }
     let Some(suspects) = comparison.suspects(&differing, in_doubt, findings).await else { return };
     if suspects.len() == CONFIRMED {
-        findings.could_not(format!(
+        findings.could_not(both!(
+            "{CONFIRMED} 行以外的投影:可能也不同;请运行 `weituo rebuild`",
             "more than {CONFIRMED} projected rows: they may differ too; run `weituo rebuild`"
         ));
     }
@@ -140,7 +146,8 @@ pub(super) async fn compare(
     for suspect in suspects {
         if started.elapsed() > CONFIRM_FOR {
             let seconds = CONFIRM_FOR.as_secs();
-            return findings.could_not(format!(
+            return findings.could_not(both!(
+                "不同的投影行:{seconds} 秒内没有逐一看完;请运行 `weituo rebuild`",
                 "all projected rows that differ: not looked at one by one within {seconds} s; run `weituo rebuild`"
             ));
         }
@@ -150,14 +157,18 @@ pub(super) async fn compare(
 
 impl Comparison<'_> {
     /// Reads the cursors and the rulebooks.
-    async fn begin(&mut self, size: u64, findings: &mut Collected, notes: &mut Vec<String>) -> Option<()> {
+    async fn begin(&mut self, size: u64, findings: &mut Collected, notes: &mut Vec<Both>) -> Option<()> {
         let (headers, apart) = self.headers(size, findings).await?;
         for (name, version) in PROJECTIONS {
             let Some(active) = headers.get(*name) else {
                 if headers.is_empty() {
-                    notes.push(format!("projection {name} was never built, so it was not compared"));
+                    notes.push(both!(
+                        "投影 {name} 还没有建立,因此没有比对",
+                        "projection {name} was never built, so it was not compared"
+                    ));
                 } else {
-                    findings.could_not(format!(
+                    findings.could_not(both!(
+                        "投影 {name}:其他投影已建立,而它没有;请运行 `weituo rebuild`",
                         "projection {name}: readers see none of it, though other projections are built; run `weituo \
                          rebuild`"
                     ));
@@ -168,27 +179,32 @@ impl Comparison<'_> {
                 continue;
             }
             if active.fold_version != i64::from(*version) {
-                findings.could_not(format!(
-                    "projection {name}: it was folded by version {} and this program has version {version}; run \
-                     `weituo rebuild`",
-                    active.fold_version
+                let folded_by = active.fold_version;
+                findings.could_not(both!(
+                    "投影 {name}:它由第 {folded_by} 版推算,本程序是第 {version} 版;请运行 `weituo rebuild`",
+                    "projection {name}: it was folded by version {folded_by} and this program has version {version}; run \
+                     `weituo rebuild`"
                 ));
                 continue;
             }
             let next_leaf = active.next_leaf;
             if next_leaf > size {
                 // The log may have grown since it was read.
-                let now = read("the head", findings, || self.store.head()).await?.map_or(0, |head| head.size);
+                let now = read(THE_HEAD, findings, || self.store.head()).await?.map_or(0, |head| head.size);
                 if next_leaf > now.max(size) {
-                    let detail = format!("the cursor of projection {name} is beyond the log");
+                    let detail = both!(
+                        "投影 {name} 的进度超出了台账",
+                        "the cursor of projection {name} is beyond the log"
+                    );
                     let finding = Finding::new(FindingKind::CursorWrong, detail);
-                    findings.push(finding.differing(&format!("{now} or less"), &next_leaf));
+                    findings.push(finding.differing(both!("至多 {now}", "{now} or less"), &next_leaf));
                     continue;
                 }
             } else if next_leaf < size {
-                notes.push(format!(
-                    "projection {name} is {} entries behind and was compared as of leaf {next_leaf}",
-                    size - next_leaf
+                let behind = size - next_leaf;
+                notes.push(both!(
+                    "投影 {name} 落后 {behind} 条记录,按序号 {next_leaf} 时比对",
+                    "projection {name} is {behind} entries behind and was compared as of leaf {next_leaf}"
                 ));
             }
             self.active.insert(name, Active { generation: active.generation, next_leaf });
@@ -213,9 +229,11 @@ impl Comparison<'_> {
         let which = Which::Generation(self.active[name].generation);
         let mut after = String::new();
         loop {
-            let what = format!("projection {name}");
             let range = KeyRange { prefix: "", after: &after, limit: ROWS };
-            let page = read(&what, findings, || self.store.projection_rows(name, which, range)).await?;
+            let page = read(both!("投影 {name}", "projection {name}"), findings, || {
+                self.store.projection_rows(name, which, range)
+            })
+            .await?;
             let Some(last) = page.last().map(|row| row.key.clone()).filter(|last| *last > after) else {
                 return Some(());
             };
@@ -303,9 +321,10 @@ impl Comparison<'_> {
             }
             let which = Which::Generation(before.generation);
             let keys = std::slice::from_ref(key);
-            let found =
-                read("a projected row", findings, || self.store.projection_get(projection, which, keys))
-                    .await?;
+            let found = read(Both::new("一行投影", "a projected row"), findings, || {
+                self.store.projection_get(projection, which, keys)
+            })
+            .await?;
             let found = found.into_iter().next().map(|row| row.body);
             if active(self.store, projection, findings).await? != Some(before) {
                 continue;
@@ -315,7 +334,8 @@ impl Comparison<'_> {
             }
             return Some(());
         }
-        findings.could_not(format!(
+        findings.could_not(both!(
+            "投影 {projection}:每次查看 {key:?} 这一行时它都已变化",
             "projection {projection}: it moved on each time that row {key:?} was looked at"
         ));
         Some(())
@@ -344,13 +364,14 @@ fn differing(
         (None, _) => FindingKind::ProjectionExtra,
     };
     let hash = |body: Option<String>| {
-        body.map_or_else(|| "no row".to_owned(), |body| sha256(&[body.as_bytes()]).to_string())
+        body.map_or(Both::new("没有这一行", "no row"), |body| Both::from(&sha256(&[body.as_bytes()])))
     };
-    let detail = format!(
-        "row {:?} of projection {}; the hashes are SHA-256 of its body",
-        suspect.key, suspect.projection
+    let Suspect { projection, key, .. } = suspect;
+    let detail = both!(
+        "投影 {projection} 的 {key:?} 这一行;所示哈希是其内容的 SHA-256",
+        "row {key:?} of projection {projection}; the hashes are SHA-256 of its body"
     );
-    let finding = Finding::new(kind, detail).differing(&hash(expected), &hash(found));
+    let finding = Finding::new(kind, detail).differing(hash(expected), hash(found));
     match of {
         Some((stream, last)) => {
             finding.at(LeafIndex::new(last.leaf_index)).in_stream(&stream, Some(last.sequence))
@@ -360,6 +381,6 @@ fn differing(
 }
 
 async fn active(store: &dyn Store, name: &str, findings: &mut Collected) -> Option<Option<Generation>> {
-    let generations = read("the projections' cursors", findings, || store.generations(name)).await?;
+    let generations = read(CURSORS, findings, || store.generations(name)).await?;
     Some(generations.into_iter().find(|generation| generation.active))
 }

@@ -10,9 +10,10 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 use weituo_proof::map::{PartyChain, party_name};
-use weituo_proof::{Frontier, Hash, StreamName, TreeSize};
+use weituo_proof::{Both, Frontier, Hash, StreamName, TreeSize, both};
 use weituo_verifier::IndexClaim;
 
+use super::heads::of_size;
 use super::names::{self, Head, Names};
 
 /// An index root that was committed and is not what the entries give.
@@ -20,8 +21,8 @@ use super::names::{self, Head, Names};
 pub(super) struct IndexDiffers {
     pub(super) leaf_index: u64,
     pub(super) sequence: u64,
-    pub(super) expected: String,
-    pub(super) found: String,
+    pub(super) expected: Both,
+    pub(super) found: Both,
     /// Further committed roots that differ after this one, without one in between that is right.
     pub(super) following: u64,
 }
@@ -276,11 +277,12 @@ impl Replay {
         let streams = self.streams();
         let (root, size) = (self.names.root(), leaf.at);
         let (expected, found) = if root != claim.root {
-            (root.to_string(), claim.root.to_string())
+            (Both::from(&root), Both::from(&claim.root))
         } else if claim.size != size {
-            (format!("size {size}"), format!("size {}", claim.size))
+            (of_size(size), of_size(claim.size))
         } else if claim.streams != streams {
-            (format!("{streams} streams"), format!("{} streams", claim.streams))
+            let of_streams = |count: u64| both!("{count} 个流", "{count} streams");
+            (of_streams(streams), of_streams(claim.streams))
         } else {
             self.in_run = false;
             return;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weituo_proof::{Finding, FindingKind, Hash, Verdict, Verdicts};
+use weituo_proof::{Both, Finding, FindingKind, Hash, Verdict, Verdicts};
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ pub struct Report {
     pub unlisted: BTreeMap<FindingKind, u64>,
     /// What this verification did in a lesser way, or did not do, without it touching a verdict.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Both>,
 }
 
 /// What a verification read.
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn age_spoils_the_exit_code_only_where_it_was_asked_for() {
-        let age = Verdict::of(vec![], vec!["no checkpoint kept by anyone else was given".to_owned()]);
+        let age = Verdict::of(vec![], vec![Both::plain("no checkpoint kept by anyone else was given")]);
         let mut report = Report {
             origin: None,
             root: None,

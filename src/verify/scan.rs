@@ -5,23 +5,24 @@
 //! Source: design.md "Verification"; format.md "Entry".
 
 mod again;
+mod holes;
 mod saved;
 
 use std::fmt::Display;
 
 use weituo_proof::{
-    Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, leaf_hash,
+    Both, Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, both, leaf_hash,
 };
 use weituo_verifier::{Collected, Facts, IndexClaim, chain, place};
 
-use crate::store::{EntryRow, GarbledRow, Scanned, Store};
+use crate::store::{EntryRow, Scanned, Store};
 
-use super::chain::{Chains, Hole, KEPT_DOUBTS};
+use super::chain::{Chains, KEPT_DOUBTS};
 use super::disclosures::Disclosures;
 use super::replay::{Leaf, Replay};
 use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
-use super::source::{PAGE, answered, ask, read};
+use super::source::{PAGE, THE_LOG, answered, ask, read};
 
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
@@ -102,7 +103,7 @@ impl Scan {
         let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
         let mut answer = ask(|| store.scan(from, PAGE)).await;
         loop {
-            let Some(page) = answered("the log", findings, answer) else { return false };
+            let Some(page) = answered(THE_LOG, findings, answer) else { return false };
             let last_page = page.len() < PAGE as usize || page.iter().any(|scanned| self.is_beyond(scanned));
             let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
             let next = next.filter(|next| *next > from);
@@ -120,7 +121,10 @@ impl Scan {
                 Some(following) => (from, answer) = following,
                 None if last_page => return true,
                 None => {
-                    findings.could_not("the log beyond a page of rows without leaf index");
+                    findings.could_not(Both::new(
+                        "一页没有序号的行之后的台账",
+                        "the log beyond a page of rows without leaf index",
+                    ));
                     return false;
                 }
             }
@@ -153,18 +157,22 @@ impl Scan {
     /// Returns the committed index roots that the entries do not give.
     pub(super) fn index_findings(&self) -> impl Iterator<Item = Finding> {
         self.replay.index_differs().iter().map(|differs| {
-            let further = match differs.following {
-                0 => String::new(),
-                count => format!("; {count} further ones after it differ too"),
+            let (further_zh, further) = match differs.following {
+                0 => (String::new(), String::new()),
+                count => (
+                    format!(";其后另有 {count} 个也不同"),
+                    format!("; {count} further ones after it differ too"),
+                ),
             };
-            let detail = format!(
-                "the committed index of the {} entries before it is not what they give{further}",
-                differs.leaf_index
+            let before = differs.leaf_index;
+            let detail = both!(
+                "所承诺的索引与它之前 {before} 条记录推算的不同{further_zh}",
+                "the committed index of the {before} entries before it is not what they give{further}"
             );
             Finding::new(FindingKind::IndexRootDiffers, detail)
                 .at(LeafIndex::new(differs.leaf_index))
                 .in_stream("log/index", Some(differs.sequence))
-                .differing(&differs.expected, &differs.found)
+                .differing(differs.expected.clone(), differs.found.clone())
         })
     }
 
@@ -176,7 +184,7 @@ impl Scan {
         if at < self.next {
             findings.push(in_row(Finding::new(
                 FindingKind::LeafDuplicated,
-                "another row has this leaf index too",
+                Both::new("另有一行也是这个序号", "another row has this leaf index too"),
             )));
             return None;
         }
@@ -195,7 +203,10 @@ impl Scan {
                 }
             };
         }
-        let detail = "the stored bytes do not have the stored leaf hash: one of the two was edited";
+        let detail = Both::new(
+            "所存的内容与所存的哈希不符:二者之一被改动",
+            "the stored bytes do not have the stored leaf hash: one of the two was edited",
+        );
         let finding =
             in_row(Finding::new(FindingKind::LeafHashDiffers, detail)).differing(&row.leaf_hash, &computed);
         if self.chains.altered.len() < KEPT_DOUBTS {
@@ -224,7 +235,7 @@ impl Scan {
             ("command", entry.command.to_bytes() == row.command, &entry.command, &command),
         ];
         for (column, _, expected, found) in columns.into_iter().filter(|(_, same, ..)| !same) {
-            let detail = format!("column {column} does not repeat the entry");
+            let detail = both!("{column} 列与记录不符", "column {column} does not repeat the entry");
             let finding = Finding::new(FindingKind::ColumnDiffers, detail).differing(expected, found);
             findings.push(place(finding, at, &entry));
         }
@@ -235,10 +246,13 @@ impl Scan {
         self.check_origin(at, &entry, findings);
         if self.last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
             let last = self.last_recorded_at.map(|last| last.to_string()).unwrap_or_default();
-            let detail = "recorded_at is smaller than that of the entry before it";
+            let detail = Both::new(
+                "存证时间早于前一条记录",
+                "recorded_at is smaller than that of the entry before it",
+            );
             let finding = Finding::new(FindingKind::RecordedAtDecreases, detail);
-            findings
-                .push(place(finding, at, &entry).differing(&format!("{last} or later"), &entry.recorded_at));
+            let expected = both!("{last} 或之后", "{last} or later");
+            findings.push(place(finding, at, &entry).differing(expected, &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
         if at >= self.seen {
@@ -265,7 +279,8 @@ impl Scan {
         {
             return;
         }
-        let detail = "the entry names another origin than the head row";
+        let detail =
+            Both::new("该记录所写的台账名与首行不同", "the entry names another origin than the head row");
         let finding = Finding::new(FindingKind::OriginDiffers, detail);
         findings.push(place(finding, at, entry).differing(&self.origin, &entry.ledger));
         if at == 0 {
@@ -286,84 +301,20 @@ impl Scan {
         self.replay.add_missing(Some(row.leaf_hash), Some((&row.stream, row.sequence)));
     }
 
-    /// Reports a row with a column that no writer stored, and counts it in by its leaf hash where that can be read.
-    async fn garbled(&mut self, store: &dyn Store, garbled: &GarbledRow, findings: &mut Collected) {
-        let GarbledRow { leaf_index, column, found } = garbled;
-        let kind = match *column {
-            "body" => FindingKind::BadEntry,
-            "leaf_hash" => FindingKind::LeafHashDiffers,
-            _ => FindingKind::ColumnDiffers,
-        };
-        let finding = Finding::new(kind, format!("column {column} cannot be what the ledger stored"));
-        let Some(at) = leaf_index.and_then(|at| u64::try_from(at).ok()).filter(|at| *at >= self.next) else {
-            let at = leaf_index.map_or("unknown".to_owned(), |at| at.to_string());
-            findings.push(finding.differing("a row of the log", &format!("{found}, at leaf index {at}")));
-            return;
-        };
-        self.holes_to(at, findings);
-        self.next = at + 1;
-        self.counts.entries += 1;
-        let stored = store.leaf_hashes(at..at + 1).await.ok().and_then(|hashes| hashes.first().copied());
-        let expected = stored.map_or("a value of its type".to_owned(), |hash| format!("entry {hash}"));
-        self.hole(at, finding.at(LeafIndex::new(at)).differing(&expected, &found), stored, findings);
-    }
-
-    /// Reports bytes that are no entry, and counts them in by their leaf hash.
-    pub(super) fn unreadable_at(
-        &mut self,
-        at: u64,
-        finding: Finding,
-        leaf_hash: Hash,
-        findings: &mut Collected,
-    ) {
-        self.holes_to(at, findings);
-        self.next = at + 1;
-        self.counts.entries += 1;
-        self.hole(at, finding, Some(leaf_hash), findings);
-    }
-
-    /// Reports the leaf indexes without a row before `end`.
-    pub(super) fn holes_to(&mut self, end: u64, findings: &mut Collected) {
-        while self.next < end {
-            self.missing += 1;
-            if self.chains.holes.len() >= KEPT_DOUBTS {
-                let detail = format!("there is no row from this leaf index up to {}", end - 1);
-                let finding = Finding::new(FindingKind::LeafMissing, detail)
-                    .at(LeafIndex::new(self.next))
-                    .differing(&format!("{} entries", end - self.next), "no row");
-                self.hole(self.next, finding, None, findings);
-                self.missing += end - self.next - 1;
-                self.replay.skip(end - self.next - 1);
-                self.next = end;
-                return;
-            }
-            let finding = Finding::new(FindingKind::LeafMissing, "there is no row with this leaf index")
-                .at(LeafIndex::new(self.next))
-                .differing("an entry", "no row");
-            self.hole(self.next, finding, None, findings);
-            self.next += 1;
-        }
-    }
-
-    fn hole(&mut self, at: u64, finding: Finding, hash: Option<Hash>, findings: &mut Collected) {
-        if self.chains.holes.len() <= KEPT_DOUBTS {
-            self.chains.holes.insert(at, Hole { finding, place: None, hash });
-        } else {
-            findings.push(finding);
-        }
-        self.replay.add_missing(hash, None);
-    }
-
     /// Finds command ids that stand in more than one row. The column was compared with every entry.
     async fn find_repeated(&self, store: &dyn Store, findings: &mut Collected) {
-        let Some(repeated) =
-            read("the command ids", findings, || store.repeated_commands(LISTED_COMMANDS)).await
+        let Some(repeated) = read(Both::new("命令标识", "the command ids"), findings, || {
+            store.repeated_commands(LISTED_COMMANDS)
+        })
+        .await
         else {
             return;
         };
         for command in repeated.into_iter().filter_map(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
-            let Some(mut rows) =
-                read("a command id", findings, || store.by_command(std::slice::from_ref(&command))).await
+            let Some(mut rows) = read(Both::new("一个命令标识", "a command id"), findings, || {
+                store.by_command(std::slice::from_ref(&command))
+            })
+            .await
             else {
                 continue;
             };
@@ -371,10 +322,12 @@ impl Scan {
             let Some((first, others)) = rows.split_first() else { continue };
             let id = uuid::Uuid::from_bytes(command);
             for other in others.iter().filter(|other| other.leaf_index < self.size) {
-                let detail = format!("command {id} is that of leaf {} too", first.leaf_index);
+                let first = first.leaf_index;
+                let detail =
+                    both!("命令 {id} 也是序号 {first} 的命令", "command {id} is that of leaf {first} too");
                 let finding = Finding::new(FindingKind::CommandDuplicated, detail);
                 let finding = finding.at(LeafIndex::new(other.leaf_index));
-                findings.push(finding.differing("a new command id", &id));
+                findings.push(finding.differing(Both::new("新的命令标识", "a new command id"), &id));
             }
         }
     }
@@ -393,6 +346,9 @@ pub(super) fn unreadable(error: &EntryError, bytes: usize, computed: Hash) -> Fi
         EntryError::NotCanonical(_) => FindingKind::NotCanonical,
         _ => FindingKind::BadEntry,
     };
-    Finding::new(kind, chain(error))
-        .differing("the entry as recorded", &format!("{bytes} bytes with leaf hash {computed}"))
+    let error = chain(error);
+    Finding::new(kind, both!("不能作为存证记录读取:{error}", "{error}")).differing(
+        Both::new("原来的记录", "the entry as recorded"),
+        both!("{bytes} 字节,哈希 {computed}", "{bytes} bytes with leaf hash {computed}"),
+    )
 }

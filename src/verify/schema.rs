@@ -4,7 +4,7 @@
 //! Absent: how each store describes its schema (`store::catalogue`).
 //! Source: design.md "Verification".
 
-use weituo_proof::{Finding, FindingKind};
+use weituo_proof::{Both, Finding, FindingKind, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::store::{Catalogue, StoreError};
@@ -12,24 +12,25 @@ use crate::store::{Catalogue, StoreError};
 use super::source::{answered, is_unreadable};
 
 /// Judges what the store says of its schema, and on both stores of the indexes and their tables.
-pub(super) fn judge(
-    answer: Result<Catalogue, StoreError>,
-    findings: &mut Collected,
-    notes: &mut Vec<String>,
-) {
+pub(super) fn judge(answer: Result<Catalogue, StoreError>, findings: &mut Collected, notes: &mut Vec<Both>) {
     let catalogue = match answer {
         Err(error) if is_unreadable(&error) => {
-            let detail = "the database's schema cannot be read";
+            let detail = Both::new("数据库的结构无法读取", "the database's schema cannot be read");
             let finding = Finding::new(FindingKind::SchemaDiffers, detail);
-            return findings.push(finding.differing("the schema of this version", &chain(&error)));
+            let expected = Both::new("本版本的结构", "the schema of this version");
+            return findings.push(finding.differing(expected, &chain(&error)));
         }
-        answer => answered("the schema", findings, answer),
+        answer => answered(Both::new("数据库的结构", "the schema"), findings, answer),
     };
     let Some(catalogue) = catalogue else { return };
     for differs in catalogue.differences {
-        let detail = format!("{} of the database is not what this version makes", differs.object);
+        let object = &differs.object;
+        let detail = both!(
+            "数据库的 {object} 与本版本所建的不同",
+            "{object} of the database is not what this version makes"
+        );
         let finding = Finding::new(FindingKind::SchemaDiffers, detail);
-        findings.push(finding.differing(&differs.expected, &differs.found));
+        findings.push(finding.differing(differs.expected, differs.found));
     }
     notes.extend(catalogue.unchecked);
 }

@@ -4,9 +4,16 @@
 //! Absent: judging what was read.
 
 use std::future::Future;
+use weituo_proof::{Both, Language, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::store::StoreError;
+
+/// What is read, as a reason names it.
+pub(super) const THE_LOG: Both = Both::new("台账记录", "the log");
+pub(super) const THE_HEAD: Both = Both::new("台账首行", "the head");
+pub(super) const CURSORS: Both = Both::new("投影的进度", "the projections' cursors");
+pub(super) const DISCLOSURES: Both = Both::new("披露值", "disclosures");
 
 /// Rows read in one call.
 pub(super) const PAGE: u32 = 1024;
@@ -24,7 +31,7 @@ where
 }
 
 /// The same; `None`, with a reason, where it does not answer.
-pub(super) async fn read<T, F>(what: &str, findings: &mut Collected, call: impl FnMut() -> F) -> Option<T>
+pub(super) async fn read<T, F>(what: Both, findings: &mut Collected, call: impl FnMut() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -32,11 +39,12 @@ where
 }
 
 /// Returns what the store answered; `None`, with a reason, where it did not.
-pub(super) fn answered<T>(what: &str, findings: &mut Collected, answer: Result<T, StoreError>) -> Option<T> {
+pub(super) fn answered<T>(what: Both, findings: &mut Collected, answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
         Err(error) => {
-            findings.could_not(format!("{what} could not be read: {}", chain(&error)));
+            let (zh, en, error) = (what.get(Language::Zh), what.get(Language::En), chain(&error));
+            findings.could_not(both!("无法读取{zh}:{error}", "{en} could not be read: {error}"));
             None
         }
     }

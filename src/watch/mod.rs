@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use weituo_proof::{Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, VerifierKey, both};
 use weituo_verifier::chain;
 
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
-use crate::verify::{Extension, Grown};
+use crate::verify::{Extension, Grown, OTHER_KEY_OR_TEXT};
 
 pub use auditor::Auditor;
 pub use metrics::Metrics;
@@ -54,7 +54,7 @@ pub struct Look {
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// What could not be checked.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Both>,
     /// Where both checkpoints of a log that does not extend itself are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<PathBuf>,
@@ -122,9 +122,11 @@ impl Monitor {
         let shown = match self.open(&note) {
             Ok(shown) => shown,
             Err(error) => {
-                let finding = Finding::new(FindingKind::CheckpointSignature, chain(&error));
+                let error = chain(&error);
+                let detail = both!("检查点没有由所给公钥签署:{error}", "{error}");
+                let finding = Finding::new(FindingKind::CheckpointSignature, detail);
                 let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
-                look.findings.push(finding.differing(&keys.join(", "), "another key or another text"));
+                look.findings.push(finding.differing(&keys.join(", "), OTHER_KEY_OR_TEXT));
                 return Ok(look);
             }
         };
@@ -167,23 +169,34 @@ impl Monitor {
                 return Ok(false);
             }
             Err(error) => {
-                let finding = Finding::new(FindingKind::TileDiffers, chain(&error));
-                look.findings.push(finding.differing(&shown.root, "other tiles"));
+                let error = chain(&error);
+                let detail = both!("哈希瓦片不是检查点的:{error}", "{error}");
+                let finding = Finding::new(FindingKind::TileDiffers, detail);
+                look.findings.push(finding.differing(&shown.root, Both::new("别的瓦片", "other tiles")));
                 return Ok(false);
             }
         }
         let what = match shown.size.cmp(&kept.size) {
-            std::cmp::Ordering::Less => "rolled back: it is smaller than the one kept",
-            std::cmp::Ordering::Equal => "forked: it has the size of the one kept and another root",
-            std::cmp::Ordering::Greater => "forked: it does not extend the one kept",
+            std::cmp::Ordering::Less => Both::new(
+                "台账被退回:它比留存的检查点小",
+                "the log was rolled back: it is smaller than the one kept",
+            ),
+            std::cmp::Ordering::Equal => Both::new(
+                "台账有两个版本:它与留存的检查点大小相同而根哈希不同",
+                "the log was forked: it has the size of the one kept and another root",
+            ),
+            std::cmp::Ordering::Greater => Both::new(
+                "台账有两个版本:它没有延续留存的检查点",
+                "the log was forked: it does not extend the one kept",
+            ),
+        };
+        let of = |Checkpoint { size, root, .. }: &Checkpoint| {
+            both!("大小 {size},根哈希 {root}", "size {size}, root {root}")
         };
         look.findings.push(
-            Finding::new(FindingKind::CheckpointNotExtended, format!("the log was {what}"))
+            Finding::new(FindingKind::CheckpointNotExtended, what)
                 .at(LeafIndex::new(shown.size.get().min(kept.size.get())))
-                .differing(
-                    &format!("size {}, root {}", kept.size, kept.root),
-                    &format!("size {}, root {}", shown.size, shown.root),
-                ),
+                .differing(of(kept), of(shown)),
         );
         look.evidence = Some(keep_evidence(&self.folder, memory.note.as_deref().unwrap_or_default(), note)?);
         Ok(false)
@@ -191,12 +204,14 @@ impl Monitor {
 
     /// Says that the log shows nothing; a finding once that has gone on for too long.
     fn silent(&self, look: &mut Look, seen_at: Option<RecordedAt>, error: &MirrorError) {
-        look.reasons.push(chain(error));
+        let error = chain(error);
+        look.reasons.push(both!("无法取得台账:{error}", "{error}"));
         let silence = i64::try_from(self.silence.as_millis()).unwrap_or(i64::MAX);
         let silent = seen_at.filter(|at| look.at.unix_millis() - at.unix_millis() > silence);
         if let Some(at) = silent {
-            let finding = Finding::new(FindingKind::LogSilent, format!("the log was last seen at {at}"));
-            look.findings.push(finding.differing("a checkpoint", &chain(error)));
+            let detail = both!("最后一次看到台账是在 {at}", "the log was last seen at {at}");
+            let finding = Finding::new(FindingKind::LogSilent, detail);
+            look.findings.push(finding.differing(Both::new("检查点", "a checkpoint"), &error));
         }
     }
 

@@ -6,7 +6,7 @@ mod scene;
 mod signatures;
 
 use weituo::verify::{OutsideCheckpoint, VerifyOptions, verify};
-use weituo_proof::{FindingKind, Hash, LeafIndex, SigningKey, StreamName};
+use weituo_proof::{Both, FindingKind, Hash, LeafIndex, SigningKey, StreamName};
 
 use crate::support::ledger::{Kind, Place, on_both_stores, proposal, rows};
 use scene::{A, B, Scene, assert_hashes, assert_told};
@@ -138,7 +138,7 @@ on_both_stores! {
         scene.tamper("DELETE FROM entry WHERE leaf_index = 8").await;
         let report = scene.verify().await;
         assert_told(&report, &[(FindingKind::LeafMissing, Some(8), None, None)]);
-        assert_eq!(report.findings().next().unwrap().expected, Some(head.root.to_string()));
+        assert_eq!(report.findings().next().unwrap().expected, Some(Both::from(&head.root)));
     }
 
     async fn a_rollback_of_log_and_head_is_told_by_seal_and_anchor(place: Place) {
@@ -169,7 +169,7 @@ on_both_stores! {
             (Some(LeafIndex::new(6)), Some(A), Some(3))
         );
         let hashes = (broken.expected.clone(), broken.found.clone());
-        assert_eq!(hashes, (Some(named.to_string()), Some("0".repeat(64))));
+        assert_eq!(hashes, (Some(Both::from(&named)), Some(Both::from(&Hash::ZERO))));
         assert!(report.findings().any(|f| f.kind == FindingKind::RootDiffers));
     }
 
@@ -229,7 +229,7 @@ on_both_stores! {
         let schema = (FindingKind::SchemaDiffers, None, None, None);
         let report = scene.verify().await;
         assert_told(&report, &[schema, (FindingKind::LeafHashDiffers, Some(3), Some(A), Some(2))]);
-        assert_eq!(report.findings().nth(1).unwrap().expected, Some(named.to_string()));
+        assert_eq!(report.findings().nth(1).unwrap().expected, Some(Both::from(&named)));
     }
 
     async fn two_independent_tamperings_give_two_findings(place: Place) {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 
-use weituo_proof::{Entry, Finding, FindingKind, LeafIndex, Verdict};
+use weituo_proof::{Both, Entry, Finding, FindingKind, LeafIndex, Verdict};
 
 /// Most findings of one kind that a verdict lists; the others are counted.
 pub const LISTED_FINDINGS: usize = 100;
@@ -46,16 +46,18 @@ pub struct Collected {
     findings: Vec<Finding>,
     listed: BTreeMap<FindingKind, usize>,
     unlisted: BTreeMap<FindingKind, u64>,
-    reasons: Vec<String>,
+    reasons: Vec<Both>,
 }
 
 impl Collected {
     /// Adds a finding, or counts it where enough of its kind are listed.
     pub fn push(&mut self, mut finding: Finding) {
         let Finding { detail, stream, expected, found, .. } = &mut finding;
-        for text in [Some(detail), stream.as_mut(), expected.as_mut(), found.as_mut()].into_iter().flatten() {
-            shorten(text);
-        }
+        stream.iter_mut().for_each(shorten);
+        [Some(detail), expected.as_mut(), found.as_mut()]
+            .into_iter()
+            .flatten()
+            .for_each(|text| text.map(shorten));
         let listed = self.listed.entry(finding.kind).or_default();
         if *listed == LISTED_FINDINGS {
             *self.unlisted.entry(finding.kind).or_default() += 1;
@@ -66,8 +68,7 @@ impl Collected {
     }
 
     /// Adds a reason once.
-    pub fn could_not(&mut self, reason: impl Into<String>) {
-        let reason = reason.into();
+    pub fn could_not(&mut self, reason: Both) {
         if self.reasons.len() < LISTED_REASONS && !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
@@ -113,9 +114,9 @@ mod tests {
     fn findings_beyond_the_limit_are_counted_by_kind() {
         let mut collected = Collected::default();
         for _ in 0..LISTED_FINDINGS + 7 {
-            collected.push(Finding::new(FindingKind::ChainBroken, "d"));
+            collected.push(Finding::new(FindingKind::ChainBroken, Both::plain("d")));
         }
-        collected.push(Finding::new(FindingKind::RootDiffers, "d"));
+        collected.push(Finding::new(FindingKind::RootDiffers, Both::plain("d")));
         let mut unlisted = BTreeMap::new();
         let verdict = collected.verdict(&mut unlisted);
         assert_eq!(verdict.findings().len(), LISTED_FINDINGS + 1);

@@ -14,8 +14,8 @@ use weituo_proof::dossier::{DossierError, ProvenEntry};
 use weituo_proof::note::{Algorithm, NoteError};
 use weituo_proof::policy::Policy;
 use weituo_proof::{
-    Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Origin, Receipt, SignedNote,
-    VerifierKey,
+    Both, Checkpoint, Dossier, Entry, Finding, FindingKind, Hash, LeafIndex, Origin, Receipt, SignedNote,
+    VerifierKey, both,
 };
 
 use crate::collected::{Collected, chain};
@@ -124,11 +124,12 @@ pub fn verify(text: &str, given: &Given) -> DossierReport {
 }
 
 /// Returns what follows from a text that is not a dossier: a finding, or a reason where it may be one of a later format.
-fn refused(error: &DossierError) -> Result<Finding, String> {
+fn refused(error: &DossierError) -> Result<Finding, Both> {
     if let DossierError::OtherFormat { .. } = error {
-        return Err(error.to_string());
+        return Err(both!("卷宗的格式是本程序不认识的:{error}", "{error}"));
     }
-    Ok(Finding::new(FindingKind::DossierMalformed, chain(error)))
+    let error = chain(error);
+    Ok(Finding::new(FindingKind::DossierMalformed, both!("不是完好的卷宗:{error}", "{error}")))
 }
 
 impl<'a> Verification<'a> {
@@ -140,14 +141,17 @@ impl<'a> Verification<'a> {
 
     fn run(mut self) -> DossierReport {
         let Some((checkpoint, note)) = self.read_checkpoint() else {
-            self.complete.could_not("the checkpoint cannot be read");
+            self.complete.could_not(Both::new("检查点无法读取", "the checkpoint cannot be read"));
             return self.report(None, None, Vec::new());
         };
         let vouched = self.check_log_signature(&checkpoint, &note);
         self.check_cosignatures(note, &checkpoint);
         let (known, whole) = self.check_entries(&checkpoint);
         if !vouched || !whole {
-            self.complete.could_not("what is complete rests on entries and a checkpoint that are not proven");
+            self.complete.could_not(Both::new(
+                "有无遗漏以记录和检查点得到证明为前提,而这没有成立",
+                "what is complete rests on entries and a checkpoint that are not proven",
+            ));
         } else if let Some((index, root)) = self.index(&checkpoint, &known) {
             let genesis = known.first().map_or(Hash::ZERO, |first| first.leaf);
             self.check_streams(&known, genesis, index, &root);
@@ -177,7 +181,7 @@ impl<'a> Verification<'a> {
                 }
             });
         read.map_err(|error| {
-            let detail = format!("the checkpoint cannot be read: {error}");
+            let detail = both!("检查点无法读取:{error}", "the checkpoint cannot be read: {error}");
             self.intact.push(Finding::new(FindingKind::CheckpointSignature, detail));
         })
         .ok()
@@ -187,21 +191,30 @@ impl<'a> Verification<'a> {
     /// know says nothing for it and nothing against it.
     fn check_log_signature(&mut self, checkpoint: &Checkpoint, note: &SignedNote) -> bool {
         if !self.given.has_keys() {
-            self.intact.could_not("who vouches for it: no key of the log was given");
+            self.intact.could_not(Both::new(
+                "没有给出台账的核验公钥,不知由谁作证",
+                "who vouches for it: no key of the log was given",
+            ));
             return false;
         }
         match note.verify(&self.given.keys_of(&checkpoint.origin)) {
             Ok(_) => true,
             Err(NoteError::Invalid { source, .. }) => {
-                let detail = "the signature under a key given does not hold for this checkpoint";
+                let detail = Both::new(
+                    "所给公钥名下的签名与这一检查点不符",
+                    "the signature under a key given does not hold for this checkpoint",
+                );
                 self.intact.push(
                     Finding::new(FindingKind::CheckpointSignature, detail)
-                        .differing("a valid signature", &source),
+                        .differing(Both::new("有效的签名", "a valid signature"), &source),
                 );
                 false
             }
             Err(_) => {
-                self.intact.could_not("who vouches for it: none of the keys given has signed the checkpoint");
+                self.intact.could_not(Both::new(
+                    "检查点并非由您给出的任何一把公钥签署,不知由谁作证",
+                    "who vouches for it: none of the keys given has signed the checkpoint",
+                ));
                 false
             }
         }
@@ -214,21 +227,33 @@ impl<'a> Verification<'a> {
             match note.verify(std::slice::from_ref(key)) {
                 Ok(_) => self.auditors.push(key.name().to_owned()),
                 Err(NoteError::Invalid { name, source }) => {
-                    let detail = format!("the cosignature of {name} does not hold: {source}");
+                    let detail = both!(
+                        "{name} 的附署不成立:{source}",
+                        "the cosignature of {name} does not hold: {source}"
+                    );
                     self.age.push(Finding::new(FindingKind::CosignatureInvalid, detail));
                 }
                 Err(_) => {}
             }
         }
         if self.auditors.is_empty() && !self.given.auditors.is_empty() {
-            self.complete.could_not("no auditor named has cosigned that the index was replayed");
+            self.complete.could_not(Both::new(
+                "所列审计方均未附署索引已复算",
+                "no auditor named has cosigned that the index was replayed",
+            ));
         }
         let quorum = self.given.policy.as_ref().filter(|policy| policy.asks_for_cosignatures());
         match quorum.map(|policy| policy.has_quorum(&note)) {
             Some(true) => {}
-            Some(false) => self.age.could_not("the quorum of the policy has not cosigned the checkpoint"),
+            Some(false) => self.age.could_not(Both::new(
+                "策略所要求的附署尚未齐备",
+                "the quorum of the policy has not cosigned the checkpoint",
+            )),
             None if kept => {}
-            None => self.age.could_not("not proven: nobody else's cosignature or checkpoint was given"),
+            None => self.age.could_not(Both::new(
+                "没有给出他人的附署或检查点",
+                "not proven: nobody else's cosignature or checkpoint was given",
+            )),
         }
     }
 
@@ -239,7 +264,7 @@ impl<'a> Verification<'a> {
             let read = SignedNote::parse(text).ok();
             let read = read.and_then(|kept| Some((Checkpoint::parse(kept.text()).ok()?, kept)));
             let Some((other, kept)) = read else {
-                self.age.could_not(format!("{label} is no checkpoint"));
+                self.age.could_not(both!("{label} 不是检查点", "{label} is no checkpoint"));
                 continue;
             };
             let signed = Checkpoint::open_by(text, &self.given.keys_of(&checkpoint.origin)).is_ok();
@@ -247,13 +272,18 @@ impl<'a> Verification<'a> {
                 kept.signatures().iter().for_each(|line| note.push(line.clone()));
                 same |= signed;
             } else if signed && other.size == checkpoint.size {
-                let detail = format!("{label} is of the same size and another root: the log was forked");
+                let detail = both!(
+                    "{label} 的大小相同而根哈希不同:台账有两个版本",
+                    "{label} is of the same size and another root: the log was forked"
+                );
                 let finding = Finding::new(FindingKind::CheckpointNotExtended, detail);
                 self.age.push(finding.differing(&other.root, &checkpoint.root));
             } else {
                 let size = other.size;
-                self.age
-                    .could_not(format!("{label} is of size {size}: it cannot be compared without the log"));
+                self.age.could_not(both!(
+                    "{label} 的大小为 {size}:没有台账就无法比对",
+                    "{label} is of size {size}: it cannot be compared without the log"
+                ));
             }
         }
         same
@@ -270,15 +300,18 @@ impl<'a> Verification<'a> {
                 Ok(one) => {
                     let entry = &one.entry;
                     if last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
-                        let detail = "the entry was recorded before the one ahead of it in the file";
+                        let detail = Both::new(
+                            "该记录的存证时间早于文件中排在它前面的记录",
+                            "the entry was recorded before the one ahead of it in the file",
+                        );
                         let finding = Finding::new(FindingKind::RecordedAtDecreases, detail).at(at);
                         self.intact.push(finding.in_stream(&entry.stream, Some(entry.sequence)));
                     }
                     last_recorded_at = Some(entry.recorded_at);
                     if entry.ledger != checkpoint.origin {
                         whole = false;
-                        let finding =
-                            Finding::new(FindingKind::OriginDiffers, "the entry is of another ledger");
+                        let detail = Both::new("该记录属于另一台账", "the entry is of another ledger");
+                        let finding = Finding::new(FindingKind::OriginDiffers, detail);
                         self.intact.push(finding.at(at).differing(&checkpoint.origin, &entry.ledger));
                     }
                     known.push(one);

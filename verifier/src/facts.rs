@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use weituo_events::payload::{IndexCommitted, RulebookPin};
 use weituo_events::{Event, EventError, EventType};
-use weituo_proof::{Entry, Finding, FindingKind, Hash, sha256};
+use weituo_proof::{Both, Entry, Finding, FindingKind, Hash, both, sha256};
 
 use crate::collected::{Collected, place};
 use crate::keys::Keys;
@@ -109,17 +109,15 @@ impl Facts {
             Ok(event) => event,
             Err(_) if !intact => return None,
             Err(EventError::Unknown { event_type, version }) => {
-                findings.could_not(format!(
+                findings.could_not(both!(
+                    "类型 {event_type} 第 {version} 版的事件说了什么:本程序不认识",
                     "what events of type {event_type} version {version} say: this program does not know them"
                 ));
                 return None;
             }
             Err(error @ EventError::Payload { .. }) => {
-                findings.push(place(
-                    Finding::new(FindingKind::PayloadUnknown, error.to_string()),
-                    leaf_index,
-                    entry,
-                ));
+                let detail = both!("内容不能按其类型读取:{error}", "{error}");
+                findings.push(place(Finding::new(FindingKind::PayloadUnknown, detail), leaf_index, entry));
                 return None;
             }
         };
@@ -141,7 +139,10 @@ impl Facts {
                 let digest = sha256(&[adopted.text.as_bytes()]);
                 if intact && adopted.digest.is_some_and(|said| said != digest) {
                     let said = adopted.digest.unwrap_or(Hash::ZERO);
-                    let detail = "the digest is not that of the rulebook's text in the same entry";
+                    let detail = Both::new(
+                        "该摘要不是同一记录中规则文本的摘要",
+                        "the digest is not that of the rulebook's text in the same entry",
+                    );
                     let finding = Finding::new(FindingKind::RulebookDigest, detail).differing(&digest, &said);
                     findings.push(place(finding, leaf_index, entry));
                 }
@@ -174,7 +175,7 @@ impl Facts {
 
     fn check_end(&self, leaf_index: u64, entry: &Entry, findings: &mut Collected) {
         if let Some(frozen_at) = self.frozen_at {
-            let detail = format!("the log was frozen at leaf {frozen_at}");
+            let detail = both!("台账已在序号 {frozen_at} 冻结", "the log was frozen at leaf {frozen_at}");
             findings.push(place(Finding::new(FindingKind::AfterFreeze, detail), leaf_index, entry));
         }
     }
@@ -189,12 +190,16 @@ impl Facts {
         if !self.wrong_pins.insert((name.0, name.1, pin.digest)) {
             return;
         }
-        let shown =
-            |digest: Option<Hash>, none: &str| digest.map_or(none.to_owned(), |hash| hash.to_string());
-        let detail =
-            format!("the pin of rulebook {} version {} is not its adopted text's", pin.id, pin.version);
-        let finding = Finding::new(FindingKind::RulebookDigest, detail)
-            .differing(&shown(adopted, "not adopted before this entry"), &shown(pin.digest, "no digest"));
+        let shown = |digest: Option<Hash>, none: Both| digest.map_or(none, |hash| Both::from(&hash));
+        let RulebookPin { id, version, .. } = pin;
+        let detail = both!(
+            "对规则 {id} 第 {version} 版的引用不是其采用文本的摘要",
+            "the pin of rulebook {id} version {version} is not its adopted text's"
+        );
+        let finding = Finding::new(FindingKind::RulebookDigest, detail).differing(
+            shown(adopted, Both::new("该记录之前没有采用", "not adopted before this entry")),
+            shown(pin.digest, Both::new("没有摘要", "no digest")),
+        );
         findings.push(place(finding, leaf_index, entry));
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use weituo_events::OrganisationId;
 use weituo_events::payload::SigningKeyEnrolled;
 use weituo_proof::entry::{key_id, verify_actor_signature, verify_possession};
-use weituo_proof::{Entry, Finding, FindingKind, Hash};
+use weituo_proof::{Both, Entry, Finding, FindingKind, Hash, both};
 
 use crate::collected::{Collected, chain, place};
 
@@ -63,43 +63,51 @@ impl Keys {
         intact: bool,
         findings: &mut Collected,
     ) {
-        let mut report = |detail: String, expected: &dyn ToString, found: &dyn ToString| {
+        let mut report = |detail: Both, expected: Both, found: Both| {
             if intact {
                 let finding = Finding::new(FindingKind::ActorSignature, detail);
-                findings.push(
-                    place(finding, leaf_index, entry).differing(&expected.to_string(), &found.to_string()),
-                );
+                findings.push(place(finding, leaf_index, entry).differing(expected, found));
             }
         };
         let public_key =
             STANDARD.decode(&enrolled.public_key).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
         let Some(public_key) = public_key.filter(|key| key_id(key) == enrolled.key) else {
-            let found = public_key.map_or("no Ed25519 public key".to_owned(), |key| key_id(&key).to_string());
-            let detail = "the enrolled key id is not that of the public key enrolled with it";
-            report(detail.to_owned(), &enrolled.key, &found);
+            let none = Both::new("不是 Ed25519 公钥", "no Ed25519 public key");
+            let found = public_key.map_or(none, |key| Both::from(&key_id(&key)));
+            let detail = Both::new(
+                "登记的公钥标识与一同登记的公钥不符",
+                "the enrolled key id is not that of the public key enrolled with it",
+            );
+            report(detail, Both::from(&enrolled.key), found);
             return;
         };
         if let Err(error) = verify_possession(&entry.ledger, &entry.stream, &public_key, &enrolled.possession)
         {
             let chain = chain(&error);
-            let detail =
-                format!("the enrolment does not prove that whoever enrolled the key holds it: {chain}");
-            report(detail, &"a signature by the key that is enrolled", &enrolled.possession);
+            let detail = both!(
+                "登记没有证明登记者持有该密钥:{chain}",
+                "the enrolment does not prove that whoever enrolled the key holds it: {chain}"
+            );
+            let expected = Both::new("所登记密钥的签名", "a signature by the key that is enrolled");
+            report(detail, expected, Both::from(&enrolled.possession));
         }
         let organisation = entry.stream.id();
         let may = self.may_vouch(organisation);
         if entry.signature.is_none() {
             if let Some(holder) = may.iter().find(|id| self.holders.contains(**id)) {
-                let detail =
-                    format!("the enrolment is unsigned, though {holder} had a key to vouch for it with");
-                report(detail, &"a signature", &"none");
+                let detail = both!(
+                    "登记没有签名,而 {holder} 已有可为其作证的密钥",
+                    "the enrolment is unsigned, though {holder} had a key to vouch for it with"
+                );
+                report(detail, Both::new("签名", "a signature"), Both::new("没有", "none"));
             }
         } else if !may.contains(&entry.actor.organisation.as_str()) {
-            let detail = format!(
-                "the enrolment is signed for {}, which is neither {organisation} nor an authority above it",
-                entry.actor.organisation
+            let signer = &entry.actor.organisation;
+            let detail = both!(
+                "登记由 {signer} 签名,它既不是 {organisation},也不是其上级",
+                "the enrolment is signed for {signer}, which is neither {organisation} nor an authority above it"
             );
-            report(detail, &may.join(", "), &entry.actor.organisation);
+            report(detail, Both::from(&may.join(", ")), Both::from(signer));
         }
         self.holders.insert(organisation.to_owned());
         let key = Enrolled { organisation: organisation.to_owned(), public_key, revoked: false };
@@ -124,19 +132,26 @@ impl Keys {
         let organisation = &entry.actor.organisation;
         let enrolled = self.enrolled.get(&key).into_iter().flatten().rev();
         let detail = match enrolled.into_iter().find(|enrolled| enrolled.organisation == *organisation) {
-            None => format!("key {key} was not enrolled for {organisation} before this entry"),
-            Some(enrolled) if enrolled.revoked => {
-                format!("key {key} of {organisation} was revoked before this entry")
-            }
+            None => both!(
+                "密钥 {key} 在该记录之前没有为 {organisation} 登记",
+                "key {key} was not enrolled for {organisation} before this entry"
+            ),
+            Some(enrolled) if enrolled.revoked => both!(
+                "{organisation} 的密钥 {key} 在该记录之前已撤销",
+                "key {key} of {organisation} was revoked before this entry"
+            ),
             Some(enrolled) => match verify_actor_signature(entry, &enrolled.public_key) {
                 Ok(()) => {
                     self.held += 1;
                     return;
                 }
-                Err(error) => format!("{error}, under key {key} of {organisation}"),
+                Err(error) => both!(
+                    "按 {organisation} 的密钥 {key},签名不成立:{error}",
+                    "{error}, under key {key} of {organisation}"
+                ),
             },
         };
-        let finding = Finding::new(FindingKind::ActorSignature, detail).differing(&key, &signature);
+        let finding = Finding::new(FindingKind::ActorSignature, detail).differing(&key, signature);
         findings.push(place(finding, leaf_index, entry));
     }
 }

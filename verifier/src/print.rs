@@ -5,10 +5,10 @@
 use std::io::{self, Write};
 
 use serde_json::Value;
-use weituo_proof::{Finding, Language, Verdict};
+use weituo_proof::{Both, Finding, Language, Verdict};
 use weituo_verifier::DossierReport;
 
-use crate::words::{self, Both};
+use crate::words;
 
 /// Writes a text with its newline.
 pub(crate) fn to(out: &mut dyn Write, text: &str) -> io::Result<()> {
@@ -107,7 +107,7 @@ fn verdict(verdict: &Verdict, [yes, no, unchecked]: [&Both; 3], language: Langua
             format!("✘ {}; {}{}", no.get(language), words::FINDINGS.get(language), findings.len())
         }
         Verdict::CouldNotCheck { reasons } => {
-            let reasons: Vec<&str> = reasons.iter().map(|reason| words::reason(reason, language)).collect();
+            let reasons: Vec<&str> = reasons.iter().map(|reason| reason.get(language)).collect();
             format!("? {}: {}", unchecked.get(language), reasons.join("; "))
         }
     }
@@ -122,10 +122,13 @@ fn finding(finding: &Finding, language: Language) -> Vec<String> {
         let sequence = finding.sequence.map_or_else(String::new, |sequence| format!("#{sequence}"));
         place = format!("{place} · {stream}{sequence}");
     }
-    let mut lines =
-        vec![place, format!("  {}", finding.kind.meaning(language)), format!("  {}", finding.detail)];
+    let mut lines = vec![
+        place,
+        format!("  {}", finding.kind.meaning(language)),
+        format!("  {}", finding.detail.get(language)),
+    ];
     for (word, value) in [(&words::EXPECTED, &finding.expected), (&words::FOUND, &finding.found)] {
-        lines.extend(value.iter().map(|value| format!("  {} {value}", word.get(language))));
+        lines.extend(value.iter().map(|value| format!("  {} {}", word.get(language), value.get(language))));
     }
     lines
 }

@@ -1,26 +1,6 @@
 //! The words of `weituo-verify` in both languages.
 
-use weituo_proof::Language;
-
-/// A text in both languages.
-pub(crate) struct Both {
-    zh: &'static str,
-    en: &'static str,
-}
-
-impl Both {
-    const fn new(zh: &'static str, en: &'static str) -> Self {
-        Self { zh, en }
-    }
-
-    /// Returns the text in one language.
-    pub(crate) fn get(&self, language: Language) -> &'static str {
-        match language {
-            Language::Zh => self.zh,
-            Language::En => self.en,
-        }
-    }
-}
+use weituo_proof::{Both, Language};
 
 /// Returns the language asked for, or else the environment's; Chinese where nothing says otherwise.
 pub(crate) fn language(asked: Option<&str>) -> Language {
@@ -106,27 +86,3 @@ pub(crate) const NO_STATE: Both = Both::new(
 );
 pub(crate) const STATE: Both = Both::new("由存证记录推算的状态,截至", "state folded from the entries, as of");
 pub(crate) const OF_LOG: Both = Both::new("台账", "log");
-
-/// What could not be checked, as the report says it in English, and in Chinese. Those with particulars stay in English.
-const REASONS: [Both; 8] = [
-    Both::new("所列审计方均未附署索引已复算", "no auditor named has cosigned that the index was replayed"),
-    Both::new("没有给出台账的核验公钥,不知由谁作证", "who vouches for it: no key of the log was given"),
-    Both::new(
-        "检查点并非由您给出的任何一把公钥签署,不知由谁作证",
-        "who vouches for it: none of the keys given has signed the checkpoint",
-    ),
-    Both::new(
-        "有无遗漏以记录和检查点得到证明为前提,而这没有成立",
-        "what is complete rests on entries and a checkpoint that are not proven",
-    ),
-    Both::new("检查点无法读取", "the checkpoint cannot be read"),
-    Both::new("文件不能作为存证卷宗读取", "the file cannot be read as a dossier"),
-    Both::new("没有给出他人的附署或检查点", "not proven: nobody else's cosignature or checkpoint was given"),
-    Both::new("策略所要求的附署尚未齐备", "the quorum of the policy has not cosigned the checkpoint"),
-];
-
-/// Returns a reason in one language.
-pub(crate) fn reason(reason: &str, language: Language) -> &str {
-    let known = REASONS.iter().find(|known| known.en == reason);
-    known.map_or(reason, |known| known.get(language))
-}

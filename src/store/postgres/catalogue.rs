@@ -5,6 +5,7 @@
 //! Source: PostgreSQL manual, "System Catalogs" and "amcheck".
 
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use weituo_proof::{Both, both};
 
 use crate::store::catalogue::{Catalogue, Objects};
 
@@ -57,7 +58,8 @@ pub(super) async fn check_indexes(
         match inner.execute("CREATE EXTENSION amcheck").await {
             Ok(_) => inner.commit().await?,
             Err(error) => {
-                catalogue.unchecked.push(format!(
+                catalogue.unchecked.push(both!(
+                    "没有比对索引与数据表:没有扩展 amcheck({error})",
                     "the indexes were not compared with their tables: extension amcheck is not there ({error})"
                 ));
                 return Ok(());
@@ -78,13 +80,14 @@ pub(super) async fn check_indexes(
                 if damaged {
                     catalogue.differs(
                         &format!("index {name}"),
-                        "holds every row of its table",
+                        Both::new("含有数据表的每一行", "holds every row of its table"),
                         error.message(),
                     );
                 } else {
-                    catalogue
-                        .unchecked
-                        .push(format!("index {name} was not compared with its table: {error}"));
+                    catalogue.unchecked.push(both!(
+                        "没有比对索引 {name} 与数据表:{error}",
+                        "index {name} was not compared with its table: {error}"
+                    ));
                 }
                 inner.rollback().await?;
             }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use postgres_es::PostgresEventRepository;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgPool, Row as _};
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use self::connect::fault;
 pub(super) use self::connect::is_broken;
@@ -165,9 +165,10 @@ impl Store for PostgresStore {
         let expected = if comparable { catalogue::expected() } else { found.clone() };
         let mut compared = Catalogue::compare(&expected, &found, self.require_current().await)?;
         if !comparable {
-            compared.unchecked.push(format!(
-                "the schema was not compared: what it should be was noted on PostgreSQL {}, this is {release}",
-                catalogue::EXPECTED_RELEASE
+            let noted = catalogue::EXPECTED_RELEASE;
+            compared.unchecked.push(both!(
+                "没有比对结构:应有的结构是在 PostgreSQL {noted} 上记下的,这里是 {release}",
+                "the schema was not compared: what it should be was noted on PostgreSQL {noted}, this is {release}"
             ));
         }
         // Its own connection: comparing an index with a large table takes longer than any call of the pool may.

@@ -5,6 +5,7 @@
 //! Source: SQLite documentation, "The Schema Table", `PRAGMA integrity_check`.
 
 use rusqlite::Connection;
+use weituo_proof::{Both, both};
 
 use super::applied;
 use super::read::page;
@@ -30,9 +31,10 @@ pub(super) fn catalogue(connection: &Connection) -> Result<Catalogue> {
     let current = applied(connection).and_then(|applied| schema::require_current(SQLITE, &applied));
     let mut catalogue = Catalogue::compare(&expected()?, &objects(connection)?, current)?;
     if oversized(connection, &mut catalogue) {
-        catalogue
-            .unchecked
-            .push("the indexes were not compared with their tables: a key is oversized".to_owned());
+        catalogue.unchecked.push(Both::new(
+            "没有比对索引与数据表:有过长的键",
+            "the indexes were not compared with their tables: a key is oversized",
+        ));
         return Ok(catalogue);
     }
     let lines: Vec<String> =
@@ -52,8 +54,11 @@ fn oversized(connection: &Connection, catalogue: &mut Catalogue) -> bool {
         match connection.query_row(&sql, [], |row| row.get::<_, u64>(0)) {
             Ok(0) => {}
             Ok(rows) => {
-                let found = format!("{rows} rows of more");
-                catalogue.differs(&format!("contents of {table}.{column}"), "at most 1 MiB", &found);
+                catalogue.differs(
+                    &format!("contents of {table}.{column}"),
+                    Both::new("至多 1 MiB", "at most 1 MiB"),
+                    both!("{rows} 行更长", "{rows} rows of more"),
+                );
             }
             // What stands in the way is told by whatever reads the rows themselves.
             Err(error) => tracing::debug!(%error, table, column, "lengths cannot be read"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use weituo_events::{Category, Recorded};
 use weituo_projections::{Row, Rulebooks, StreamState, rows};
-use weituo_proof::{Entry, LeafIndex, StreamName};
+use weituo_proof::{Both, Entry, LeafIndex, StreamName};
 use weituo_verifier::Collected;
 
 use crate::store::{EntryRow, Scanned, Store};
@@ -48,7 +48,10 @@ impl Comparison<'_> {
         let mut done = 0;
         loop {
             let place = (after.0.as_str(), after.1);
-            let page = read("the log by stream", findings, || self.store.scan_by_stream(place, PAGE)).await?;
+            let page = read(Both::new("按流排列的记录", "the log by stream"), findings, || {
+                self.store.scan_by_stream(place, PAGE)
+            })
+            .await?;
             let full = page.len() >= PAGE as usize;
             done += page.len() as u64;
             let mut next = None;
@@ -65,7 +68,10 @@ impl Comparison<'_> {
             }
             // A page of nothing but garbled rows has no place to go on from.
             let Some(next) = next.filter(|next| *next > after) else {
-                findings.could_not("the projections: a page of the log by stream cannot be read");
+                findings.could_not(Both::new(
+                    "投影:按流读取的一页记录无法读取",
+                    "the projections: a page of the log by stream cannot be read",
+                ));
                 return None;
             };
             after = next;
@@ -122,7 +128,10 @@ pub(super) async fn fold_stream(
     let mut folded = None;
     let mut from = 1;
     loop {
-        let page = read("a stream", findings, || store.stream_rows(stream.as_str(), from, PAGE)).await?;
+        let page = read(Both::new("一个流", "a stream"), findings, || {
+            store.stream_rows(stream.as_str(), from, PAGE)
+        })
+        .await?;
         for row in page.iter().filter(|row| row.leaf_index < cursor) {
             let Some(recorded) = recorded(row) else { continue };
             let (state, last) = folded.get_or_insert_with(|| (StreamState::new(category), Last::default()));
@@ -143,12 +152,14 @@ pub(super) async fn read_rulebooks(
     findings: &mut Collected,
 ) -> Option<Rulebooks> {
     let mut rulebooks = Rulebooks::default();
-    let first = read("the first entry", findings, || store.scan(0, 1)).await?;
+    let first = read(Both::new("首条记录", "the first entry"), findings, || store.scan(0, 1)).await?;
     take_rulebooks(&mut rulebooks, first, cursor, |_| true);
     let mut after = ("rulebook/".to_owned(), 0);
     loop {
-        let page =
-            read("the rulebooks", findings, || store.scan_by_stream((&after.0, after.1), PAGE)).await?;
+        let page = read(Both::new("规则", "the rulebooks"), findings, || {
+            store.scan_by_stream((&after.0, after.1), PAGE)
+        })
+        .await?;
         let full = page.len() >= PAGE as usize;
         let last = take_rulebooks(&mut rulebooks, page, cursor, |row| row.stream.starts_with("rulebook/"));
         match last.filter(|last| full && *last > after && last.0.starts_with("rulebook/")) {

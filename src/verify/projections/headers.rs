@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use weituo_projections::PROJECTIONS;
-use weituo_proof::{Finding, FindingKind};
+use weituo_proof::{Both, Finding, FindingKind, both};
 use weituo_verifier::Collected;
 
 use crate::store::Generation;
-use crate::verify::source::read;
+use crate::verify::source::{CURSORS, read};
 
 use super::{Comparison, LOOKS};
 
@@ -29,7 +29,7 @@ impl Comparison<'_> {
     ) -> Option<(BTreeMap<String, Generation>, HashSet<String>)> {
         let mut looked = 0;
         let all = loop {
-            let all = read("the projections' cursors", findings, || self.store.all_generations()).await?;
+            let all = read(CURSORS, findings, || self.store.all_generations()).await?;
             let mut cursors = all.iter().filter(|(_, one)| one.active).map(|(_, one)| one.next_leaf);
             let first = cursors.next();
             looked += 1;
@@ -41,19 +41,25 @@ impl Comparison<'_> {
         };
         for (name, generation) in &all {
             if !PROJECTIONS.iter().any(|(known, _)| known == name) {
-                let detail = format!(
-                    "generation {} is of a projection {name:?} that there is not",
-                    generation.generation
+                let generation = generation.generation;
+                let detail = both!(
+                    "第 {generation} 代属于并不存在的投影 {name:?}",
+                    "generation {generation} is of a projection {name:?} that there is not"
                 );
                 let finding = Finding::new(FindingKind::CursorWrong, detail);
-                findings.push(finding.differing("a projection of this program", name));
+                let expected = Both::new("本程序的投影", "a projection of this program");
+                findings.push(finding.differing(expected, name));
             }
         }
-        for (name, generation, rows) in read("the projections", findings, || self.store.stray_rows()).await? {
-            let detail = format!(
+        for (name, generation, rows) in
+            read(Both::new("投影", "the projections"), findings, || self.store.stray_rows()).await?
+        {
+            let detail = both!(
+                "投影 {name:?} 有 {rows} 行属于并不存在的第 {generation} 代",
                 "{rows} rows of projection {name:?} belong to generation {generation}, which there is not"
             );
-            findings.push(Finding::new(FindingKind::ProjectionExtra, detail).differing("no rows", &rows));
+            let expected = Both::new("没有行", "no rows");
+            findings.push(Finding::new(FindingKind::ProjectionExtra, detail).differing(expected, &rows));
         }
         let active: BTreeMap<_, _> = all.into_iter().filter(|(_, one)| one.active).collect();
         let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
@@ -66,7 +72,10 @@ impl Comparison<'_> {
         let moved = |one: &Generation| one.next_leaf != most && one.next_leaf <= size.max(most);
         let mut apart = HashSet::new();
         for (name, one) in active.iter().filter(|(_, one)| moved(one)) {
-            let detail = format!("the cursor of projection {name} stands apart from those of the others");
+            let detail = both!(
+                "投影 {name} 的进度与其他投影不同",
+                "the cursor of projection {name} stands apart from those of the others"
+            );
             findings.push(Finding::new(FindingKind::CursorWrong, detail).differing(&most, &one.next_leaf));
             apart.insert(name.clone());
         }

@@ -8,7 +8,7 @@ use weituo_verifier::{Collected, index_claim};
 use super::{Scan, index_of};
 use crate::store::{EntryRow, Scanned, Store};
 use crate::verify::replay::{Leaf, Overrides, Replay};
-use crate::verify::source::{PAGE, read};
+use crate::verify::source::{PAGE, THE_LOG, read};
 
 impl Scan {
     /// Grows the tree and the index once more, with other hashes for the leaves in doubt.
@@ -21,7 +21,7 @@ impl Scan {
     ) -> Option<Replay> {
         let mut from = 0;
         while replay.size() < self.size {
-            let page = read("the log", findings, || store.scan(from, PAGE)).await?;
+            let page = read(THE_LOG, findings, || store.scan(from, PAGE)).await?;
             let Some(last) = page.iter().filter_map(index_of).max() else { break };
             from = last.checked_add(1)?;
             for scanned in page {

@@ -8,4 +8,5 @@ pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod shell;
 pub(crate) mod signing;
+pub(crate) mod verdict;
 pub(crate) mod witness;

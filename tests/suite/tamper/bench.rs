@@ -10,11 +10,12 @@ use weituo::ledger::Beside;
 use weituo::recorder::Recorder;
 use weituo::store::{EntryRow, Head, LedgerUrl, Store};
 use weituo::verify::{OutsideCheckpoint, Report, VerifyOptions, verify};
-use weituo_proof::{Finding, FindingKind, Frontier, Hash, Language, LeafIndex, SigningKey, leaf_hash};
+use weituo_proof::{Both, Finding, FindingKind, Frontier, Hash, Language, LeafIndex, SigningKey, leaf_hash};
 
 use crate::support::commands::{CYCLES, new_recorder, record_lines};
 use crate::support::ledger::{Kind, Place, rows};
 use crate::support::postgres::connect;
+use crate::support::verdict::in_both_languages;
 
 /// What a copy is made of. `early` and `older` are of the log after two of the four cycles.
 struct Prepared {
@@ -270,7 +271,7 @@ impl Bench {
                 .collect(),
             ..VerifyOptions::default()
         };
-        verify(store, &options, |_| ()).await
+        in_both_languages(verify(store, &options, |_| ()).await)
     }
 
     /// Runs the real command, and returns its exit code and what it printed.
@@ -342,7 +343,9 @@ impl<'a> Expected<'a> {
     }
 
     fn matches(&self, finding: &Finding) -> bool {
-        let text = |asked: &Option<String>, told: &Option<String>| asked.is_none() || asked == told;
+        let text = |asked: &Option<String>, told: &Option<Both>| {
+            asked.is_none() || asked.as_deref() == told.as_ref().map(Both::en)
+        };
         finding.kind == self.kind
             && (self.leaf.is_none() || finding.leaf_index.map(LeafIndex::get) == self.leaf)
             && (self.stream.is_none() || finding.stream.as_deref() == self.stream)

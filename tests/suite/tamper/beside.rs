@@ -1,6 +1,6 @@
 //! What stands beside the log: projections, their cursors and generations, disclosures.
 
-use weituo_proof::{FindingKind, sha256};
+use weituo_proof::{Both, FindingKind, sha256};
 
 use super::bench::{Bench, Expected};
 use super::forge::rebuild;
@@ -93,7 +93,7 @@ on_both_stores! {
         bench.tamper(&format!("UPDATE disclosure SET disclosure = 'WyJ4Il0' WHERE digest = '{}'", row.digest)).await;
         let expected = Expected { leaf: Some(row.leaf_index), ..Expected::new(FindingKind::DisclosureUnmatched) };
         let report = bench.assert_found(&expected).await;
-        assert_eq!(report.findings().next().unwrap().expected.as_ref(), Some(&row.digest));
+        assert_eq!(report.findings().next().unwrap().expected.as_ref(), Some(&Both::from(&row.digest)));
     }
 
     async fn a_disclosure_removed_without_record_is_missing(place: Place) {

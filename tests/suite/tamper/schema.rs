@@ -15,7 +15,7 @@ async fn bent(place: Place, object: &str, (sqlite, postgres): (&str, &str)) {
     let report = bench.assert_found(&Expected::new(FindingKind::SchemaDiffers)).await;
     let named = report
         .findings()
-        .any(|finding| finding.kind == FindingKind::SchemaDiffers && finding.detail.contains(object));
+        .any(|finding| finding.kind == FindingKind::SchemaDiffers && finding.detail.en().contains(object));
     assert!(named, "{object} is not named: {:#?}", report.verdicts);
 }
 
@@ -114,7 +114,7 @@ async fn row_security_rules_and_tables_elsewhere_are_named() {
         let bench = Bench::new(Place::new(Kind::Postgres).await).await;
         bench.tamper(sql).await;
         let report = bench.verify().await;
-        let named = report.findings().any(|finding| finding.detail.starts_with(object));
+        let named = report.findings().any(|finding| finding.detail.en().starts_with(object));
         assert!(named && !report.verdicts.intact.is_yes(), "{object}: {:#?}", report.verdicts);
     }
 }
@@ -135,5 +135,5 @@ async fn a_reader_without_amcheck_is_told_that_indexes_were_not_compared() {
     reader.place.url = owner;
     reader.tamper(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     assert_eq!(report.exit_code(), 0, "{:#?}", report.verdicts);
-    assert!(report.notes.iter().any(|note| note.contains("amcheck")), "{:?}", report.notes);
+    assert!(report.notes.iter().any(|note| note.en().contains("amcheck")), "{:?}", report.notes);
 }

@@ -1,6 +1,6 @@
 //! What stands beside the log: projections and disclosures.
 
-use weituo_proof::{FindingKind, LeafIndex, sha256};
+use weituo_proof::{Both, FindingKind, LeafIndex, sha256};
 
 use super::scene::{A, B, Scene, assert_hashes, assert_told};
 use crate::support::ledger::{Place, on_both_stores};
@@ -11,7 +11,7 @@ on_both_stores! {
         scene.tamper("UPDATE projection_row SET body = '{}' WHERE projection = 'cycle' AND key = 'A'").await;
         let report = scene.verify().await;
         assert_told(&report, &[(FindingKind::ProjectionDiffers, Some(6), Some(A), Some(3))]);
-        assert_eq!(report.findings().next().unwrap().found, Some(sha256(&[b"{}"]).to_string()));
+        assert_eq!(report.findings().next().unwrap().found, Some(Both::from(&sha256(&[b"{}"]))));
         assert!(report.verdicts.complete.is_yes());
     }
 
@@ -44,7 +44,7 @@ on_both_stores! {
         // The last entry commits the index, of which no projection has a row.
         scene.tamper("UPDATE projection SET next_leaf = 8").await;
         let report = scene.verify().await;
-        let behind = report.notes.iter().filter(|note| note.contains("behind")).count();
+        let behind = report.notes.iter().filter(|note| note.en().contains("behind")).count();
         assert_eq!((report.exit_code(), behind), (0, report.notes.len()), "{:#?}", report.verdicts);
         assert!(behind > 1, "{:?}", report.notes);
     }

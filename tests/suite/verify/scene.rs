@@ -9,9 +9,10 @@ use weituo::store::{Head, ProjectionChange, ProjectionRow, Store};
 use weituo::verify::{Report, VerifyOptions, verify};
 use weituo_events::{Category, Recorded};
 use weituo_projections::{PROJECTIONS, Rulebooks, StreamState, rows as projected};
-use weituo_proof::{Entry, FindingKind, Hash, LeafIndex, SigningKey, VerifierKey, leaf_hash, sha256};
+use weituo_proof::{Both, Entry, FindingKind, Hash, LeafIndex, SigningKey, VerifierKey, leaf_hash, sha256};
 
 use crate::support::ledger::{Kind, Place, proposal, rows, sealed_proposal};
+use crate::support::verdict::in_both_languages;
 
 pub const A: &str = "agreement/A";
 pub const B: &str = "agreement/B";
@@ -77,7 +78,7 @@ impl Scene {
             ..VerifyOptions::default()
         };
         change(&mut options);
-        verify(&*self.place.store().await, &options, |_| ()).await
+        in_both_languages(verify(&*self.place.store().await, &options, |_| ()).await)
     }
 
     /// Records further entries, as a running ledger does, and takes the anchor along.
@@ -188,8 +189,9 @@ pub fn assert_told(report: &Report, expected: &[Told<'_>]) {
 #[track_caller]
 pub fn assert_hashes(report: &Report, expected: &(impl ToString + ?Sized), found: &(impl ToString + ?Sized)) {
     let finding = report.findings().next().unwrap();
+    let shown = |text: &Option<Both>| text.as_ref().map(|text| text.en().to_owned());
     assert_eq!(
-        (finding.expected.clone(), finding.found.clone()),
+        (shown(&finding.expected), shown(&finding.found)),
         (Some(expected.to_string()), Some(found.to_string()))
     );
 }

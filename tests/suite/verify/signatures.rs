@@ -63,7 +63,7 @@ on_both_stores! {
             signed(proposal("agreement/T", "n", None), 1)]).await;
         let report = scene.verify().await;
         assert_told(&report, &[told(13, "agreement/T", 1)]);
-        assert!(report.findings().next().unwrap().detail.contains("revoked"), "{:#?}", report.verdicts);
+        assert!(report.findings().next().unwrap().detail.en().contains("revoked"), "{:#?}", report.verdicts);
         assert_eq!(report.counts.signatures, 1);
     }
 

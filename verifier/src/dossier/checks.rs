@@ -1,7 +1,6 @@
 //! The checks of a dossier that look at entries, disclosures, documents, receipts and the state.
 
 use std::collections::HashSet;
-use std::error::Error as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,10 +10,12 @@ use weituo_projections::stated;
 use weituo_proof::dossier::ProvenEntry;
 use weituo_proof::tree::verify_inclusion;
 use weituo_proof::{
-    Checkpoint, Disclosure, Entry, EntryError, Finding, FindingKind, LeafIndex, Receipt, StreamName, sha256,
+    Both, Checkpoint, Disclosure, Entry, EntryError, Finding, FindingKind, LeafIndex, Receipt, StreamName,
+    both, sha256,
 };
 
 use super::{Known, Verification, leaf_of};
+use crate::collected::chain;
 use crate::facts::Facts;
 
 /// Reads an entry and verifies that it is in the checkpoint's tree.
@@ -25,12 +26,13 @@ pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Kno
             EntryError::NotCanonical(_) => FindingKind::NotCanonical,
             _ => FindingKind::BadEntry,
         };
-        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-        Box::new(Finding::new(kind, format!("{error}{cause}")))
+        let error = chain(&error);
+        Box::new(Finding::new(kind, both!("不能作为存证记录读取:{error}", "{error}")))
     })?;
     verify_inclusion(&leaf, proven.leaf_index, checkpoint.size, &proven.inclusion, &checkpoint.root)
         .map_err(|error| {
-            let finding = Finding::new(FindingKind::EntryNotIncluded, error.to_string());
+            let finding =
+                Finding::new(FindingKind::EntryNotIncluded, both!("包含证明不成立:{error}", "{error}"));
             Box::new(finding.in_stream(&entry.stream, Some(entry.sequence)))
         })?;
     Ok(Known { leaf_index: proven.leaf_index, leaf, entry })
@@ -47,9 +49,10 @@ impl Verification<'_> {
         let (leaf_index, entry) = (one.leaf_index.get(), &one.entry);
         let judged = entry.signature.is_none() || self.covers_signer(entry);
         if !judged {
-            self.intact.could_not(format!(
-                "the signature of the entry at leaf {leaf_index}: the history of {} is not proven here",
-                entry.actor.organisation
+            let organisation = &entry.actor.organisation;
+            self.intact.could_not(both!(
+                "序号 {leaf_index} 的记录的签名:卷宗没有证明 {organisation} 的经过",
+                "the signature of the entry at leaf {leaf_index}: the history of {organisation} is not proven here"
             ));
         }
         facts.take_judged(leaf_index, entry, judged, &mut self.intact);
@@ -77,20 +80,22 @@ impl Verification<'_> {
                 continue;
             }
             if !sealed.contains(&key) {
-                let detail = "a disclosure that this entry does not seal";
+                let detail =
+                    Both::new("该记录没有封存这个披露值", "a disclosure that this entry does not seal");
                 self.intact.push(
                     Finding::new(FindingKind::DisclosureUnmatched, detail)
                         .at(leaf_index)
-                        .differing("a digest in the entry", &key.1),
+                        .differing(Both::new("记录中的一个摘要", "a digest in the entry"), &key.1),
                 );
                 continue;
             }
             if facts.is_erased(key.0, &key.1) {
-                let detail = "the value was recorded as erased and is here";
+                let detail =
+                    Both::new("已记为擦除的值仍在其中", "the value was recorded as erased and is here");
                 self.intact.push(
                     Finding::new(FindingKind::DisclosureNotErased, detail)
                         .at(leaf_index)
-                        .differing("no disclosure", &key.1),
+                        .differing(NO_DISCLOSURE, &key.1),
                 );
             }
             open.remove(&key);
@@ -100,11 +105,14 @@ impl Verification<'_> {
             open.into_iter().filter(|(leaf_index, digest)| !facts.is_erased(*leaf_index, digest)).collect();
         missing.sort();
         for (leaf_index, digest) in missing {
-            let detail = "a sealed value without its disclosure, and no erasure of it is recorded here";
+            let detail = Both::new(
+                "一个封存值没有披露值,也没有擦除它的记录",
+                "a sealed value without its disclosure, and no erasure of it is recorded here",
+            );
             self.intact.push(
                 Finding::new(FindingKind::DisclosureMissing, detail)
                     .at(LeafIndex::new(leaf_index))
-                    .differing(&digest, "no disclosure"),
+                    .differing(&digest, NO_DISCLOSURE),
             );
         }
     }
@@ -129,11 +137,15 @@ impl Verification<'_> {
                 continue;
             }
             if !read || (self.dossier.entries.iter().find(proven).is_none() && !disclosed()) {
-                let detail = "a document is listed that its entry does not name";
+                let detail = Both::new(
+                    "列出的材料不是其记录所指的",
+                    "a document is listed that its entry does not name",
+                );
                 self.intact.push(
-                    Finding::new(FindingKind::EvidenceDiffers, detail)
-                        .at(document.leaf_index)
-                        .differing("a document of the entry", &document.sha256),
+                    Finding::new(FindingKind::EvidenceDiffers, detail).at(document.leaf_index).differing(
+                        Both::new("该记录所指的材料", "a document of the entry"),
+                        &document.sha256,
+                    ),
                 );
             }
         }
@@ -148,18 +160,23 @@ impl Verification<'_> {
             let receipt = match Receipt::parse_with_entry(&kept.text) {
                 Ok(receipt) => receipt,
                 Err(error) => {
-                    self.intact.could_not(format!("receipt {label}: {error}"));
+                    self.intact.could_not(both!("回执 {label}:{error}", "receipt {label}: {error}"));
                     continue;
                 }
             };
             let Ok(shown) = receipt.verify_by(&keys) else {
-                self.intact.could_not(format!("receipt {label}: it is not valid under the keys given"));
+                self.intact.could_not(both!(
+                    "回执 {label}:按所给公钥无效",
+                    "receipt {label}: it is not valid under the keys given"
+                ));
                 continue;
             };
             // Told once where many receipts are of one checkpoint, as those of an earlier dossier are.
             if shown.size == checkpoint.size && shown.root != checkpoint.root && forks.insert(shown.root) {
-                let detail =
-                    format!("receipt {label} is of another log of the same size: the log was forked");
+                let detail = both!(
+                    "回执 {label} 出自大小相同的另一版本:台账有两个版本",
+                    "receipt {label} is of another log of the same size: the log was forked"
+                );
                 self.intact.push(
                     Finding::new(FindingKind::CheckpointNotExtended, detail)
                         .differing(&shown.root, &checkpoint.root),
@@ -184,13 +201,16 @@ impl Verification<'_> {
             }
         };
         if unmet {
-            let detail = format!("receipt {label} shows an entry of this history that is not here");
-            let found = found.map_or("no entry".to_owned(), |leaf| leaf.to_string());
+            let detail = both!(
+                "回执 {label} 证明的一条记录属于这段经过,却不在其中",
+                "receipt {label} shows an entry of this history that is not here"
+            );
+            let found = found.map_or(Both::new("没有记录", "no entry"), |leaf| Both::from(&leaf));
             self.complete.push(
                 Finding::new(FindingKind::ReceiptUnmet, detail)
                     .at(receipt.leaf_index)
                     .in_stream(&entry.stream, Some(entry.sequence))
-                    .differing(&expected, &found),
+                    .differing(&expected, found),
             );
         }
     }
@@ -202,14 +222,16 @@ impl Verification<'_> {
         if stated.projection != kind.projection()
             || stated.fold_version != u64::from(stated::fold_version(kind))
         {
-            self.intact.could_not(format!(
-                "the state: this program does not know projection {} in version {}",
-                stated.projection, stated.fold_version
+            let (projection, version) = (&stated.projection, stated.fold_version);
+            self.intact.could_not(both!(
+                "状态:本程序不认识投影 {projection} 的第 {version} 版",
+                "the state: this program does not know projection {projection} in version {version}"
             ));
             return None;
         }
         let Ok(on) = stated.as_of.parse() else {
-            self.intact.could_not(format!("the state: {:?} is no day", stated.as_of));
+            let as_of = &stated.as_of;
+            self.intact.could_not(both!("状态:{as_of:?} 不是日期", "the state: {as_of:?} is no day"));
             return None;
         };
         let computed = stated::state(&self.dossier.subject, recorded, on);
@@ -218,15 +240,23 @@ impl Verification<'_> {
         let sound = !self.intact.has_findings() && !self.complete.has_findings();
         if sound && computed != said {
             let (expected, found) = (digest(computed.as_ref()), digest(said.as_ref()));
-            let detail = format!("the state stated for {} is not what the entries give", stated.as_of);
-            self.intact.push(Finding::new(FindingKind::StateDiffers, detail).differing(&expected, &found));
+            let as_of = &stated.as_of;
+            let detail = both!(
+                "所述截至 {as_of} 的状态与记录推算的不同",
+                "the state stated for {as_of} is not what the entries give"
+            );
+            self.intact.push(Finding::new(FindingKind::StateDiffers, detail).differing(expected, found));
         }
         computed.filter(|_| sound)
     }
 }
 
-fn digest(state: Option<&Value>) -> String {
-    state.map_or("no state".to_owned(), |state| {
-        format!("a state of SHA-256 {}", sha256(&[state.to_string().as_bytes()]))
+/// What stands where there is no disclosure.
+const NO_DISCLOSURE: Both = Both::new("没有披露值", "no disclosure");
+
+fn digest(state: Option<&Value>) -> Both {
+    state.map_or(Both::new("没有状态", "no state"), |state| {
+        let digest = sha256(&[state.to_string().as_bytes()]);
+        both!("SHA-256 为 {digest} 的状态", "a state of SHA-256 {digest}")
     })
 }

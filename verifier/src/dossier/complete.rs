@@ -3,7 +3,7 @@
 //! Source: format.md "Completeness index", "Dossier" 5 to 7.
 
 use weituo_proof::map::{PartyChain, party_name, stream_value};
-use weituo_proof::{Checkpoint, Finding, FindingKind, Hash, LeafIndex, StreamHead, StreamName};
+use weituo_proof::{Both, Checkpoint, Finding, FindingKind, Hash, LeafIndex, StreamHead, StreamName, both};
 
 use super::{Known, Verification};
 use crate::facts::index_claim;
@@ -20,10 +20,16 @@ impl Verification<'_> {
                 Some((last.leaf_index, claim.root))
             }
             _ => {
-                let detail = "the last entry is not the index over all the others of the checkpoint";
+                let detail = Both::new(
+                    "最后一条记录不是检查点中其余全部记录的索引",
+                    "the last entry is not the index over all the others of the checkpoint",
+                );
                 self.complete.push(
                     Finding::new(FindingKind::IndexProof, detail).at(last.leaf_index).differing(
-                        "IndexCommitted, of a size one less than the checkpoint's",
+                        Both::new(
+                            "IndexCommitted,其大小比检查点的小一",
+                            "IndexCommitted, of a size one less than the checkpoint's",
+                        ),
                         &last.entry.event_type,
                     ),
                 );
@@ -63,13 +69,16 @@ impl Verification<'_> {
             let prev = head.map_or(first, |head| head.leaf_hash);
             if entry.sequence != next {
                 if !gap {
-                    let finding =
-                        Finding::new(FindingKind::SequenceGap, "entries of this stream are left out");
+                    let detail = Both::new("这个流缺少记录", "entries of this stream are left out");
+                    let finding = Finding::new(FindingKind::SequenceGap, detail);
                     self.complete.push(place(finding).differing(&next, &entry.sequence));
                 }
                 gap = true;
             } else if entry.prev != prev {
-                let detail = "the entry does not name the one before it in its stream";
+                let detail = Both::new(
+                    "该记录没有指向流中的前一条记录",
+                    "the entry does not name the one before it in its stream",
+                );
                 let finding = Finding::new(FindingKind::ChainBroken, detail);
                 self.intact.push(place(finding).differing(&prev, &entry.prev));
             }
@@ -100,7 +109,10 @@ impl Verification<'_> {
     /// Checks that a stream that a party joined is among those that are here whole.
     fn require_stream(&mut self, stream: &StreamName, party: &StreamName) {
         if !self.dossier.streams.iter().any(|one| one.stream == *stream) {
-            let detail = format!("{party} joined this cycle, which is not proven to be here whole");
+            let detail = both!(
+                "{party} 参与了这一轮次,而卷宗没有证明它完整",
+                "{party} joined this cycle, which is not proven to be here whole"
+            );
             self.complete.push(Finding::new(FindingKind::IndexProof, detail).in_stream(stream, None));
         }
     }
@@ -112,14 +124,16 @@ impl Verification<'_> {
         };
         let subject = self.dossier.subject_stream();
         if !subject.is_ok_and(|subject| listed.iter().any(|one| one.stream == subject)) {
-            let detail = format!("the history of {} itself is not proven", self.dossier.subject.id);
+            let id = &self.dossier.subject.id;
+            let detail = both!("没有证明 {id} 自身的经过", "the history of {id} itself is not proven");
             self.complete.push(Finding::new(FindingKind::IndexProof, detail));
         }
     }
 
     fn check_proof(&mut self, proven: &ProvenName, name: &str, value: Option<&[u8; 40]>, root: &Hash) {
         if let Err(error) = proven.proof.verify(root, name, value.map(<[u8; 40]>::as_slice)) {
-            let finding = Finding::new(FindingKind::IndexProof, format!("{name}: {error}"));
+            let detail = both!("{name} 的索引证明不成立:{error}", "{name}: {error}");
+            let finding = Finding::new(FindingKind::IndexProof, detail);
             self.complete.push(finding.in_stream(&proven.stream, None));
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use weituo_events::{Event, Recorded};
 use weituo_proof::dossier::Subject;
-use weituo_proof::{Checkpoint, Effective, Finding, FindingKind, Hash, LeafIndex, Verdict, Verdicts};
+use weituo_proof::{Both, Checkpoint, Effective, Finding, FindingKind, Hash, LeafIndex, Verdict, Verdicts};
 
 use super::Verification;
 
@@ -77,13 +77,13 @@ pub struct Erased {
 
 impl DossierReport {
     /// Returns what is said of a text that is no dossier: a finding, or a reason.
-    pub(super) fn unread(refused: Result<Finding, String>) -> Self {
+    pub(super) fn unread(refused: Result<Finding, Both>) -> Self {
         let (findings, reasons) = match refused {
             Ok(finding) => (vec![finding], vec![]),
             Err(reason) => (vec![], vec![reason]),
         };
-        let unchecked =
-            || Verdict::CouldNotCheck { reasons: vec!["the file cannot be read as a dossier".to_owned()] };
+        let reason = Both::new("文件不能作为存证卷宗读取", "the file cannot be read as a dossier");
+        let unchecked = || Verdict::CouldNotCheck { reasons: vec![reason.clone()] };
         let verdicts =
             Verdicts { intact: Verdict::of(findings, reasons), complete: unchecked(), age: unchecked() };
         Self {
