@@ -27,6 +27,9 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     let url = desk.url()?;
     // The anchor first: what is recorded meanwhile makes the copy longer than it, never shorter.
     let beside = read_beside(desk, &url)?;
+    if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+    }
     let new = with_ending(to, ".unverified");
     remove(&new)?;
     let copied = Ledger::backup(&url, &desk.options(true), &new).await;
@@ -55,15 +58,23 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     let report = checked(desk, &backup, &beside, !behind_anchor).await?;
     if report.exit_code() != 0 {
         verify::print(desk.voice, &report);
-        let from = from.display();
-        return Err(Failure {
-            exit: report.exit_code(),
-            ..Failure::could_not_run(
+        let (from, exit) = (from.display(), report.exit_code());
+        let failure = if exit == 1 {
+            Failure::could_not_run(
                 "backup-not-verified",
                 format!("{from} 未通过核验,什么都没有写入"),
                 format!("{from} does not verify; nothing was written"),
             )
-        });
+        } else {
+            Failure::could_not_run(
+                "backup-not-checked",
+                format!("{from} 无法核验(台账的签名密钥在手头吗?),什么都没有写入"),
+                format!(
+                    "{from} could not be verified (is the log's signing key at hand?); nothing was written"
+                ),
+            )
+        };
+        return Err(Failure { exit, ..failure });
     }
     if let Some(folder) = url.folder() {
         std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
@@ -77,6 +88,9 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         return Ok(report.exit_code());
     }
     done(desk, "restore-done", copied, &url.to_string(), &report);
+    if beside.anchor().is_none() && !desk.voice.json {
+        line(desk.voice.word("restore-no-anchor"));
+    }
     Ok(0)
 }
 

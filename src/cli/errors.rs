@@ -96,7 +96,7 @@ fn read_only(error: &ReadOnly) -> Option<String> {
         }
         ReadOnly::KeyNotInLog { key } => format!("密钥 {key} 不是 log/main 所列的密钥"),
         ReadOnly::AnchorLost { path } => {
-            format!("锚点 {path} 丢失:请用见证方保存的检查点,或以明确的命令接受现有数据库")
+            format!("锚点 {path} 丢失:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点")
         }
         ReadOnly::AnchorDamaged { path, what } => format!("锚点 {path} 损坏:{what}"),
         ReadOnly::Frozen { leaf_index } => format!("台账已在序号 {leaf_index} 封存,其后不再记录"),

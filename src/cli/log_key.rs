@@ -1,4 +1,4 @@
-//! `log-key rotate`, `log-key revoke`, `freeze`: the log's own keys, and its end.
+//! `log-key show`, `log-key rotate`, `log-key revoke`, `freeze`: the log's own keys, and its end.
 //!
 //! Absent: succession, which is `init --predecessor` of the ledger that follows (`setup`).
 
@@ -8,7 +8,7 @@ use super::Desk;
 use super::args::LogKeyAction;
 use super::output::{Failure, document, line};
 use super::words::words;
-use crate::ledger::Ledger;
+use crate::ledger::{Beside, Ledger};
 
 /// Runs one of the subcommands of `log-key`.
 pub(super) async fn run(desk: &Desk<'_>, action: &LogKeyAction) -> Result<u8, Failure> {
@@ -16,6 +16,22 @@ pub(super) async fn run(desk: &Desk<'_>, action: &LogKeyAction) -> Result<u8, Fa
     let failed = |error| Failure::from_error("log-key", &error);
     let language = desk.voice.language;
     match action {
+        LogKeyAction::Show => {
+            let beside = Beside::read(&url, &options).map_err(failed)?;
+            let keys: Vec<String> = beside.verifiers().iter().map(ToString::to_string).collect();
+            if keys.is_empty() {
+                return Err(Failure::could_not_run(
+                    "log-key",
+                    "手头没有台账的签名密钥:用 --signing-key 指明,或从运行中的台账取 /log/key",
+                    "the log's signing key is not at hand: name it by --signing-key, or take /log/key of the log served",
+                ));
+            }
+            if desk.voice.json {
+                document(&json!({ "verifier_keys": keys }));
+            } else {
+                keys.into_iter().for_each(line);
+            }
+        }
         LogKeyAction::Rotate => {
             let rotated = Ledger::rotate_key(&url, &options).await.map_err(failed)?;
             let (key, kept) = (rotated.verifier.to_string(), rotated.kept.display().to_string());

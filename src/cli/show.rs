@@ -349,7 +349,7 @@ fn history(voice: Voice, view: &HistoryView) {
         "column-score",
         "column-grade",
         "column-money",
-        "column-irregularity",
+        "column-breaches",
     ]);
     for item in &view.cycles {
         let one = &item.summary;
@@ -367,4 +367,5 @@ fn history(voice: Voice, view: &HistoryView) {
         ]);
     }
     line(table.to_string());
+    line(voice.word("history-hint"));
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weituo_proof::note::KeyError;
 use weituo_proof::{Dossier, Finding, Receipt, Verdict, VerifierKey};
 
 use super::Desk;
@@ -122,12 +123,32 @@ fn checkpoint_in(text: String) -> String {
 pub(super) fn keys(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
     let mut keys = Vec::new();
     for given in given {
-        let text = std::fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
-        for line in text.trim().lines().map(str::trim).filter(|line| !line.is_empty()) {
-            keys.push(line.parse().map_err(|error| Failure::from_error("verifier-key", &error))?);
-        }
+        keys.extend(match keys_in(given) {
+            Ok(keys) => keys,
+            Err(_) => keys_in_file(given)?,
+        });
     }
     Ok(keys)
+}
+
+fn keys_in(text: &str) -> Result<Vec<VerifierKey>, KeyError> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse).collect()
+}
+
+fn keys_in_file(file: &str) -> Result<Vec<VerifierKey>, Failure> {
+    let refused = |zh: String, en: String| Failure::could_not_run("verifier-key", zh, en);
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        refused(
+            format!("{file} 既不是核验公钥,也不是可读的文件({error})"),
+            format!("{file} is neither a verifier key nor a file that can be read ({error})"),
+        )
+    })?;
+    keys_in(&text).map_err(|error| {
+        refused(
+            format!("文件 {file} 里有一行不是核验公钥({error})"),
+            format!("the file {file} has a line that is no verifier key ({error})"),
+        )
+    })
 }
 
 /// Prints a report: verdicts first, then findings.

@@ -36,8 +36,14 @@ pub fn router(ledger: Ledger) -> Router {
         .route("/log/checkpoint", get(checkpoint))
         .route("/log/key", get(key))
         .route("/log/tile/{*path}", get(tile))
+        .fallback(nothing_here)
         .layer(CompressionLayer::new().gzip(true))
         .with_state(ledger)
+}
+
+async fn nothing_here() -> Problem {
+    let detail = "the log is at /log/checkpoint, /log/key and /log/tile/ (C2SP tlog-tiles): `weituo mirror` and `weituo watch` read it";
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 async fn checkpoint(State(ledger): State<Ledger>, headers: HeaderMap) -> Response {

@@ -131,9 +131,14 @@ impl Writer {
             // Tried just now: submitters do not wait for a second time-out.
             return;
         }
-        if let Err(error) = self.ready().await {
-            tracing::warn!(%error, "the ledger is not ready to write");
-            return;
+        match self.ready().await {
+            // It says so to whoever submits, and stays so.
+            Err(SubmitError::ReadOnly(ReadOnly::Frozen { .. })) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the ledger is not ready to write");
+                return;
+            }
+            Ok(()) => {}
         }
         let (uncovered, since) = self.derived.uncovered();
         let due = since.is_some_and(|since| since.elapsed() >= self.limits.index_after);

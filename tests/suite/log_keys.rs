@@ -28,6 +28,26 @@ fn keys_in(shell: &Shell, file: &str) -> Vec<SigningKey> {
 }
 
 #[test]
+fn the_key_that_init_printed_is_shown_again_and_both_after_a_rotation() {
+    let (shell, old) = opened();
+    assert_eq!(shell.run(&["log-key", "show"]).expect_code(0).out.trim(), old);
+    let new = rotate(&shell)["verifier_key"].as_str().unwrap().to_owned();
+    let shown = shell.run(&["log-key", "show"]).expect_code(0).out;
+    std::fs::write(shell.path("verifier.txt"), &shown).unwrap();
+    let mut shown: Vec<&str> = shown.lines().collect();
+    shown.sort_unstable();
+    let mut both = [old.as_str(), new.as_str()];
+    both.sort_unstable();
+    assert_eq!(shown, both);
+    shell.run(&["verify", "--key", "verifier.txt"]).expect_code(0);
+    // Without the signing key there is nothing to show, and a file that is not there is named.
+    std::fs::rename(shell.path("ledger.key"), shell.path("away.key")).unwrap();
+    assert!(shell.run(&["log-key", "show"]).expect_code(2).err.contains("--signing-key"));
+    let missing = shell.run(&["verify", "--key", "misspelt.txt"]).expect_code(2);
+    assert!(missing.err.contains("misspelt.txt is neither a verifier key nor a file"), "{}", missing.err);
+}
+
+#[test]
 fn after_a_rotation_both_keys_sign_and_either_verifies_what_was_and_what_comes() {
     let (shell, old) = opened();
     let before = checkpoint(&shell).to_string();

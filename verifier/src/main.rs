@@ -118,10 +118,14 @@ fn kept(label: String, language: Language) -> Result<Kept, String> {
 
 /// Reads verifier keys: the key itself, or a file that holds some, one a line.
 fn keys(given: &str, language: Language) -> Result<Vec<VerifierKey>, String> {
-    let text = fs::read_to_string(given).unwrap_or_else(|_| given.to_owned());
-    let lines = text.trim().lines().map(str::trim).filter(|line| !line.is_empty());
-    let parsed = lines.map(str::parse);
-    parsed.collect::<Result<_, _>>().map_err(|error| format!("{}: {error}", words::BAD_KEY.get(language)))
+    if let Ok(key) = given.trim().parse() {
+        return Ok(vec![key]);
+    }
+    let refused =
+        |error: &dyn std::fmt::Display| format!("{}: {given}: {error}", words::BAD_KEY.get(language));
+    let text = fs::read_to_string(given).map_err(|error| refused(&error))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(str::parse).collect::<Result<_, _>>().map_err(|error| refused(&error))
 }
 
 fn read(file: &str, language: Language) -> Result<String, String> {

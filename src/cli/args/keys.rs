@@ -25,6 +25,8 @@ pub(crate) struct After {
 /// What is done with the log's own keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogKeyAction {
+    /// help-log-key-show
+    Show,
     /// help-log-key-rotate
     Rotate,
     /// help-log-key-revoke

@@ -34,7 +34,7 @@ const words = (() => {
     where: ["第 {0} 条存证记录(台账序号)", "entry at leaf index {0}"],
     expected: ["应为", "expected"],
     found: ["实为", "found"],
-    keyLabel: ["台账的核验密钥,或其指纹", "The log's verifier key, or its fingerprint"],
+    keyLabel: ["台账的核验公钥,或其指纹", "The log's verifier key, or its fingerprint"],
     keyNote: ["请粘贴您从别处(公报、公证书、主管部门网站等)得到的密钥,每行一个。它只留在本页的地址栏里;卷宗自带的密钥一律不予信任。", "Paste the key that you have from elsewhere (a gazette, a notarial deed, the authority's website), one a line. It stays in this page's address only; keys that the dossier itself carries are never trusted."],
     receiptLabel: ["存证回执(可选)", "Receipts (optional)"],
     receiptNote: ["您留存的存证回执能证明它所证的存证记录没有被遗漏或改写。粘贴一份,或选择文件。", "A receipt that you kept shows whether its entry was left out or rewritten. Paste one, or choose files."],
@@ -150,8 +150,8 @@ const words = (() => {
   /** Reasons why something could not be checked. */
   const REASONS = {
     "key-unknown": ["检查点并非由您给出的任何一把密钥签署,因此不知道由谁签署。", "None of the keys that you gave has signed the checkpoint, so who signed it is not known."],
-    "no-key": ["没有给出台账的核验密钥,因此不知道检查点由谁签署。", "No verifier key of the log was given, so who signed the checkpoint is not known."],
-    "key-unreadable": ["给出的某一行不是核验密钥,也不是卷宗中某个密钥的指纹。", "A line given is neither a verifier key nor the fingerprint of a key in the dossier."],
+    "no-key": ["没有给出台账的核验公钥,因此不知道检查点由谁签署。", "No verifier key of the log was given, so who signed the checkpoint is not known."],
+    "key-unreadable": ["给出的某一行不是核验公钥,也不是卷宗中某个密钥的指纹。", "A line given is neither a verifier key nor the fingerprint of a key in the dossier."],
     "format-unknown": ["卷宗的格式比本页新。", "The dossier is of a format that this page does not know."],
     "intact-not-established": ["无遗漏以未改动为前提,而后者没有成立。", "That nothing is left out rests on nothing being altered, which was not established."],
     "signer-not-proven": ["{0} 的登记序列不在卷宗证明之列,其签名无法核验。", "The registry of {0} is not among what is proven here, so its signature could not be checked."],
