@@ -138,7 +138,7 @@ impl Disclosures {
             Ok(rows) => return rows,
             Err(error) if is_unreadable(&error) => error,
             Err(_) => {
-                return read(DISCLOSURES, findings, || store.disclosures(range.clone()))
+                return read(&DISCLOSURES, findings, || store.disclosures(range.clone()))
                     .await
                     .unwrap_or_default();
             }
@@ -160,7 +160,7 @@ impl Disclosures {
                     findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
                 }
                 Err(error) => {
-                    answered::<()>(DISCLOSURES, findings, Err(error));
+                    answered::<()>(&DISCLOSURES, findings, Err(error));
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Disclosures {
                 continue;
             }
             let digests = std::slice::from_ref(digest);
-            let stored = read(A_DISCLOSURE, findings, || store.disclosures_by_digest(digests)).await;
+            let stored = read(&A_DISCLOSURE, findings, || store.disclosures_by_digest(digests)).await;
             if stored.is_some_and(|rows| !rows.is_empty()) {
                 let detail = Both::new(
                     "已有擦除它的记录,而它仍存着",
@@ -236,7 +236,7 @@ impl Disclosures {
     async fn drop_erased_since(&mut self, store: &dyn Store, size: u64, findings: &mut Collected) {
         let mut later = Facts::default();
         let mut from = i64::try_from(size).unwrap_or(i64::MAX);
-        while let Some(page) = read(THE_LOG, findings, || store.scan(from, PAGE)).await {
+        while let Some(page) = read(&THE_LOG, findings, || store.scan(from, PAGE)).await {
             let Some(last) = page.iter().filter_map(super::scan::index_of).max() else { break };
             for scanned in &page {
                 let Scanned::Row(row) = scanned else { continue };
@@ -272,7 +272,7 @@ pub(super) async fn count_stored(
                 return findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
             }
             Err(error) => {
-                answered::<()>(DISCLOSURES, findings, Err(error));
+                answered::<()>(&DISCLOSURES, findings, Err(error));
                 return;
             }
         };
@@ -290,7 +290,7 @@ pub(super) async fn count_stored(
     if beyond.is_empty() {
         return;
     }
-    let size = read(THE_HEAD, findings, || store.head()).await.flatten().map(|head| head.size);
+    let size = read(&THE_HEAD, findings, || store.head()).await.flatten().map(|head| head.size);
     for row in beyond {
         if size.is_some_and(|size| row.leaf_index >= size) {
             findings.push(unmatched(row.leaf_index, &row.digest));

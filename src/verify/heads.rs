@@ -138,7 +138,7 @@ pub(super) fn open(label: &Both, text: &str, keys: &[VerifierKey], into: &mut Co
             into.push(finding(FindingKind::CheckpointSignature).differing(&list(keys), OTHER_KEY_OR_TEXT));
         }
         CheckpointError::KeyName { origin, key_name } => {
-            into.push(finding(FindingKind::OriginDiffers).differing(&key_name, &origin));
+            into.push(finding(FindingKind::OriginDiffers).differing(key_name, origin));
         }
         _ => into.could_not(both!(
             "{zh}不是这一台账的检查点:{why}",

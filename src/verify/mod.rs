@@ -198,14 +198,14 @@ impl<'a> Verification<'a> {
                 None
             }
             Ok(head) => head,
-            Err(_) => read(THE_HEAD, &mut self.intact, || store.head()).await.flatten(),
+            Err(_) => read(&THE_HEAD, &mut self.intact, || store.head()).await.flatten(),
         }
     }
 
     /// Returns how many entries to read: as many as the head counts, or all (`u64::MAX`) where it cannot be relied on.
     async fn size_to_read(&mut self, store: &dyn Store, head: Option<&Head>) -> u64 {
         let Some(head) = head else {
-            match read(THE_LOG, &mut self.intact, || store.scan(i64::MIN, 1)).await {
+            match read(&THE_LOG, &mut self.intact, || store.scan(i64::MIN, 1)).await {
                 Some(rows) if rows.is_empty() => self
                     .intact
                     .could_not(Both::new("这个数据库里没有台账", "there is no log in this database")),
@@ -221,10 +221,10 @@ impl<'a> Verification<'a> {
             return u64::MAX;
         };
         let Ok(end) = i64::try_from(head.size) else { return u64::MAX };
-        let beyond = read(THE_LOG, &mut self.intact, || store.scan(end, 1)).await.unwrap_or_default();
+        let beyond = read(&THE_LOG, &mut self.intact, || store.scan(end, 1)).await.unwrap_or_default();
         // A batch and its head are committed together: a head read after the row counts it, or the row is no entry.
         let Some(at) = beyond.first().and_then(scan::index_of) else { return head.size };
-        match read(THE_HEAD, &mut self.intact, || store.head()).await.flatten() {
+        match read(&THE_HEAD, &mut self.intact, || store.head()).await.flatten() {
             Some(now) if u64::try_from(at).is_ok_and(|at| at >= now.size) => u64::MAX,
             _ => head.size,
         }

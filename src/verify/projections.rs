@@ -190,7 +190,7 @@ impl Comparison<'_> {
             let next_leaf = active.next_leaf;
             if next_leaf > size {
                 // The log may have grown since it was read.
-                let now = read(THE_HEAD, findings, || self.store.head()).await?.map_or(0, |head| head.size);
+                let now = read(&THE_HEAD, findings, || self.store.head()).await?.map_or(0, |head| head.size);
                 if next_leaf > now.max(size) {
                     let detail = both!(
                         "投影 {name} 的进度超出了台账",
@@ -230,7 +230,7 @@ impl Comparison<'_> {
         let mut after = String::new();
         loop {
             let range = KeyRange { prefix: "", after: &after, limit: ROWS };
-            let page = read(both!("投影 {name}", "projection {name}"), findings, || {
+            let page = read(&both!("投影 {name}", "projection {name}"), findings, || {
                 self.store.projection_rows(name, which, range)
             })
             .await?;
@@ -321,7 +321,7 @@ impl Comparison<'_> {
             }
             let which = Which::Generation(before.generation);
             let keys = std::slice::from_ref(key);
-            let found = read(Both::new("一行投影", "a projected row"), findings, || {
+            let found = read(&Both::new("一行投影", "a projected row"), findings, || {
                 self.store.projection_get(projection, which, keys)
             })
             .await?;
@@ -381,6 +381,6 @@ fn differing(
 }
 
 async fn active(store: &dyn Store, name: &str, findings: &mut Collected) -> Option<Option<Generation>> {
-    let generations = read(CURSORS, findings, || store.generations(name)).await?;
+    let generations = read(&CURSORS, findings, || store.generations(name)).await?;
     Some(generations.into_iter().find(|generation| generation.active))
 }

@@ -103,7 +103,7 @@ impl Scan {
         let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
         let mut answer = ask(|| store.scan(from, PAGE)).await;
         loop {
-            let Some(page) = answered(THE_LOG, findings, answer) else { return false };
+            let Some(page) = answered(&THE_LOG, findings, answer) else { return false };
             let last_page = page.len() < PAGE as usize || page.iter().any(|scanned| self.is_beyond(scanned));
             let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
             let next = next.filter(|next| *next > from);
@@ -303,7 +303,7 @@ impl Scan {
 
     /// Finds command ids that stand in more than one row. The column was compared with every entry.
     async fn find_repeated(&self, store: &dyn Store, findings: &mut Collected) {
-        let Some(repeated) = read(Both::new("命令标识", "the command ids"), findings, || {
+        let Some(repeated) = read(&Both::new("命令标识", "the command ids"), findings, || {
             store.repeated_commands(LISTED_COMMANDS)
         })
         .await
@@ -311,7 +311,7 @@ impl Scan {
             return;
         };
         for command in repeated.into_iter().filter_map(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
-            let Some(mut rows) = read(Both::new("一个命令标识", "a command id"), findings, || {
+            let Some(mut rows) = read(&Both::new("一个命令标识", "a command id"), findings, || {
                 store.by_command(std::slice::from_ref(&command))
             })
             .await

@@ -20,7 +20,7 @@ pub(super) fn judge(answer: Result<Catalogue, StoreError>, findings: &mut Collec
             let expected = Both::new("本版本的结构", "the schema of this version");
             return findings.push(finding.differing(expected, &chain(&error)));
         }
-        answer => answered(Both::new("数据库的结构", "the schema"), findings, answer),
+        answer => answered(&Both::new("数据库的结构", "the schema"), findings, answer),
     };
     let Some(catalogue) = catalogue else { return };
     for differs in catalogue.differences {

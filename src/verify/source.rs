@@ -31,7 +31,7 @@ where
 }
 
 /// The same; `None`, with a reason, where it does not answer.
-pub(super) async fn read<T, F>(what: Both, findings: &mut Collected, call: impl FnMut() -> F) -> Option<T>
+pub(super) async fn read<T, F>(what: &Both, findings: &mut Collected, call: impl FnMut() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -39,7 +39,7 @@ where
 }
 
 /// Returns what the store answered; `None`, with a reason, where it did not.
-pub(super) fn answered<T>(what: Both, findings: &mut Collected, answer: Result<T, StoreError>) -> Option<T> {
+pub(super) fn answered<T>(what: &Both, findings: &mut Collected, answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
         Err(error) => {

@@ -48,7 +48,7 @@ impl Comparison<'_> {
         let mut done = 0;
         loop {
             let place = (after.0.as_str(), after.1);
-            let page = read(Both::new("按流排列的记录", "the log by stream"), findings, || {
+            let page = read(&Both::new("按流排列的记录", "the log by stream"), findings, || {
                 self.store.scan_by_stream(place, PAGE)
             })
             .await?;
@@ -128,7 +128,7 @@ pub(super) async fn fold_stream(
     let mut folded = None;
     let mut from = 1;
     loop {
-        let page = read(Both::new("一个流", "a stream"), findings, || {
+        let page = read(&Both::new("一个流", "a stream"), findings, || {
             store.stream_rows(stream.as_str(), from, PAGE)
         })
         .await?;
@@ -152,11 +152,11 @@ pub(super) async fn read_rulebooks(
     findings: &mut Collected,
 ) -> Option<Rulebooks> {
     let mut rulebooks = Rulebooks::default();
-    let first = read(Both::new("首条记录", "the first entry"), findings, || store.scan(0, 1)).await?;
+    let first = read(&Both::new("首条记录", "the first entry"), findings, || store.scan(0, 1)).await?;
     take_rulebooks(&mut rulebooks, first, cursor, |_| true);
     let mut after = ("rulebook/".to_owned(), 0);
     loop {
-        let page = read(Both::new("规则", "the rulebooks"), findings, || {
+        let page = read(&Both::new("规则", "the rulebooks"), findings, || {
             store.scan_by_stream((&after.0, after.1), PAGE)
         })
         .await?;

@@ -29,7 +29,7 @@ impl Comparison<'_> {
     ) -> Option<(BTreeMap<String, Generation>, HashSet<String>)> {
         let mut looked = 0;
         let all = loop {
-            let all = read(CURSORS, findings, || self.store.all_generations()).await?;
+            let all = read(&CURSORS, findings, || self.store.all_generations()).await?;
             let mut cursors = all.iter().filter(|(_, one)| one.active).map(|(_, one)| one.next_leaf);
             let first = cursors.next();
             looked += 1;
@@ -52,7 +52,7 @@ impl Comparison<'_> {
             }
         }
         for (name, generation, rows) in
-            read(Both::new("投影", "the projections"), findings, || self.store.stray_rows()).await?
+            read(&Both::new("投影", "the projections"), findings, || self.store.stray_rows()).await?
         {
             let detail = both!(
                 "投影 {name:?} 有 {rows} 行属于并不存在的第 {generation} 代",

@@ -21,7 +21,7 @@ impl Scan {
     ) -> Option<Replay> {
         let mut from = 0;
         while replay.size() < self.size {
-            let page = read(THE_LOG, findings, || store.scan(from, PAGE)).await?;
+            let page = read(&THE_LOG, findings, || store.scan(from, PAGE)).await?;
             let Some(last) = page.iter().filter_map(index_of).max() else { break };
             from = last.checked_add(1)?;
             for scanned in page {

@@ -1,7 +1,7 @@
 //! What every report of a verification must hold, whatever it is about.
 
 use weituo::verify::Report;
-use weituo_proof::{Finding, Language};
+use weituo_proof::{Finding, Language, Verdict};
 
 fn is_chinese(text: &str) -> bool {
     text.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter))
@@ -11,7 +11,7 @@ fn is_chinese(text: &str) -> bool {
 pub(crate) fn in_both_languages(report: Report) -> Report {
     let details = report.findings().map(|Finding { detail, .. }| detail);
     let verdicts = [&report.verdicts.intact, &report.verdicts.complete, &report.verdicts.age];
-    let reasons = verdicts.into_iter().flat_map(|verdict| verdict.reasons());
+    let reasons = verdicts.into_iter().flat_map(Verdict::reasons);
     for said in details.chain(reasons).chain(&report.notes) {
         assert!(is_chinese(said.get(Language::Zh)) && !said.en().is_empty(), "not in both: {said:?}");
     }
