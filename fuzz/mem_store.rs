@@ -106,7 +106,7 @@ pub(crate) fn number(value: &[u8]) -> i64 {
 }
 
 fn absent<T>() -> Result<T> {
-    Err(StoreError::Schema { what: "this store is only read".to_owned() })
+    Err(StoreError::Schema { what: weituo_proof::Both::plain("this store is only read") })
 }
 
 fn of_limit(limit: u32) -> usize {

@@ -47,8 +47,10 @@ pub(crate) fn replace_with(
 /// Creates a file to write and read in the folder of another, which is gone once it is closed.
 pub(crate) fn unnamed_beside(path: &Path) -> io::Result<File> {
     let new = beside(path);
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    if new.symlink_metadata().is_ok() {
+        std::fs::remove_file(&new)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
     std::fs::remove_file(&new)?;
     Ok(file)
 }

@@ -64,6 +64,7 @@ arg-successor = Origin of the ledger that follows
 arg-file = The file; `-` is standard input
 arg-by = The bureau that does it
 arg-effective = When it took place; today by default
+arg-resume = Folder that keeps how far it has come: an interrupted verification goes on from there
 arg-command = Id of the command (a UUID; repeating it is safe), or a command's name
 arg-what = agreement, trustee, school or organisation
 arg-id = Its id

@@ -64,6 +64,7 @@ arg-successor = 继任台账的名称
 arg-file = 文件;`-` 为标准输入
 arg-by = 作出该行为的主管部门
 arg-effective = 发生日期;默认今天
+arg-resume = 存放核验进度的文件夹:中断后从那里接着核验
 arg-command = 命令编号(UUID,可安全重复)或命令名
 arg-what = agreement 委托轮次、trustee 受托单位、school 托管学校、organisation 机构
 arg-id = 编号

@@ -132,7 +132,7 @@ macro_rules! text_newtype {
     };
 }
 
-/// The name of a log: 1 to 255 ASCII graphic characters without `+`. It is also the name of the log's key.
+/// The name of a log: 1 to 255 ASCII graphic characters without `+`, `"` and `\`. It is also the name of the log's key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(Arc<str>);
 

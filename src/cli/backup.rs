@@ -43,7 +43,7 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     let report = checked(desk, &LedgerUrl::Sqlite(new.clone()), &beside, true).await?;
     if report.exit_code() != 0 {
         remove(&new)?;
-        verify::print(desk.voice, &report);
+        told(desk, &report);
         return Ok(report.exit_code());
     }
     closed(&new).and_then(|()| named(&new, to)).map_err(|error| unusable(to, &error))?;
@@ -57,7 +57,7 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     let beside = read_beside(desk, &url)?;
     let report = checked(desk, &backup, &beside, !behind_anchor).await?;
     if report.exit_code() != 0 {
-        verify::print(desk.voice, &report);
+        told(desk, &report);
         let (from, exit) = (from.display(), report.exit_code());
         let failure = if exit == 1 {
             Failure::could_not_run(
@@ -84,7 +84,7 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         .map_err(|error| Failure::from_error("restore", &error))?;
     let report = checked(desk, &url, &beside, !behind_anchor).await?;
     if report.exit_code() != 0 {
-        verify::print(desk.voice, &report);
+        told(desk, &report);
         return Ok(report.exit_code());
     }
     done(desk, "restore-done", copied, &url.to_string(), &report);
@@ -92,6 +92,11 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         line(desk.voice.word("restore-no-anchor"));
     }
     Ok(0)
+}
+
+/// Says why nothing was written, or what stands there now.
+fn told(desk: &Desk<'_>, report: &Report) {
+    if desk.voice.json { document(report) } else { verify::print(desk.voice, report) }
 }
 
 fn done(desk: &Desk<'_>, key: &str, copied: Copied, place: &str, report: &Report) {
@@ -126,6 +131,7 @@ async fn checked(
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),
+        anchor_broken_in_part: anchored && beside.anchor_broken_in_part(),
         ..VerifyOptions::default()
     };
     let bar = desk.voice.progress(0, "progress-verify");

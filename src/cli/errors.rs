@@ -6,9 +6,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use weituo_proof::EntryError;
 use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
 use weituo_proof::entry::MAX_ENTRY_BYTES;
+use weituo_proof::{EntryError, Language};
 
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
@@ -60,7 +60,7 @@ fn ledger(error: &LedgerError) -> Option<String> {
         LedgerError::Anchor { path, .. } => format!("锚点 {path} 无法读写"),
         LedgerError::Key { path, what } => format!("密钥文件 {path}:{what}"),
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
-        LedgerError::Recover { what } => format!("无法补回:{what}"),
+        LedgerError::Recover { what } => format!("无法补回:{}", what.get(Language::Zh)),
         LedgerError::Stopped => "台账已停止".to_owned(),
         LedgerError::Policy { path, .. } => format!("策略文件 {path} 不能使用"),
         LedgerError::LogKey(error) => match error {
@@ -74,7 +74,10 @@ fn ledger(error: &LedgerError) -> Option<String> {
             LogKeyError::FollowsItself => "台账不能以自己为继任:继任台账应有另一名称".to_owned(),
             LogKeyError::Busy => "其他进程不断写入 log/main:请停止它们后重试".to_owned(),
         },
-        LedgerError::Copy { what } => format!("备份或恢复未完成:{what}"),
+        LedgerError::Copy { what } => format!("备份或恢复未完成:{}", what.get(Language::Zh)),
+        LedgerError::NotFound { what } | LedgerError::Exists { what } | LedgerError::Invalid { what } => {
+            what.get(Language::Zh).to_owned()
+        }
         _ => return None,
     })
 }
@@ -135,7 +138,7 @@ fn store(error: &StoreError) -> String {
         StoreError::CommitUnknown { .. } => "数据库没有说明是否已提交".to_owned(),
         StoreError::Full { .. } => "数据库空间已满".to_owned(),
         StoreError::Corrupt { what } => format!("数据库中有非本程序写入的内容:{what};请运行 `weituo verify`"),
-        StoreError::Schema { what } => format!("此处没有台账,或版本不同:{what}"),
+        StoreError::Schema { what } => what.get(Language::Zh).to_owned(),
         StoreError::Fault { .. } => "数据库拒绝了操作".to_owned(),
     }
 }

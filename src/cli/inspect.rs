@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use weituo_events::{EventType, command_schema};
-use weituo_proof::{Entry, Hash, LeafIndex, StreamName};
+use weituo_proof::{Entry, FindingKind, Hash, LeafIndex, StreamName};
 
 use super::Desk;
 use super::output::{Failure, document, line, visible};
@@ -108,7 +108,12 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
         }
         super::stamp::proven_lines(desk, &proven).iter().for_each(line);
     }
-    Ok(0)
+    if weituo_proof::leaf_hash(row.body.as_bytes()) == row.leaf_hash {
+        return Ok(0);
+    }
+    let altered = FindingKind::LeafHashDiffers;
+    eprintln!("✘ {altered}: {}", altered.meaning(desk.voice.language));
+    Ok(1)
 }
 
 fn no_leaf(leaf_index: u64) -> Failure {

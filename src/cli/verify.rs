@@ -71,6 +71,7 @@ pub(super) async fn run(
         seal,
         anchor: beside.anchor().map(str::to_owned),
         anchor_damaged: beside.anchor_damaged().map(str::to_owned),
+        anchor_broken_in_part: beside.anchor_broken_in_part(),
         outside: asked.outside,
         stream: asked.stream,
         resume: asked.resume.as_ref(),

@@ -6,6 +6,7 @@
 //! Source: format.md "Append protocol", table "on start".
 
 use std::sync::Arc;
+use weituo_proof::both;
 
 use tokio::sync::oneshot;
 use weituo_events::Event;
@@ -37,7 +38,11 @@ pub(super) async fn accept(
     match blocking(&anchor, Anchor::load).await {
         Ok(None) | Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. })) => {}
         Ok(Some(found)) => {
-            let what = format!("the anchor is not lost: it vouches for {} entries", found.size);
+            let size = found.size;
+            let what = both!(
+                "锚点没有丢失:它为 {size} 条记录作证",
+                "the anchor is not lost: it vouches for {size} entries"
+            );
             return Err(LedgerError::Recover { what });
         }
         Err(error) => return Err(error),
@@ -64,7 +69,8 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
         return Ok(());
     }
     let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::of(keys));
-    let last = opened.derived.last_recorded_at().ok_or_else(|| unrecorded("the log is empty"))?;
+    let last =
+        opened.derived.last_recorded_at().ok_or_else(|| unrecorded("台账是空的", "the log is empty"))?;
     let recorded_at = Watched::new(Arc::clone(&options.clock)).recorded_at(last)?;
     let act = log_act(
         "log/main",
@@ -80,9 +86,12 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
     let mut open = shared.with_tree(|tree| Open::on_head(Some(head), tree.frontier()));
     open.push(Ground { derived: &opened.derived, under: None, contended: false }, pending, recorded_at);
     let prepared = open.close(&shared.origin, &seal);
-    let batch = prepared.map_err(|_| unrecorded("its entry was set aside"))?.batch;
+    let batch = prepared.map_err(|_| unrecorded("其记录被搁置", "its entry was set aside"))?.batch;
     if shared.store.commit(&batch).await? != CommitOutcome::Committed {
-        return Err(unrecorded("another process writes to this database: stop it first"));
+        return Err(unrecorded(
+            "另一进程正在写这个数据库:请先停止它",
+            "another process writes to this database: stop it first",
+        ));
     }
     // From here a crash recovers forward: the anchor is still lost, and accepting it again says so again.
     opened.head = batch.after.clone();
@@ -90,6 +99,8 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
     followed.map(drop).map_err(|halt: Halt| LedgerError::from(halt))
 }
 
-fn unrecorded(what: &str) -> LedgerError {
-    LedgerError::Recover { what: format!("that the anchor is accepted was not recorded: {what}") }
+fn unrecorded(zh: &str, en: &str) -> LedgerError {
+    LedgerError::Recover {
+        what: both!("接受锚点一事没有存证:{zh}", "that the anchor is accepted was not recorded: {en}"),
+    }
 }

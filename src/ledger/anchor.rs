@@ -69,6 +69,14 @@ impl Anchor {
         }
     }
 
+    /// Returns whether a part of it that was written is not whole, although the rest can be read.
+    pub(super) fn is_broken_in_part(&self) -> Result<bool, LedgerError> {
+        match self {
+            Self::File(file) => file.has_broken_slot(),
+            Self::Remote(_) => Ok(false),
+        }
+    }
+
     /// Makes the anchor from a first checkpoint; refuses to replace another.
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use weituo_events::same_content;
-use weituo_proof::{Entry, LeafIndex};
+use weituo_proof::{Entry, LeafIndex, both};
 
 use super::prepare::{Aside, Pending};
 use super::shared::Shared;
@@ -21,7 +21,7 @@ pub(super) async fn answer_aside(shared: Arc<Shared>, pending: Pending, aside: A
         Aside::Known(leaf_index) => match shared.store.entry(leaf_index).await {
             Ok(Some(row)) => repeated(&shared, &pending, row).await,
             Ok(None) => Err(SubmitError::from(LedgerError::NotFound {
-                what: format!("no entry at leaf index {leaf_index}"),
+                what: both!("没有序号为 {leaf_index} 的记录", "no entry at leaf index {leaf_index}"),
             })),
             Err(error) => Err(SubmitError::from(LedgerError::Store(error))),
         },

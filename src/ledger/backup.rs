@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Entry, Frontier};
+use weituo_proof::{Both, Entry, Frontier, both};
 
 use super::anchor::{Anchor, blocking};
 use super::key;
@@ -63,7 +63,9 @@ pub(super) async fn restore(
         source.require_current().await?;
         let size = head_of(&*source).await?.size;
         if size < anchored && !behind_anchor {
-            return Err(cannot(&format!(
+            return Err(cannot(both!(
+                "备份有 {size} 条记录,锚点为 {anchored} 条作证:需要更新的备份;加 --behind-anchor 则台账只读,直到 `weituo \
+                 recover` 补回其余",
                 "the backup has {size} entries, the anchor vouches for {anchored}: a newer backup is wanted; with \
                  --behind-anchor the ledger only reads until `weituo recover` has put back the rest"
             )));
@@ -84,7 +86,7 @@ pub(super) async fn restore(
 
 async fn head_of(store: &dyn Store) -> Result<Head, LedgerError> {
     let head = store.head().await?;
-    head.ok_or_else(|| cannot("there is no log in what is to be copied"))
+    head.ok_or_else(|| cannot(Both::new("要复制的地方没有台账", "there is no log in what is to be copied")))
 }
 
 /// A copy under way.
@@ -125,9 +127,10 @@ impl<'a> Copying<'a> {
     /// Goes over the entries that the target has already; they must be the source's.
     async fn pass_over(&mut self, written: &Head, head: &Head) -> Result<(), LedgerError> {
         if written.size > head.size {
-            return Err(cannot(&format!(
-                "there is a ledger of {} entries, which is newer than the backup with {}: nothing was changed",
-                written.size, head.size
+            let (there, size) = (written.size, head.size);
+            return Err(cannot(both!(
+                "那里已有 {there} 条记录的台账,比有 {size} 条的备份更新:没有改动任何内容",
+                "there is a ledger of {there} entries, which is newer than the backup with {size}: nothing was changed"
             )));
         }
         while self.frontier.size().get() < written.size {
@@ -136,9 +139,10 @@ impl<'a> Copying<'a> {
             }
         }
         if written.origin != head.origin || self.frontier.root() != written.root {
-            return Err(cannot(&format!(
-                "there is another history of {} entries ({}): nothing was changed; move that database away first",
-                written.size, written.origin
+            let Head { size, origin, .. } = written;
+            return Err(cannot(both!(
+                "那里是另一段历史,{size} 条记录({origin}):没有改动任何内容;请先移走那个数据库",
+                "there is another history of {size} entries ({origin}): nothing was changed; move that database away first"
             )));
         }
         Ok(())
@@ -172,9 +176,14 @@ impl<'a> Copying<'a> {
             match self.target.commit(&batch).await? {
                 CommitOutcome::Committed => {}
                 CommitOutcome::FenceLost => {
-                    return Err(cannot("another process writes there: stop it first"));
+                    return Err(cannot(Both::new(
+                        "另一进程正在写那里:请先停止它",
+                        "another process writes there: stop it first",
+                    )));
                 }
-                CommitOutcome::Duplicate => return Err(cannot("an entry stands there twice")),
+                CommitOutcome::Duplicate => {
+                    return Err(cannot(Both::new("那里有一条记录出现两次", "an entry stands there twice")));
+                }
             }
             self.entries += next - first;
             self.written = Some(batch.after.clone());
@@ -229,6 +238,6 @@ fn erased(entry: &Entry) -> Option<String> {
     }
 }
 
-fn cannot(what: &str) -> LedgerError {
-    LedgerError::Copy { what: what.to_owned() }
+fn cannot(what: Both) -> LedgerError {
+    LedgerError::Copy { what }
 }

@@ -21,6 +21,7 @@ pub struct Beside {
     seal: Option<SealKey>,
     anchor: Option<String>,
     anchor_damaged: Option<String>,
+    anchor_broken_in_part: bool,
 }
 
 impl Beside {
@@ -44,12 +45,15 @@ impl Beside {
         }
         let keys = key::read_all(key_file)?;
         let verifiers = keys.verifiers();
-        let (anchor, anchor_damaged) = match Anchor::new(anchor_file.to_owned(), verifiers.clone())?.load() {
+        let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone())?;
+        let (anchor, anchor_damaged) = match kept.load() {
             Ok(anchor) => (anchor.map(|one| one.text), None),
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => (None, Some(what)),
             Err(error) => return Err(error),
         };
-        Ok(Self { verifiers, seal: Some(SealKey::of(&keys)), anchor, anchor_damaged })
+        let anchor_broken_in_part = anchor.is_some() && kept.is_broken_in_part()?;
+        let seal = Some(SealKey::of(&keys));
+        Ok(Self { verifiers, seal, anchor, anchor_damaged, anchor_broken_in_part })
     }
 
     /// Returns whether the signing key is at hand.
@@ -75,6 +79,11 @@ impl Beside {
     /// Returns what is wrong with an anchor that is there and cannot be understood.
     pub fn anchor_damaged(&self) -> Option<&str> {
         self.anchor_damaged.as_deref()
+    }
+
+    /// Returns whether a part of the anchor is not whole, so that a newer checkpoint than the one read may have stood there.
+    pub fn anchor_broken_in_part(&self) -> bool {
+        self.anchor_broken_in_part
     }
 
     /// Returns the seal that a head row should have; zeros without the key.

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use weituo_proof::{Checkpoint, LeafIndex, RecordedAt, TreeSize};
+use weituo_proof::{Checkpoint, LeafIndex, RecordedAt, TreeSize, both};
 
 use super::answer::{answer_aside, refuse_all};
 use super::clock::ClockError;
@@ -296,7 +296,8 @@ impl Writer {
             rows.map(|(row, position)| {
                 // The tree keeps far more leaves than a batch has, so the proof needs no older tile.
                 let inclusion = tree.inclusion(&loaded, row.leaf_index, size).ok_or_else(|| {
-                    let what = format!("no inclusion proof of leaf index {}", row.leaf_index);
+                    let leaf = row.leaf_index;
+                    let what = both!("没有序号 {leaf} 的包含证明", "no inclusion proof of leaf index {leaf}");
                     SubmitError::from(LedgerError::NotFound { what })
                 })?;
                 let receipt = Receipt {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weituo_proof::note::NoteSignature;
 use weituo_proof::policy::PolicyWitness;
-use weituo_proof::{Checkpoint, Origin, Policy, SignedNote, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Origin, Policy, SignedNote, VerifierKey, both};
 
 use super::options::Options;
 use super::shared::Shared;
@@ -69,7 +69,10 @@ impl Witnesses {
     ) -> Result<Option<Self>, LedgerError> {
         let Some(file) = &options.policy_file else {
             if options.wait_for_witnesses.is_some() {
-                return Err(invalid("waiting for witnesses needs a policy that names them (--policy FILE)"));
+                return Err(invalid(Both::new(
+                    "等待见证方附署需要列明它们的策略(--policy 文件)",
+                    "waiting for witnesses needs a policy that names them (--policy FILE)",
+                )));
             }
             return Ok(None);
         };
@@ -80,7 +83,8 @@ impl Witnesses {
             let file = file.display();
             let keys: Vec<String> = verifiers.iter().map(ToString::to_string).collect();
             let keys = keys.join(", ");
-            return Err(invalid(&format!(
+            return Err(invalid(both!(
+                "策略 {file} 列出了台账,而 {origin}({keys})不在其中",
                 "the policy {file} lists logs, and {origin} ({keys}) is none of them"
             )));
         }
@@ -91,14 +95,18 @@ impl Witnesses {
         let can_be_asked = |witness: &PolicyWitness| asked.iter().any(|asked| asked.is(witness));
         if !policy.could_have_quorum(can_be_asked) {
             if options.wait_for_witnesses.is_some() {
-                return Err(invalid(
+                return Err(invalid(Both::new(
+                    "策略的法定数无法达到:有地址的见证方太少",
                     "the policy's quorum cannot be had: too few of its witnesses have an address",
-                ));
+                )));
             }
             tracing::warn!(policy = %file.display(), "its quorum cannot be had: too few of its witnesses have an address");
         }
         if options.wait_for_witnesses.is_some() && !policy.asks_for_cosignatures() {
-            return Err(invalid("waiting for witnesses needs a policy whose quorum is not `none`"));
+            return Err(invalid(Both::new(
+                "等待见证方附署需要法定数不为 `none` 的策略",
+                "waiting for witnesses needs a policy whose quorum is not `none`",
+            )));
         }
         let witnesses = Self {
             policy,
@@ -263,8 +271,8 @@ fn read_policy(file: &Path) -> Result<Policy, LedgerError> {
     Policy::parse(&octets).map_err(|error| failed(error.into()))
 }
 
-fn invalid(what: &str) -> LedgerError {
-    LedgerError::Invalid { what: what.to_owned() }
+fn invalid(what: Both) -> LedgerError {
+    LedgerError::Invalid { what }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,7 +14,9 @@ use tokio::sync::oneshot;
 use weituo_events::payload::IndexCommitted;
 use weituo_events::{Act, Event};
 use weituo_proof::map::MapProof;
-use weituo_proof::{Actor, CommandId, Effective, LeafIndex, Origin, RecordedAt, StreamName, sha256};
+use weituo_proof::{
+    Actor, Both, CommandId, Effective, LeafIndex, Origin, RecordedAt, StreamName, both, sha256,
+};
 
 use super::derived::INDEX_STREAM;
 use super::prepare::{Open, Pending};
@@ -73,7 +75,8 @@ impl Writer {
             self.shared.checkpoint().filter(|checkpoint| checkpoint.size.get() == self.head.size);
         let (Some((streams, parties)), Some(checkpoint)) = (proofs, checkpoint) else {
             // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
-            let what = format!("no checkpoint of size {} may leave yet", self.head.size);
+            let size = self.head.size;
+            let what = both!("大小 {size} 的检查点还不能公布", "no checkpoint of size {size} may leave yet");
             return Err(SubmitError::from(LedgerError::NotFound { what }));
         };
         let index = LeafIndex::new(self.head.size - 1);
@@ -107,7 +110,7 @@ impl Writer {
             let mut open = self.shared.with_tree(|tree| Open::on_head(Some(&self.head), tree.frontier()));
             self.take_in(&mut open, None, pending);
             let Ok(prepared) = self.close(open) else {
-                let what = "the index entry was set aside".to_owned();
+                let what = Both::new("索引记录被搁置", "the index entry was set aside");
                 return Err(SubmitError::from(LedgerError::Invalid { what }));
             };
             // Dropped where it is to be prepared again: another process has committed, perhaps an index of its own.
@@ -117,7 +120,10 @@ impl Writer {
             }
         }
         self.unlock().await;
-        let what = format!("the index was prepared {ATTEMPTS} times and never committed");
+        let what = both!(
+            "索引准备了 {ATTEMPTS} 次而未能提交",
+            "the index was prepared {ATTEMPTS} times and never committed"
+        );
         Err(SubmitError::from(LedgerError::Invalid { what }))
     }
 

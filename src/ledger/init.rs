@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use weituo_events::Event;
 use weituo_events::payload::LogOpened;
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::{Frontier, Hash, SigningKey};
+use weituo_proof::{Both, Frontier, Hash, SigningKey, both};
 
 use super::anchor::{self, Anchor, blocking};
 use super::clock::Watched;
@@ -28,23 +28,23 @@ use crate::store::{self, CommitOutcome, Head, LedgerUrl, Store};
 /// Makes a new ledger.
 pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), LedgerError> {
     let files = Files::of(url, &init.options)?;
-    if zone_minutes(&init.zone).is_none() {
+    let zone = &init.zone;
+    if zone_minutes(zone).is_none() {
         return Err(LedgerError::Invalid {
-            what: format!("{:?} is no zone: write an offset from UTC such as +08:00", init.zone),
+            what: both!(
+                "{zone:?} 不是时区:请写与 UTC 的时差,如 +08:00",
+                "{zone:?} is no zone: write an offset from UTC such as +08:00"
+            ),
         });
     }
     let anchor = Some(&files.anchor).filter(|place| anchor::address(place).is_none());
     for file in [Some(&files.key), anchor].into_iter().flatten() {
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| LedgerError::Invalid {
-                what: format!("the folder {} cannot be made: {error}", folder.display()),
-            })?;
+            make_folder(folder)?;
         }
     }
     if let Some(folder) = url.folder() {
-        std::fs::create_dir_all(folder).map_err(|error| LedgerError::Invalid {
-            what: format!("the folder {} cannot be made: {error}", folder.display()),
-        })?;
+        make_folder(folder)?;
     }
     let store = store::open(url, init.options.store, true).await?;
     store.migrate().await?;
@@ -59,10 +59,14 @@ async fn make(
     files: &Files,
     init: &InitOptions,
 ) -> Result<(), LedgerError> {
-    let exists = |what: &str| LedgerError::Exists { what: format!("{what}: nothing was changed") };
     let found = store.head().await?;
     if files.anchor.exists() || found.as_ref().is_some_and(|head| head.size > 1) {
-        return Err(exists(&format!("there is a ledger at {url}")));
+        return Err(LedgerError::Exists {
+            what: both!(
+                "{url} 处已有台账:没有改动任何内容",
+                "there is a ledger at {url}: nothing was changed"
+            ),
+        });
     }
     // A key without an anchor is what an interrupted `init` leaves.
     let key = if files.key.exists() {
@@ -73,7 +77,13 @@ async fn make(
     let keys = Keys::from(key);
     let key = keys.first();
     if key.name() != init.origin.as_str() {
-        return Err(exists(&format!("{} holds the key of {}", files.key.display(), key.name())));
+        let (file, name) = (files.key.display(), key.name());
+        return Err(LedgerError::Exists {
+            what: both!(
+                "{file} 是 {name} 的密钥:没有改动任何内容",
+                "{file} holds the key of {name}: nothing was changed"
+            ),
+        });
     }
     let seal = SealKey::of(&keys);
     let head = match found {
@@ -82,7 +92,14 @@ async fn make(
             store.barrier().await?;
             head
         }
-        Some(_) => return Err(exists(&format!("there is another ledger at {url}"))),
+        Some(_) => {
+            return Err(LedgerError::Exists {
+                what: both!(
+                    "{url} 处是另一台账:没有改动任何内容",
+                    "there is another ledger at {url}: nothing was changed"
+                ),
+            });
+        }
         None => open_log(store, init, key, &seal).await?,
     };
     // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
@@ -117,12 +134,27 @@ async fn open_log(
     let ground = Ground { derived: &Derived::new(), under: None, contended: false };
     open.push(ground, pending, recorded_at);
     let prepared = open.close(&init.origin, seal).map_err(|_| LedgerError::Invalid {
-        what: "the first entry is not valid: its origin or roots are too long".to_owned(),
+        what: Both::new(
+            "首条记录无效:名称或顶级机构过长",
+            "the first entry is not valid: its origin or roots are too long",
+        ),
     })?;
     match store.commit(&prepared.batch).await? {
         CommitOutcome::Committed => Ok(prepared.batch.after.clone()),
         CommitOutcome::FenceLost | CommitOutcome::Duplicate => Err(LedgerError::Exists {
-            what: "another process has made a ledger here at the same moment: nothing was changed".to_owned(),
+            what: Both::new(
+                "另一进程同时在此建立了台账:没有改动任何内容",
+                "another process has made a ledger here at the same moment: nothing was changed",
+            ),
         }),
     }
+}
+
+fn make_folder(folder: &std::path::Path) -> Result<(), LedgerError> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let folder = folder.display();
+        LedgerError::Invalid {
+            what: both!("无法建立文件夹 {folder}:{error}", "the folder {folder} cannot be made: {error}"),
+        }
+    })
 }

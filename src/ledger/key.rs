@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use weituo_proof::{SigningKey, VerifierKey};
+use weituo_proof::{SigningKey, VerifierKey, both};
 
 use super::types::LedgerError;
 use crate::files::create_whole;
@@ -93,8 +93,9 @@ pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
 /// Returns 32 random bytes.
 pub(super) fn random() -> Result<[u8; 32], LedgerError> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| LedgerError::Invalid { what: format!("the system has no randomness: {error}") })?;
+    getrandom::fill(&mut bytes).map_err(|error| LedgerError::Invalid {
+        what: both!("系统不给出随机数:{error}", "the system has no randomness: {error}"),
+    })?;
     Ok(bytes)
 }
 

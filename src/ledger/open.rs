@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::{broadcast, watch};
 use weituo_events::{Act, Event};
-use weituo_proof::{Checkpoint, Entry, Hash, Origin, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Entry, Hash, Origin, VerifierKey, both};
 
 use super::accept;
 use super::anchor::{Anchor, blocking};
@@ -51,7 +51,10 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
     let head = store.head().await?.ok_or_else(|| StoreError::Schema {
-        what: "there is no log in this database: run `weituo init --origin NAME`".to_owned(),
+        what: Both::new(
+            "这个数据库里没有台账:请运行 `weituo init --origin 名称`",
+            "there is no log in this database: run `weituo init --origin NAME`",
+        ),
     })?;
     let genesis = read_genesis(&*store).await?;
     let keys = match key::read_all(&files.key) {
@@ -169,7 +172,10 @@ impl Opened {
         for text in &witnessed {
             let opened = Checkpoint::open_by(text, &self.shared.verifiers);
             let (checkpoint, _) = opened.map_err(|error| LedgerError::Invalid {
-                what: format!("a witnessed checkpoint is not this log's: {error}"),
+                what: both!(
+                    "见证方的一个检查点不是这一台账的:{error}",
+                    "a witnessed checkpoint is not this log's: {error}"
+                ),
             })?;
             if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {
                 let text = text.clone();

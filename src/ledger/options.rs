@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weituo_events::OrganisationId;
 use weituo_events::payload::Predecessor;
-use weituo_proof::Origin;
+use weituo_proof::{Both, Origin};
 
 use super::anchor::address;
 use super::clock::{Clock, SystemClock};
@@ -138,8 +138,10 @@ impl Files {
         match (key.or_else(|| default("ledger.key")), anchor.or_else(|| default("ledger.anchor"))) {
             (Some(key), Some(anchor)) => Ok(Self { key, anchor }),
             _ => Err(LedgerError::Invalid {
-                what: "a ledger on PostgreSQL needs WEITUO_SIGNING_KEY and WEITUO_ANCHOR: files outside the database"
-                    .to_owned(),
+                what: Both::new(
+                    "PostgreSQL 上的台账需要 WEITUO_SIGNING_KEY 与 WEITUO_ANCHOR:数据库之外的文件",
+                    "a ledger on PostgreSQL needs WEITUO_SIGNING_KEY and WEITUO_ANCHOR: files outside the database",
+                ),
             }),
         }
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Disclosure, Entry, Frontier, leaf_hash};
+use weituo_proof::{Both, Disclosure, Entry, Frontier, both, leaf_hash};
 
 use super::anchor::{Anchor, blocking};
 use super::key::{self, Keys};
@@ -56,7 +56,9 @@ pub(super) async fn recover(
     let keys = key::read_all(&files.key)?;
     let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers())?);
     let anchored = blocking(&anchor, Anchor::load).await?;
-    let anchored = anchored.ok_or_else(|| cannot("there is no anchor that says how far to recover"))?;
+    let anchored = anchored.ok_or_else(|| {
+        cannot(Both::new("没有锚点说明应补回到哪里", "there is no anchor that says how far to recover"))
+    })?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
     let mut source = Source::open(backup, options).await?;
@@ -79,10 +81,12 @@ async fn restore(
     }
     let root = found.frontier.root();
     if root != anchored.root {
-        return Err(cannot(&format!(
-            "database and backup together lead to root {root} at size {size}, the anchor vouches for {}: an entry \
-             was altered in one of them; run `weituo verify` on both",
-            anchored.root
+        let vouched = anchored.root;
+        return Err(cannot(both!(
+            "数据库与备份合起来在大小 {size} 处的根哈希是 {root},锚点作证的是 {vouched}:其一有记录被改动;请对二者运行 \
+             `weituo verify`",
+            "database and backup together lead to root {root} at size {size}, the anchor vouches for {vouched}: an entry \
+             was altered in one of them; run `weituo verify` on both"
         )));
     }
     let erased: Vec<String> = found.erased.into_iter().collect();
@@ -96,7 +100,10 @@ async fn restore(
         let (size, root, recorded_at) =
             (merged.frontier.size().get(), merged.frontier.root(), &merged.recorded_at);
         if !more && root != anchored.root {
-            return Err(cannot("the backup has changed while it was read: run it again"));
+            return Err(cannot(Both::new(
+                "备份在读取时有变化:请重试",
+                "the backup has changed while it was read: run it again",
+            )));
         }
         let after = Head {
             origin: origin.to_owned(),
@@ -124,8 +131,14 @@ async fn restore(
 async fn commit(store: &dyn Store, batch: Batch) -> Result<(), LedgerError> {
     match store.commit(&Arc::new(batch)).await? {
         CommitOutcome::Committed => Ok(()),
-        CommitOutcome::FenceLost => Err(cannot("another process writes to this database: stop it first")),
-        CommitOutcome::Duplicate => Err(cannot("an entry of the backup stands elsewhere in the database")),
+        CommitOutcome::FenceLost => Err(cannot(Both::new(
+            "另一进程正在写这个数据库:请先停止它",
+            "another process writes to this database: stop it first",
+        ))),
+        CommitOutcome::Duplicate => Err(cannot(Both::new(
+            "备份的一条记录在数据库中位于别处",
+            "an entry of the backup stands elsewhere in the database",
+        ))),
     }
 }
 
@@ -156,9 +169,10 @@ impl Merged {
             page.push(scanned.into_row()?);
         }
         if let Some(row) = page.iter().find(|row| row.leaf_index >= self.size) {
-            return Err(cannot(&format!(
-                "the database has an entry at leaf index {}, the anchor vouches for {} entries only",
-                row.leaf_index, self.size
+            let (leaf, size) = (row.leaf_index, self.size);
+            return Err(cannot(both!(
+                "数据库有序号 {leaf} 的记录,而锚点只为 {size} 条作证",
+                "the database has an entry at leaf index {leaf}, the anchor vouches for {size} entries only"
             )));
         }
         let end = self.size.min(next + u64::from(PAGE));
@@ -176,7 +190,10 @@ impl Merged {
             let next = self.frontier.size().get();
             let page = source.page(next, end).await?;
             if page.is_empty() {
-                return Err(cannot(&format!("the backup lacks the entry at leaf index {next}")));
+                return Err(cannot(both!(
+                    "备份缺少序号 {next} 的记录",
+                    "the backup lacks the entry at leaf index {next}"
+                )));
             }
             for (body, leaf_index) in page.into_iter().zip(next..) {
                 let row = row_of(leaf_index, body)?;
@@ -189,8 +206,10 @@ impl Merged {
 
     fn take(&mut self, row: &EntryRow) -> Result<(), LedgerError> {
         self.frontier.append(leaf_hash(row.body.as_bytes()));
-        let entry = Entry::parse(row.body.as_bytes())
-            .map_err(|error| cannot(&format!("the entry at leaf index {}: {error}", row.leaf_index)))?;
+        let entry = Entry::parse(row.body.as_bytes()).map_err(|error| {
+            let leaf = row.leaf_index;
+            cannot(both!("序号 {leaf} 的记录:{error}", "the entry at leaf index {leaf}: {error}"))
+        })?;
         self.recorded_at = entry.recorded_at.to_string();
         if let Ok(Event::DisclosureErased(erased)) = Act::from_entry(&entry).map(|act| act.event) {
             self.erased.insert(erased.digest);
@@ -201,8 +220,12 @@ impl Merged {
 
 /// Returns the row of an entry: every column follows from its bytes.
 fn row_of(leaf_index: u64, body: Arc<str>) -> Result<EntryRow, LedgerError> {
-    let entry = Entry::parse(body.as_bytes())
-        .map_err(|error| cannot(&format!("the backup's entry at leaf index {leaf_index}: {error}")))?;
+    let entry = Entry::parse(body.as_bytes()).map_err(|error| {
+        cannot(both!(
+            "备份中序号 {leaf_index} 的记录:{error}",
+            "the backup's entry at leaf index {leaf_index}: {error}"
+        ))
+    })?;
     Ok(EntryRow {
         leaf_index,
         stream: entry.stream.to_string(),
@@ -319,9 +342,10 @@ impl Source {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> LedgerError {
-    cannot(&format!("{} cannot be read: {error}", path.display()))
+    let path = path.display();
+    cannot(both!("无法读取 {path}:{error}", "{path} cannot be read: {error}"))
 }
 
-fn cannot(what: &str) -> LedgerError {
-    LedgerError::Recover { what: what.to_owned() }
+fn cannot(what: Both) -> LedgerError {
+    LedgerError::Recover { what }
 }

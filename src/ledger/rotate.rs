@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use weituo_events::payload::{LogFrozen, LogKeyAdded, LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::{Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey};
+use weituo_proof::{Both, Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey};
 
 use super::clock::ClockError;
 use super::handle::Ledger;
@@ -108,7 +108,7 @@ pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated
 fn next_keys(next_file: &Path, keys: &Keys) -> Result<Keys, LedgerError> {
     if !next_file.exists() {
         let first = SigningKey::from_seed(keys.first().name(), key::random()?)
-            .map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
+            .map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
         let next = keys.behind(first);
         in_place(next_file, || crate::files::create_whole(next_file, next.text().as_bytes(), 0o600))?;
         return Ok(next);

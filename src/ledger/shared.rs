@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
 use weituo_proof::tree::verify_inclusion;
-use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey};
+use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey, both};
 
 use super::anchor::{Advanced, Anchor, blocking};
 use super::cosign::{Cosigned, Witnesses};
@@ -115,7 +115,10 @@ impl Shared {
     pub(super) async fn inclusion(&self, leaf: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
         let loaded = self.load(&[leaf, size]).await?;
         self.with_tree(|tree| tree.inclusion(&loaded, leaf, size)).ok_or_else(|| LedgerError::NotFound {
-            what: format!("leaf index {leaf} is not in the tree of size {size}"),
+            what: both!(
+                "序号 {leaf} 不在大小为 {size} 的树中",
+                "leaf index {leaf} is not in the tree of size {size}"
+            ),
         })
     }
 
@@ -123,15 +126,19 @@ impl Shared {
     pub(super) async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, LedgerError> {
         let loaded = self.load(&[from, to]).await?;
         self.with_tree(|tree| tree.consistency(&loaded, from, to)).ok_or_else(|| LedgerError::NotFound {
-            what: format!("there is no consistency proof from size {from} to size {to}"),
+            what: both!(
+                "没有从大小 {from} 到 {to} 的一致性证明",
+                "there is no consistency proof from size {from} to size {to}"
+            ),
         })
     }
 
     /// Returns the receipt of an entry against the newest checkpoint.
     pub(super) async fn receipt(&self, leaf: u64) -> Result<Receipt, LedgerError> {
         let row = self.store.entry(leaf).await?;
-        let row =
-            row.ok_or_else(|| LedgerError::NotFound { what: format!("no entry at leaf index {leaf}") })?;
+        let row = row.ok_or_else(|| LedgerError::NotFound {
+            what: both!("没有序号为 {leaf} 的记录", "no entry at leaf index {leaf}"),
+        })?;
         self.receipt_of(row).await
     }
 
@@ -140,7 +147,12 @@ impl Shared {
         let leaf = row.leaf_index;
         let checkpoint =
             self.checkpoint().filter(|checkpoint| leaf < checkpoint.size.get()).ok_or_else(|| {
-                LedgerError::NotFound { what: format!("no signed checkpoint covers leaf index {leaf} yet") }
+                LedgerError::NotFound {
+                    what: both!(
+                        "还没有签署过的检查点涵盖序号 {leaf}",
+                        "no signed checkpoint covers leaf index {leaf} yet"
+                    ),
+                }
             })?;
         let inclusion = self.inclusion(leaf, checkpoint.size.get()).await?;
         let leaf_index = LeafIndex::new(leaf);
@@ -167,7 +179,8 @@ impl Shared {
             let file = file.unwrap_or_default();
             tracing::error!(cosigned = %cosigned.checkpoint.text, "witnesses cosigned another history than this database's");
             return Err(LedgerError::Invalid {
-                what: format!(
+                what: both!(
+                    "见证方附署过 {size} 条记录的另一历史,与本数据库不同:请保留 {file},运行 `weituo verify --checkpoint {file}`",
                     "witnesses cosigned another history of {size} entries than this database holds: keep {file}, run `weituo verify --checkpoint {file}`"
                 ),
             });

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use weituo_events::{Act, Refusal};
-use weituo_proof::{EntryError, Hash, LeafIndex, Position, StreamHead, StreamName, TreeSize};
+use weituo_proof::{Both, EntryError, Hash, LeafIndex, Position, StreamHead, StreamName, TreeSize};
 
 use super::clock::ClockError;
 use super::rotate::LogKeyError;
@@ -285,28 +285,28 @@ pub enum LedgerError {
     #[error(transparent)]
     Clock(#[from] ClockError),
     /// What was asked for is not in the log.
-    #[error("{what}")]
+    #[error("{}", what.en())]
     NotFound {
         /// What, and how large the log is.
-        what: String,
+        what: Both,
     },
     /// There is a ledger here already.
-    #[error("{what}")]
+    #[error("{}", what.en())]
     Exists {
         /// Where.
-        what: String,
+        what: Both,
     },
     /// Recovery cannot lead to the anchored root.
-    #[error("cannot recover: {what}")]
+    #[error("cannot recover: {}", what.en())]
     Recover {
         /// Why.
-        what: String,
+        what: Both,
     },
     /// A backup cannot be made or restored.
-    #[error("cannot copy: {what}")]
+    #[error("cannot copy: {}", what.en())]
     Copy {
         /// Why.
-        what: String,
+        what: Both,
     },
     /// The policy's file cannot be read or understood.
     #[error("the policy {path} cannot be used")]
@@ -318,10 +318,10 @@ pub enum LedgerError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Something the caller gave cannot be used.
-    #[error("{what}")]
+    #[error("{}", what.en())]
     Invalid {
         /// What would be right.
-        what: String,
+        what: Both,
     },
     /// The log's keys were not changed, or the log not frozen.
     #[error(transparent)]

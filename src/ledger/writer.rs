@@ -9,6 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use weituo_proof::both;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -219,7 +220,10 @@ impl Writer {
     /// Makes sure that a batch may be prepared: writing allowed, anchor not behind, index not due.
     async fn make_ready(&mut self, attempts: u32) -> Result<(), SubmitError> {
         if attempts >= ATTEMPTS {
-            let what = format!("the batch was prepared {ATTEMPTS} times and never committed");
+            let what = both!(
+                "这一批准备了 {ATTEMPTS} 次而未能提交",
+                "the batch was prepared {ATTEMPTS} times and never committed"
+            );
             return Err(SubmitError::from(LedgerError::Invalid { what }));
         }
         self.ready().await?;

@@ -44,7 +44,7 @@ impl Catalogue {
             current?;
         } else if let Err(error) = current {
             match &error {
-                StoreError::Schema { what } => catalogue.differs("migrations", OF_THIS_PROGRAM, what),
+                StoreError::Schema { what } => catalogue.differs("migrations", OF_THIS_PROGRAM, what.clone()),
                 StoreError::Corrupt { .. } | StoreError::Fault { .. } => {
                     catalogue.differs("migrations", OF_THIS_PROGRAM, &error);
                 }

@@ -5,6 +5,7 @@
 //! Source: format.md "Append protocol", database time-outs.
 
 use std::error::Error;
+use weituo_proof::Both;
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -43,10 +44,10 @@ pub enum StoreError {
         what: String,
     },
     /// There is no ledger at this address, or one of another version.
-    #[error("{what}")]
+    #[error("{}", what.en())]
     Schema {
         /// What is missing or different, and what to run.
-        what: String,
+        what: Both,
     },
     /// Anything else the driver reports; repeating will not help.
     #[error("the database refused: {doing}")]

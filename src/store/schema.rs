@@ -6,6 +6,7 @@
 //! Source: design.md "One copy of the truth".
 
 use std::fmt::Write as _;
+use weituo_proof::{Both, both};
 
 use super::StoreError;
 
@@ -50,16 +51,17 @@ pub(crate) fn pending<'a>(
 ) -> Result<&'a [Migration], StoreError> {
     for (at, (version, checksum)) in applied.iter().enumerate() {
         let Some(migration) = known.get(at) else {
-            return Err(schema(format!(
-                "the database has schema version {version}, this program knows {}: use a newer weituo",
-                known.len()
+            let known = known.len();
+            return Err(schema(both!(
+                "数据库的结构是第 {version} 版,本程序只认识到第 {known} 版:请使用更新的 weituo",
+                "the database has schema version {version}, this program knows {known}: use a newer weituo"
             )));
         };
         if migration.version != *version || migration.checksum() != *checksum {
-            return Err(schema(format!(
-                "migration {version} in the database has checksum {checksum}, this program's migration {} has {}",
-                migration.version,
-                migration.checksum()
+            let (number, right) = (migration.version, migration.checksum());
+            return Err(schema(both!(
+                "数据库中第 {version} 版结构的校验和是 {checksum},本程序第 {number} 版的是 {right}",
+                "migration {version} in the database has checksum {checksum}, this program's migration {number} has {right}"
             )));
         }
     }
@@ -69,19 +71,27 @@ pub(crate) fn pending<'a>(
 /// Refuses a database to which migrations are still to be applied.
 pub(crate) fn require_current(known: &[Migration], applied: &[(i64, String)]) -> Result<(), StoreError> {
     if applied.is_empty() {
-        return Err(schema("there is no ledger here: run `weituo init --origin NAME`".to_owned()));
+        return Err(schema(NO_LEDGER_HERE));
     }
     match pending(known, applied)? {
         [] => Ok(()),
-        [next, ..] => Err(schema(format!(
-            "the database has schema version {}, this program needs {}: its owner must migrate it",
-            next.version - 1,
-            known.len()
-        ))),
+        [next, ..] => {
+            let (version, needed) = (next.version - 1, known.len());
+            Err(schema(both!(
+                "数据库的结构是第 {version} 版,本程序需要第 {needed} 版:须由其所有者升级",
+                "the database has schema version {version}, this program needs {needed}: its owner must migrate it"
+            )))
+        }
     }
 }
 
-fn schema(what: String) -> StoreError {
+/// What there is where there is no ledger.
+pub(crate) const NO_LEDGER_HERE: Both = Both::new(
+    "这里没有台账:请运行 `weituo init --origin 名称`",
+    "there is no ledger here: run `weituo init --origin NAME`",
+);
+
+fn schema(what: Both) -> StoreError {
     StoreError::Schema { what }
 }
 

@@ -16,7 +16,7 @@ use weituo_verifier::Collected;
 use crate::mirror::LogSource;
 
 use super::heads;
-use super::names;
+use super::names::{self, Names};
 use super::replay::Replay;
 use super::resume;
 use super::scan::Scan;
@@ -72,20 +72,33 @@ impl Grown {
 
     /// Replays what a log has beyond this, up to a checkpoint that its key has signed. `seen` is a size that the log was
     /// seen with, and when: what is recorded as of an earlier time, and was not there, is back-dated.
-    ///
-    /// # Errors
-    ///
-    /// Where the folder has no room for the index while the log is read; nothing is said of the log then.
     pub fn extend(
         &self,
         log: &LogSource,
         checkpoint: &Checkpoint,
         seen: Option<(u64, RecordedAt)>,
+    ) -> Extension {
+        let in_file = || names::in_file_beside(&self.0);
+        self.replayed(log, checkpoint, seen, in_file)
+            .or_else(|error| {
+                // What is wrong with a log is told whatever the disk is like.
+                tracing::warn!(%error, "the index is kept in memory: there is no room for it on the disk");
+                self.replayed(log, checkpoint, seen, || Ok(names::in_memory()))
+            })
+            .expect("invariant: memory does not fail")
+    }
+
+    /// The same with the names of the index where they are told to be.
+    fn replayed(
+        &self,
+        log: &LogSource,
+        checkpoint: &Checkpoint,
+        seen: Option<(u64, RecordedAt)>,
+        names: impl Fn() -> io::Result<Names>,
     ) -> io::Result<Extension> {
         let (size, origin) = (checkpoint.size.get(), &checkpoint.origin);
         let empty = || -> io::Result<Scan> {
-            let replay = Replay::on(names::in_file_beside(&self.0)?, [size]);
-            Ok(Scan::new(size, origin.to_string(), None, replay))
+            Ok(Scan::new(size, origin.to_string(), None, Replay::on(names()?, [size])))
         };
         let mut went_on = None;
         if let Some(mut saved) = resume::open(&self.0, MAGIC) {

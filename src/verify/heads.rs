@@ -45,6 +45,13 @@ impl Opened {
             let expected = Both::new("这一台账的检查点", "a checkpoint of this log");
             intact.push(finding.differing(expected, what));
         }
+        if options.anchor_broken_in_part {
+            intact.could_not(Both::new(
+                "锚点的一半不完整:或是一次写入中断,或是被人改动;其中可能有更新的检查点,因此锚点之后的记录若被截去不会被发现",
+                "half of the anchor is not whole: a write that broke off, or an edit; a newer checkpoint may have stood there, \
+                 so entries cut off behind the anchor would not be noticed",
+            ));
+        }
         let opened = |OutsideCheckpoint { label, text }: &OutsideCheckpoint| {
             let label = both!("检查点 {label}", "checkpoint {label}");
             let checkpoint = open(&label, text, keys, age)?;

@@ -1,8 +1,8 @@
 //! Verification: the whole ledger recomputed from its stored bytes, in constant memory.
 //!
 //! Invariants: nothing stored is believed where it can be recomputed; hostile rows give findings, never a panic or a
-//! hang; memory is about 100 bytes a name of the index, a stream or a party, and a bounded list of findings, whatever the number of
-//! entries.
+//! hang; memory is about 100 bytes a name of the index, a stream or a party, a page of entries, one more where they are of
+//! usual length, and a bounded list of findings, whatever the number of entries.
 //! Absent: tiles and receipts (weituo-proof checks them without a database), evidence files, service tables; whether an act was permitted.
 //! Source: design.md "Verification"; format.md.
 
@@ -31,7 +31,7 @@ use heads::{Claims, Opened};
 use replay::Replay;
 use resume::LOG;
 use scan::Scan;
-use source::{THE_HEAD, THE_LOG, ask, read};
+use source::{THE_HEAD, THE_LOG, answered, ask, read};
 
 pub use grown::{Extension, Grown, Whole};
 pub(crate) use heads::OTHER_KEY_OR_TEXT;
@@ -66,6 +66,8 @@ pub struct VerifyOptions<'a> {
     pub anchor: Option<String>,
     /// What is wrong with an anchor that is there and cannot be what the ledger stored.
     pub anchor_damaged: Option<String>,
+    /// Whether a part of the anchor is not whole, although a checkpoint could be read from the rest.
+    pub anchor_broken_in_part: bool,
     /// Checkpoints that somebody else kept.
     pub outside: Vec<OutsideCheckpoint>,
     /// The stream asked about; findings that are only about others are left out, and counted in a note.
@@ -116,9 +118,9 @@ impl<'a> Verification<'a> {
     }
 
     async fn run(mut self, store: &dyn Store, progress: &(impl Fn(Progress) + Send + Sync)) -> Report {
-        let head = self.head(store).await;
+        let (head, is_absent) = self.head(store).await;
         let opened = Opened::of(self.options, &mut self.intact, &mut self.age);
-        let size = self.size_to_read(store, head.as_ref()).await;
+        let size = self.size_to_read(store, head.as_ref(), is_absent).await;
         let total = head.as_ref().map_or(0, |head| head.size);
         let told = |phase: Phase| {
             let total = if matches!(phase, Phase::Log | Phase::Fold) { total } else { 0 };
@@ -187,29 +189,31 @@ impl<'a> Verification<'a> {
             .await;
     }
 
-    /// Reads the head row; one that cannot be read is a finding.
-    async fn head(&mut self, store: &dyn Store) -> Option<Head> {
-        match store.head().await {
+    /// Reads the head row, and says whether there is none; one that cannot be what the ledger stored is a finding.
+    async fn head(&mut self, store: &dyn Store) -> (Option<Head>, bool) {
+        match ask(|| store.head()).await {
             Err(error @ StoreError::Corrupt { .. }) => {
                 let detail =
                     Both::new("首行不可能是台账所存的", "the head row cannot be what the ledger stored");
                 let finding = Finding::new(FindingKind::ColumnDiffers, detail);
                 self.intact.push(finding.differing(A_HEAD_ROW, &chain(&error)));
-                None
+                (None, false)
             }
-            Ok(head) => head,
-            Err(_) => read(&THE_HEAD, &mut self.intact, || store.head()).await.flatten(),
+            answer => match answered(&THE_HEAD, &mut self.intact, answer) {
+                Some(head) => (head.clone(), head.is_none()),
+                None => (None, false),
+            },
         }
     }
 
     /// Returns how many entries to read: as many as the head counts, or all (`u64::MAX`) where it cannot be relied on.
-    async fn size_to_read(&mut self, store: &dyn Store, head: Option<&Head>) -> u64 {
+    async fn size_to_read(&mut self, store: &dyn Store, head: Option<&Head>, is_absent: bool) -> u64 {
         let Some(head) = head else {
             match read(&THE_LOG, &mut self.intact, || store.scan(i64::MIN, 1)).await {
                 Some(rows) if rows.is_empty() => self
                     .intact
                     .could_not(Both::new("这个数据库里没有台账", "there is no log in this database")),
-                Some(_) if !self.intact.has_findings() => self.intact.push(
+                Some(_) if is_absent => self.intact.push(
                     Finding::new(
                         FindingKind::SizeDiffers,
                         Both::new("有记录而没有首行", "there are entries and no head row"),

@@ -158,10 +158,16 @@ pub(super) async fn compare(
 impl Comparison<'_> {
     /// Reads the cursors and the rulebooks.
     async fn begin(&mut self, size: u64, findings: &mut Collected, notes: &mut Vec<Both>) -> Option<()> {
-        let (headers, apart) = self.headers(size, findings).await?;
+        let (headers, apart, unseen) = self.headers(size, findings).await?;
         for (name, version) in PROJECTIONS {
             let Some(active) = headers.get(*name) else {
-                if headers.is_empty() {
+                if unseen.contains(*name) {
+                    findings.could_not(both!(
+                        "投影 {name}:正在建立,或建立中断;其各行没有比对;请运行 `weituo rebuild`",
+                        "projection {name}: it is being built, or its building broke off; its rows were not compared; run \
+                         `weituo rebuild`"
+                    ));
+                } else if headers.is_empty() {
                     notes.push(both!(
                         "投影 {name} 还没有建立,因此没有比对",
                         "projection {name} was never built, so it was not compared"
@@ -177,6 +183,13 @@ impl Comparison<'_> {
             };
             if apart.contains(*name) {
                 continue;
+            }
+            if unseen.contains(*name) {
+                notes.push(both!(
+                    "投影 {name} 正在重建,或重建中断:已写下的各行没有比对,`weituo rebuild` 会接着它们建",
+                    "projection {name} is being rebuilt, or that broke off: the rows written were not compared, and `weituo \
+                     rebuild` goes on from them"
+                ));
             }
             if active.fold_version != i64::from(*version) {
                 let folded_by = active.fold_version;

@@ -132,7 +132,8 @@ impl Replay {
     pub(super) fn go_on(mut self, saved: SavedReplay, names: &mut impl io::Read) -> Option<Self> {
         let frontier = Frontier::from_nodes(TreeSize::new(saved.size), saved.edge).ok()?;
         names::read(&mut self.names, saved.names, names).ok()?;
-        if saved.parties > self.names.len() as u64 {
+        let names = self.names.len() as u64;
+        if names != saved.names || saved.parties > names {
             return None;
         }
         let mut wanted = self.wanted;

@@ -24,6 +24,9 @@ use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
 use super::source::{PAGE, THE_LOG, answered, ask, read};
 
+/// A page of more is judged before the next is read.
+const AHEAD_BYTES: usize = 4_000_000;
+
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
 
@@ -107,14 +110,21 @@ impl Scan {
             let last_page = page.len() < PAGE as usize || page.iter().any(|scanned| self.is_beyond(scanned));
             let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
             let next = next.filter(|next| *next > from);
-            // The next page is read while this one is judged.
+            // The next page is read while this one is judged, unless the two would be large.
             let following = async {
                 match next.filter(|_| !last_page) {
                     Some(next) => Some((next, ask(|| store.scan(next, PAGE)).await)),
                     None => None,
                 }
             };
-            let (following, ()) = tokio::join!(following, self.page(store, page, findings));
+            let is_light = page.iter().map(body_bytes).sum::<usize>() <= AHEAD_BYTES;
+            let judging = self.page(store, page, findings);
+            let following = if is_light {
+                tokio::join!(following, judging).0
+            } else {
+                judging.await;
+                following.await
+            };
             progress(self.next);
             self.save(&mut saver, findings.collected() == before);
             match following {
@@ -330,6 +340,13 @@ impl Scan {
                 findings.push(finding.differing(Both::new("新的命令标识", "a new command id"), &id));
             }
         }
+    }
+}
+
+fn body_bytes(scanned: &Scanned) -> usize {
+    match scanned {
+        Scanned::Row(row) => row.body.len(),
+        Scanned::Garbled(_) => 0,
     }
 }
 

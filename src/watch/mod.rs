@@ -16,7 +16,7 @@ use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt
 use weituo_verifier::chain;
 
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
-use crate::verify::{Extension, Grown, OTHER_KEY_OR_TEXT};
+use crate::verify::{Grown, OTHER_KEY_OR_TEXT};
 
 pub use auditor::Auditor;
 pub use metrics::Metrics;
@@ -137,11 +137,14 @@ impl Monitor {
         }
         if shown.size.get() > before || !memory.grown.is_kept() {
             let seen_at = memory.seen_at.and_then(|at| earlier(at, CLOCKS_APART_MILLIS));
-            let extension = self.extend(&memory.grown, &shown, seen_at.map(|at| (before, at)))?;
+            // Where it cannot be made, keeping what was replayed says so.
+            let _ = std::fs::create_dir_all(&self.folder);
+            let extension = memory.grown.extend(&self.log, &shown, seen_at.map(|at| (before, at)));
             look.findings.extend(extension.findings);
             look.reasons.extend(extension.reasons);
             let Some(whole) = extension.whole else { return Ok(look) };
-            memory.grown.keep(&whole).map_err(|source| self.not_written(source))?;
+            let path = self.folder.join(REPLAYED);
+            memory.grown.keep(&whole).map_err(|source| MirrorError::Write { path, source })?;
             look.indexed = extension.indexed;
         }
         // In this order: a memory that breaks off in between has replayed more than it remembers, and never less.
@@ -220,20 +223,6 @@ impl Monitor {
         let opened =
             opened.map_err(|source| MirrorError::Checkpoint { place: self.log.to_string(), source })?;
         Ok(opened.0)
-    }
-
-    fn extend(
-        &self,
-        grown: &Grown,
-        shown: &Checkpoint,
-        seen: Option<(u64, RecordedAt)>,
-    ) -> Result<Extension, MirrorError> {
-        let made = std::fs::create_dir_all(&self.folder);
-        made.and_then(|()| grown.extend(&self.log, shown, seen)).map_err(|source| self.not_written(source))
-    }
-
-    fn not_written(&self, source: std::io::Error) -> MirrorError {
-        MirrorError::Write { path: self.folder.join(REPLAYED), source }
     }
 
     fn remembered(&self) -> Memory {

@@ -4,6 +4,7 @@
 //! witness.key                    the cosigning key, mode 0600
 //! lock                           held by the process that uses the directory
 //! logs/ORIGIN-HASH               the checkpoint cosigned last, with the signatures of the log and of this witness
+//! cosigned                       the ORIGIN-HASH of every log that was ever cosigned, one a line
 //! evidence/KIND-ORIGIN-HASH-…    the checkpoint kept, an empty line, and the request that was refused
 //! ```
 //!
@@ -26,6 +27,9 @@ use crate::files::{create_whole, replace_whole};
 const MAX_UNPROVEN: usize = 100;
 /// Forks that are kept at most.
 const MAX_FORKS: usize = 10_000;
+
+/// The list of the logs that were ever cosigned.
+const COSIGNED: &str = "cosigned";
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +73,12 @@ pub enum StateError {
         /// The name asked for.
         asked: String,
     },
-    /// There is a key and no memory.
+    /// There is a key, and a memory is gone.
     #[error(
         "{path} is missing beside a key that was used before: put it back, or give the witness up and begin a new one in an empty folder"
     )]
     MemoryLost {
-        /// The folder that should be there.
+        /// The folder or the file that should be there.
         path: String,
     },
     /// A log's file was not written by this witness.
@@ -166,7 +170,11 @@ impl State {
         let path = self.log_file(origin_hash);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let was_cosigned = self.cosigned()?.lines().any(|known| known == origin_hash.to_string());
+                let lost = || StateError::MemoryLost { path: path.display().to_string() };
+                return if was_cosigned { Err(lost()) } else { Ok(None) };
+            }
             Err(error) if error.kind() == ErrorKind::InvalidData => return Err(damaged(&path)),
             Err(source) => return Err(io_error(&path, "read", source)),
         };
@@ -185,7 +193,24 @@ impl State {
     pub(super) fn write(&self, origin_hash: &Hash, kept: &Kept) -> Result<(), StateError> {
         let path = self.log_file(origin_hash);
         replace_whole(&path, kept.note.to_string().as_bytes(), 0o644)
-            .map_err(|source| io_error(&path, "written", source))
+            .map_err(|source| io_error(&path, "written", source))?;
+        // Behind it: a list that names a log without a file is a memory that was lost.
+        let known = self.cosigned()?;
+        if known.lines().any(|known| known == origin_hash.to_string()) {
+            return Ok(());
+        }
+        let list = self.folder.join(COSIGNED);
+        replace_whole(&list, format!("{known}{origin_hash}\n").as_bytes(), 0o644)
+            .map_err(|source| io_error(&list, "written", source))
+    }
+
+    /// Returns the list of the logs that were ever cosigned.
+    fn cosigned(&self) -> Result<String, StateError> {
+        let path = self.folder.join(COSIGNED);
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|source| io_error(&path, "read", source)),
+        }
     }
 
     /// Keeps two checkpoints that do not fit together, durable on return.

@@ -368,7 +368,7 @@ on_both_stores! {
     async fn without_a_ledger_the_message_says_what_to_run(place: Place) {
         let error = Ledger::open(&place.url, place.options()).await.unwrap_err();
         let LedgerError::Store(StoreError::Schema { what }) = error else { panic!("{error:?}") };
-        assert!(what.contains("weituo init"), "{what}");
+        assert!(what.en().contains("weituo init"), "{what:?}");
     }
 }
 

@@ -102,6 +102,28 @@ fn a_log_set_back_is_told_at_every_look_with_both_checkpoints_as_evidence() {
 }
 
 #[test]
+fn what_is_wrong_with_a_log_is_told_though_the_monitor_can_keep_nothing() {
+    let shell = Shell::sqlite().filled(3);
+    let (server, key) = (shell.serve(), shell.verifier_key());
+    let copy = shell.path("copy");
+    shell.run(&["mirror", &server.url, copy.to_str().unwrap(), "--key", &key]).expect_code(0);
+    let bundles = copy.join("tile/entries");
+    let partial = std::fs::read_dir(&bundles).unwrap().next().unwrap().unwrap().path();
+    let bundle = std::fs::read_dir(&partial).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let at = bytes.windows(6).rposition(|window| window == b"bureau").unwrap();
+    bytes[at] = b'B';
+    std::fs::write(&bundle, bytes).unwrap();
+    let altered = Server::of_files(&copy);
+    // No folder can be made below a file.
+    std::fs::write(shell.path("full"), "").unwrap();
+    let told = look(&shell, &altered.url, &key, &["--state", "full/state"]).expect_code(1).json();
+    assert!(!kinds(&told).is_empty(), "{told}");
+    let refused = look(&shell, &server.url, &key, &["--state", "full/state"]).expect_code(2);
+    assert!(refused.err.contains("full/state"), "{}", refused.err);
+}
+
+#[test]
 fn whoever_is_to_be_told_is_told_of_findings_and_of_nothing_else() {
     let shell = Shell::sqlite().filled(0);
     let (server, key) = (shell.serve(), shell.verifier_key());

@@ -23,6 +23,10 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     fn of(text: &'a [u8], within: &'static str) -> Result<Self, EntryError> {
         let members = canonical::members(text).map_err(EntryError::NotCanonical)?;
+        if !text.starts_with(b"{") {
+            let member = within.strip_suffix('.').unwrap_or("entry").to_owned();
+            return Err(EntryError::Members { member, what: "is not an object".to_owned() });
+        }
         Ok(Self { rest: members.into_iter(), within })
     }
 

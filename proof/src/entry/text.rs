@@ -133,9 +133,8 @@ impl<'a> Text<'a> {
         out.push_str(if self.as_found { ",\"as_found\":true" } else { ",\"as_found\":false" });
         push_text(out, ",\"command\":\"", self.command.as_str());
         push_text(out, ",\"effective\":\"", self.effective.as_str());
-        out.push_str(",\"format\":1,\"ledger\":");
-        // An origin may hold a quote or a backslash; the other identifiers need no escapes.
-        write_string(out, self.ledger.as_str());
+        // No identifier has a character that needs an escape.
+        push_text(out, ",\"format\":1,\"ledger\":\"", self.ledger.as_str());
         if let Some((first, rest)) = self.parties.split_first() {
             push_text(out, ",\"parties\":[\"", first.as_str());
             for party in rest {

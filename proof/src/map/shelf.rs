@@ -7,7 +7,8 @@ use crate::hash::Hash;
 /// A key and what it has.
 pub type Leaf<V> = (Hash, V);
 
-/// Keeps the leaves of each bucket of a map, few and ascending by key. Buckets count from 0 and are never removed.
+/// Keeps the leaves of each bucket of a map, at most [`BUCKET`](super::BUCKET) and ascending by key. Buckets count from 0 and
+/// are never removed. A shelf that has failed may answer with none: whoever made it must ask it before relying on the map.
 pub trait Shelf<V: Copy> {
     /// Keeps the leaves of one bucket more.
     fn push(&mut self, leaves: Vec<Leaf<V>>);

@@ -64,6 +64,18 @@ impl FileAnchor {
         Ok(Some(self.newest(&file)?.checkpoint))
     }
 
+    /// Returns whether something is written in a slot that is not whole: by a write that broke off, or by an edit.
+    pub(super) fn has_broken_slot(&self) -> Result<bool, LedgerError> {
+        let read = |at: usize| -> io::Result<bool> {
+            let file = File::open(&self.path)?;
+            let mut bytes = [0; SLOT_BYTES];
+            file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64)?;
+            Ok(bytes != [0; SLOT_BYTES] && decode(&bytes).is_none())
+        };
+        let broken = read(0).and_then(|first| Ok(first || read(1)?));
+        broken.map_err(|error| self.error("read", error))
+    }
+
     /// Creates the file with a first checkpoint; refuses to replace another.
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         // Both slots from the start: later writes go into place and need no more room.

@@ -11,7 +11,7 @@
 use std::io::{self, ErrorKind};
 
 use weituo_proof::witness::AddCheckpoint;
-use weituo_proof::{Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
 
 use super::{Advanced, fork};
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
@@ -28,9 +28,9 @@ pub(in crate::ledger) struct RemoteAnchor {
 
 impl RemoteAnchor {
     pub(super) fn new(url: &str, verifiers: Vec<VerifierKey>) -> Result<Self, LedgerError> {
-        let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
+        let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
         let origin = Origin::new(verifiers.first().map_or("", VerifierKey::name));
-        let origin = origin.map_err(|error| LedgerError::Invalid { what: error.to_string() })?;
+        let origin = origin.map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
         Ok(Self { client, origin, verifiers })
     }
 

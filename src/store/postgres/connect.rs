@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity
 use sqlx::{Connection as _, Executor as _};
 
 use super::warnings::Warnings;
+use crate::store::schema::NO_LEDGER_HERE;
 use crate::store::{Result, StoreError, StoreOptions};
 
 /// Returns the options of the writer's connection.
@@ -117,9 +118,7 @@ pub(super) fn fault(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         match code.as_deref() {
             Some("53100") => StoreError::Full { doing, source },
             // Undefined table: nobody migrated this database.
-            Some("42P01") => StoreError::Schema {
-                what: "there is no ledger here: run `weituo init --origin NAME`".to_owned(),
-            },
+            Some("42P01") => StoreError::Schema { what: NO_LEDGER_HERE },
             // Lock not available, query cancelled, read-only server, cannot connect now, too many connections.
             Some("55P03" | "57014" | "25006") => StoreError::Unavailable { doing, source },
             Some(code) if ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) => {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
 use sqlite_es::SqliteEventRepository;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use self::worker::{Readers, Worker, fault};
 use super::schema::{self, MIGRATION_TABLE, SQLITE};
@@ -53,8 +53,12 @@ impl SqliteStore {
     /// `Schema` where there is no file and `create` is false; the driver's errors.
     pub async fn open(path: &Path, options: StoreOptions, create: bool) -> Result<Self> {
         if !create && !path.exists() {
+            let path = path.display();
             return Err(StoreError::Schema {
-                what: format!("there is no ledger at {}: run `weituo init --origin NAME`", path.display()),
+                what: both!(
+                    "{path} 处没有台账:请运行 `weituo init --origin 名称`",
+                    "there is no ledger at {path}: run `weituo init --origin NAME`"
+                ),
             });
         }
         let file = path.to_owned();

@@ -20,13 +20,13 @@ use super::{Comparison, LOOKS};
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Comparison<'_> {
-    /// Returns the generations that readers see, and which of them stand apart: they are moved together, so one that
-    /// stands apart was moved alone.
+    /// Returns the generations that readers see, which of them stand apart (they are moved together, so one that stands
+    /// apart was moved alone), and the projections of which there are others that readers do not see yet.
     pub(super) async fn headers(
         &self,
         size: u64,
         findings: &mut Collected,
-    ) -> Option<(BTreeMap<String, Generation>, HashSet<String>)> {
+    ) -> Option<(BTreeMap<String, Generation>, HashSet<String>, HashSet<String>)> {
         let mut looked = 0;
         let all = loop {
             let all = read(&CURSORS, findings, || self.store.all_generations()).await?;
@@ -61,6 +61,7 @@ impl Comparison<'_> {
             let expected = Both::new("没有行", "no rows");
             findings.push(Finding::new(FindingKind::ProjectionExtra, detail).differing(expected, &rows));
         }
+        let unseen = all.iter().filter(|(_, one)| !one.active).map(|(name, _)| name.clone()).collect();
         let active: BTreeMap<_, _> = all.into_iter().filter(|(_, one)| one.active).collect();
         let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
         for one in active.values() {
@@ -79,6 +80,6 @@ impl Comparison<'_> {
             findings.push(Finding::new(FindingKind::CursorWrong, detail).differing(&most, &one.next_leaf));
             apart.insert(name.clone());
         }
-        Some((active, apart))
+        Some((active, apart, unseen))
     }
 }

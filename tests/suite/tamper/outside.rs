@@ -129,6 +129,22 @@ on_both_stores! {
         bench.assert_found(&Expected::new(FindingKind::AnchorDiffers)).await;
     }
 
+    async fn one_byte_of_the_anchor_is_enough_that_nobody_calls_the_log_intact(place: Place) {
+        let bench = Bench::new(place).await;
+        let whole = std::fs::read(bench.place.anchor_file()).unwrap();
+        // The counter and the text of either slot.
+        for at in [23, 40, 4_096 + 23, 4_096 + 40] {
+            assert_ne!(whole[at], 0, "both slots are in use");
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(bench.place.anchor_file(), bytes).unwrap();
+            let report = bench.verify().await;
+            assert_eq!(report.exit_code(), 2, "byte {at}: {:#?}", report.verdicts);
+            let reasons = report.verdicts.intact.reasons();
+            assert!(reasons.iter().any(|reason| reason.en().contains("half of the anchor")), "{reasons:?}");
+        }
+    }
+
     async fn an_anchor_of_another_log_is_a_finding(place: Place) {
         let bench = Bench::new(place).await;
         let other = SigningKey::from_seed("log.example/other", [9; 32]).unwrap();

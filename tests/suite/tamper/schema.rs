@@ -42,6 +42,17 @@ on_both_stores! {
         bent(place, object, (&bend, postgres)).await;
     }
 
+    async fn a_head_under_another_name_is_told_once_and_not_as_missing_besides(place: Place) {
+        let bench = Bench::new(place).await;
+        bench.tamper("ALTER TABLE head RENAME TO h").await;
+        let report = bench.assert_found(&Expected::new(FindingKind::SchemaDiffers)).await;
+        assert!(
+            report.findings().all(|finding| finding.kind == FindingKind::SchemaDiffers),
+            "{:#?}",
+            report.verdicts
+        );
+    }
+
     async fn a_dropped_constraint_is_named(place: Place) {
         let bend = format!(
             "{BEND} UPDATE sqlite_schema SET sql = replace(sql, ' CHECK (leaf_index >= 0)', '') WHERE name = 'entry'"

@@ -237,6 +237,7 @@ fn a_directory_serves_one_witness_and_one_that_lost_its_memory_is_refused() {
     std::fs::remove_dir_all(scene.state.path().join("logs")).unwrap();
     assert!(run().contains("is missing beside a key"), "{}", run());
     std::fs::create_dir(scene.state.path().join("logs")).unwrap();
+    assert!(run().contains("is missing beside a key"), "an empty memory is one that was lost: {}", run());
     std::fs::write(&kept, whole).unwrap();
     scene.restart();
     assert_eq!(scene.served(), 5);
