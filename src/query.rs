@@ -70,6 +70,14 @@ impl Query {
         Ok(Some(CycleView::of(&cycle, rulebook, &calendar, self.rulebooks.zone_minutes(), as_of.day())))
     }
 
+    /// Returns how many entries the log has.
+    ///
+    /// # Errors
+    /// [`FollowError`].
+    pub async fn size(&self) -> Result<u64, FollowError> {
+        Ok(self.store.head().await?.map_or(0, |head| head.size))
+    }
+
     async fn cycle_state(&self, id: &str, as_of: AsOf) -> Result<Option<Cycle>, FollowError> {
         let state = match as_of {
             AsOf::Day(_) => self.home(Category::Agreement, id).await?,

@@ -31,6 +31,15 @@ pub(super) async fn show(
     let query = desk.query().await?;
     let day = on.unwrap_or_else(crate::today);
     let as_of = at.map_or(AsOf::Day(day), |size| AsOf::Size(size, day));
+    if let Some(asked) = at {
+        let size = query.size().await.map_err(|error| unreadable(&error))?;
+        if asked > size {
+            return Err(Failure::not_found(
+                format!("台账只有 {size} 条记录:没有第 {asked} 条时的状态"),
+                format!("the log has {size} entries: there is no state as of {asked}"),
+            ));
+        }
+    }
     let missing = || {
         Failure::not_found(
             format!("没有编号为 {id} 的记录;`weituo log` 列出全部记录"),
@@ -221,13 +230,19 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
         table.add_row([
             goal.year.to_string(),
             format!("{} {text}", visible(&goal.goal.id)),
-            format!("{} {}", centi(goal.goal.target_centi), visible(&goal.goal.unit)),
+            format!("{} {}", centi(goal.goal.target_centi), unit(voice, &goal.goal.unit)),
             score(goal.value_centi),
             goal.reached.map_or_else(String::new, met),
         ]);
     }
     line(table.to_string());
     Ok(())
+}
+
+/// Returns a unit in words; one that has none as it was recorded.
+fn unit(voice: Voice, unit: &str) -> String {
+    const NAMED: [&str; 7] = ["percent", "persons", "cases", "times", "points", "set", "volume"];
+    if NAMED.contains(&unit) { voice.word(&format!("unit-{unit}")) } else { visible(unit) }
 }
 
 fn years(voice: Voice, view: &CycleView) {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weituo_proof::note::KeyError;
-use weituo_proof::{Dossier, Finding, Receipt, Verdict, VerifierKey};
+use weituo_proof::tree::verify_inclusion;
+use weituo_proof::{Checkpoint, Dossier, Finding, Receipt, SignedNote, Verdict, VerifierKey};
 
 use super::Desk;
 use super::output::{Failure, Voice, document, line, visible};
@@ -108,14 +109,29 @@ pub(super) fn outside(path: &Path) -> Result<OutsideCheckpoint, Failure> {
             format!("cannot read {path}: {error}"),
         )
     })?;
-    Ok(OutsideCheckpoint { label: path.display().to_string(), text: checkpoint_in(text) })
+    let label = path.display().to_string();
+    let Ok(receipt) = Receipt::parse_with_entry(&text) else {
+        return Ok(OutsideCheckpoint { label, text: checkpoint_in(text) });
+    };
+    if !is_whole(&receipt) {
+        return Err(Failure::could_not_run(
+            "receipt",
+            format!("{label}:回执中的存证记录不在它的检查点之内,回执被改动"),
+            format!("{label}: the receipt's entry is not in its checkpoint, so the receipt was altered"),
+        ));
+    }
+    Ok(OutsideCheckpoint { label, text: receipt.checkpoint })
 }
 
-/// Returns the checkpoint that a file holds: the file itself, or that of a receipt or of a dossier.
+/// Returns whether a receipt's entry is in its checkpoint; whose the checkpoint is, the keys tell.
+fn is_whole(receipt: &Receipt) -> bool {
+    let Ok(note) = SignedNote::parse(&receipt.checkpoint) else { return false };
+    let Ok(Checkpoint { size, root, .. }) = Checkpoint::parse(note.text()) else { return false };
+    verify_inclusion(&receipt.leaf_hash(), receipt.leaf_index, size, &receipt.inclusion, &root).is_ok()
+}
+
+/// Returns the checkpoint that a file holds: the file itself, or that of a dossier.
 fn checkpoint_in(text: String) -> String {
-    if let Ok(receipt) = Receipt::parse_with_entry(&text) {
-        return receipt.checkpoint;
-    }
     let dossier = weituo_verifier::contained(&text).map(|text| Dossier::parse(&text));
     dossier.and_then(Result::ok).map_or(text, |dossier| dossier.checkpoint)
 }

@@ -277,6 +277,24 @@ fn an_outside_checkpoint_is_extended_or_the_log_is_not_the_one_it_was() {
 }
 
 #[test]
+fn an_altered_receipt_is_no_checkpoint_and_a_state_beyond_the_log_is_not_shown() {
+    let shell = Shell::sqlite().filled(1);
+    let receipt = shell.run(&["receipt", "5"]).expect_code(0).out;
+    std::fs::write(shell.path("kept.txt"), &receipt).unwrap();
+    shell.run(&["verify", "--checkpoint", "kept.txt"]).expect_code(0);
+    for member in ["extra ", "index "] {
+        let at = receipt.find(member).unwrap() + member.len();
+        let other = if receipt.as_bytes()[at] == b'5' { "4" } else { "5" };
+        let altered = format!("{}{other}{}", &receipt[..at], &receipt[at + 1..]);
+        std::fs::write(shell.path("altered.txt"), altered).unwrap();
+        shell.run(&["verify", "--checkpoint", "altered.txt"]).expect_code(2);
+    }
+    let beyond = shell.run(&["show", "organisation", "bureau-wz", "--at", "99999"]);
+    assert!(beyond.err.contains("there is no state as of 99999"), "{}", beyond.err);
+    assert_ne!(beyond.code, 0);
+}
+
+#[test]
 fn an_edited_entry_and_a_deleted_one_are_named_by_verify() {
     let shell = Shell::sqlite().filled(1);
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
