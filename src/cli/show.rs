@@ -241,8 +241,17 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
 
 /// Returns a unit in words; one that has none as it was recorded.
 fn unit(voice: Voice, unit: &str) -> String {
-    const NAMED: [&str; 7] = ["percent", "persons", "cases", "times", "points", "set", "volume"];
-    if NAMED.contains(&unit) { voice.word(&format!("unit-{unit}")) } else { visible(unit) }
+    let key = match unit {
+        "percent" => "unit-percent",
+        "persons" => "unit-persons",
+        "cases" => "unit-cases",
+        "times" => "unit-times",
+        "points" => "unit-points",
+        "set" => "unit-set",
+        "volume" => "unit-volume",
+        _ => return visible(unit),
+    };
+    voice.word(key)
 }
 
 fn years(voice: Voice, view: &CycleView) {
