@@ -13,9 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use weituo_events::payload::{OrganisationKind, RulebookPin};
+use weituo_events::payload::OrganisationKind;
 use weituo_events::{Act, Event, OrganisationId, Refusal};
-use weituo_projections::cycle::pinned_by;
 use weituo_projections::{Cycle, Organisation, Rulebooks, StreamState};
 use weituo_proof::{Origin, StreamName};
 
@@ -54,8 +53,7 @@ pub struct Context {
 impl Context {
     /// Returns an organisation, if it is registered.
     pub fn organisation(&self, id: &str) -> Option<&Organisation> {
-        let id = OrganisationId::new(id).ok()?;
-        self.organisations.get(&id).map(AsRef::as_ref).filter(|organisation| organisation.is_registered())
+        self.organisations.get(id).map(AsRef::as_ref).filter(|organisation| organisation.is_registered())
     }
 
     /// Returns true for a registered bureau that was not closed.
@@ -94,18 +92,6 @@ pub struct Mentions {
     pub agreements: BTreeSet<StreamName>,
     /// Organisations; the authorities above them are wanted as well.
     pub organisations: BTreeSet<OrganisationId>,
-    /// Ids of rulebooks.
-    pub rulebooks: BTreeSet<String>,
-}
-
-impl Mentions {
-    fn pin(&mut self, pin: &RulebookPin) {
-        self.rulebooks.insert(pin.id.clone());
-    }
-
-    fn organisation(&mut self, id: &OrganisationId) {
-        self.organisations.insert(id.clone());
-    }
 }
 
 /// Returns what an act names. An enrolment of a key names the root bureaus as well: whether it may be unsigned depends on
@@ -124,12 +110,7 @@ pub fn mentions(act: &Act, roots: &[OrganisationId]) -> Mentions {
 }
 
 fn of_event(event: &Event, found: &mut Mentions) {
-    if let Some(pin) = pinned_by(event) {
-        found.pin(pin);
-    }
-    for id in organisations_of(event) {
-        found.organisation(id);
-    }
+    found.organisations.extend(organisations_of(event).into_iter().cloned());
     match event {
         Event::AgreementSigned(payload) => {
             found.agreements.extend(payload.renews.iter().map(|renews| renews.stream.clone()));
@@ -187,7 +168,6 @@ pub fn mentions_of(state: &StreamState) -> Mentions {
     match state {
         StreamState::Agreement(cycle) => {
             let facts = &cycle.facts;
-            found.rulebooks.extend(facts.rulebook.iter().map(|pin| pin.id.clone()));
             let parties = facts.school.iter().chain(&facts.trustee).chain(&facts.lead).chain(&facts.members);
             found.organisations.extend(parties.cloned());
             found

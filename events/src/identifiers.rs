@@ -3,13 +3,14 @@
 //! Invariant: a value of one of these types has passed its check. Source: regions.md, Identifiers and forms;
 //! GB 32100-2015 for the credit code's check character.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
-use weituo_proof::StreamName;
+use weituo_proof::{StreamName, is_stream_id};
 
 /// A text that is not the identifier it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +123,13 @@ identifier!(
     check_region_code
 );
 
+/// An id compares as its text does, so that a text finds it.
+impl Borrow<str> for OrganisationId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl OrganisationId {
     /// Returns the organisation's stream, `organisation/<id>`.
     pub fn stream(&self) -> StreamName {
@@ -130,7 +138,7 @@ impl OrganisationId {
 }
 
 fn check_organisation(text: &str) -> Result<(), IdentifierError> {
-    StreamName::of("organisation", text).map(drop).map_err(|_| IdentifierError::Organisation(text.to_owned()))
+    if is_stream_id(text) { Ok(()) } else { Err(IdentifierError::Organisation(text.to_owned())) }
 }
 
 /// The credit code's alphabet; a character's value is its place.

@@ -170,7 +170,7 @@ impl StreamName {
     ///
     /// `IdentError` when either part breaks the rule.
     pub fn of(category: &str, id: &str) -> Result<Self, IdentError> {
-        Self::new(format!("{category}/{id}"))
+        Self::new([category, "/", id].concat())
     }
 
     /// Returns the part before the slash, such as `agreement`.
@@ -189,7 +189,7 @@ impl StreamName {
 }
 
 /// Returns whether `text` is the id part of a stream name, which is also the form of an organisation's id.
-pub(crate) fn is_stream_id(text: &str) -> bool {
+pub fn is_stream_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.as_bytes()[0].is_ascii_alphanumeric()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

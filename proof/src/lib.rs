@@ -68,7 +68,9 @@ pub use dossier::Dossier;
 pub use ed25519::Ed25519Error;
 pub use entry::{Actor, Draft, Entry, EntryError, Position};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash, sha256};
-pub use ident::{CommandId, Effective, IdentError, LeafIndex, Origin, RecordedAt, StreamName, TreeSize};
+pub use ident::{
+    CommandId, Effective, IdentError, LeafIndex, Origin, RecordedAt, StreamName, TreeSize, is_stream_id,
+};
 pub use note::{SignedNote, SigningKey, VerifierKey};
 pub use policy::Policy;
 pub use receipt::Receipt;

@@ -16,7 +16,7 @@ use super::types::{Accepted, LedgerError, SubmitError};
 use crate::store::EntryRow;
 
 /// Answers a proposal that was set aside.
-pub(super) async fn answer_aside(shared: Arc<Shared>, pending: Pending, aside: Aside) {
+pub(super) async fn answer_aside(shared: Arc<Shared>, mut pending: Pending, aside: Aside) {
     let answer = match aside {
         Aside::Known(leaf_index) => match shared.store.entry(leaf_index).await {
             Ok(Some(row)) => repeated(&shared, &pending, row).await,
@@ -38,7 +38,7 @@ pub(super) async fn answer_aside(shared: Arc<Shared>, pending: Pending, aside: A
 
 /// Answers every one of the proposals alike.
 pub(super) fn refuse_all(waiting: Vec<Pending>, error: &SubmitError) {
-    for pending in waiting {
+    for mut pending in waiting {
         pending.answer(Err(error.clone()));
     }
 }

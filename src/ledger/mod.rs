@@ -32,6 +32,7 @@ mod recover;
 mod rotate;
 mod seal;
 mod served;
+mod settle;
 mod shared;
 mod tree;
 mod types;

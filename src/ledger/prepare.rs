@@ -30,7 +30,8 @@ pub(super) struct Pending {
     pub(super) digests: Vec<String>,
     /// Where it is told its place in a batch, once.
     pub(super) placed: Option<oneshot::Sender<Place>>,
-    pub(super) answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+    /// Where it is answered, once.
+    pub(super) answer: Option<oneshot::Sender<Result<Accepted, SubmitError>>>,
 }
 
 /// Why a proposal is not in the batch.
@@ -342,7 +343,7 @@ impl Pending {
             digests.push(digest);
         }
         let command = draft.command.to_bytes();
-        Ok(Self { proposal, draft, command, digests, placed: None, answer })
+        Ok(Self { proposal, draft, command, digests, placed: None, answer: Some(answer) })
     }
 
     /// Tells the submitter the proposal's place, unless he was told one before.
@@ -353,7 +354,11 @@ impl Pending {
     }
 
     /// Answers the submitter, who may no longer be listening.
-    pub(super) fn answer(self, answer: Result<Accepted, SubmitError>) {
-        let _ = self.answer.send(answer);
+    pub(super) fn answer(&mut self, answer: Result<Accepted, SubmitError>) {
+        // Whoever waits for a place waits no longer.
+        self.placed = None;
+        if let Some(submitter) = self.answer.take() {
+            let _ = submitter.send(answer);
+        }
     }
 }

@@ -43,7 +43,7 @@ kinds!(Agreement "agreement", Organisation "organisation", Rulebook "rulebook", 
 
 /// One act, as cqrs-es passes it from deciding to committing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct DecidedAct(pub(crate) Act);
+pub(crate) struct DecidedAct(pub(crate) Arc<Act>);
 
 impl DomainEvent for DecidedAct {
     fn event_type(&self) -> String {
@@ -109,7 +109,7 @@ impl<K: Kind> Aggregate for StreamAggregate<K> {
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
         let decided = crate::deciding::decide(&self.state, act, &context)?;
-        sink.write(DecidedAct(decided), self).await;
+        sink.write(DecidedAct(Arc::new(decided)), self).await;
         Ok(())
     }
 

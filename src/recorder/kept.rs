@@ -49,8 +49,10 @@ impl Kept {
             _ => loaded,
         };
         if self.entries >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            let gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
             self.entries = 0;
+            // Freeing so many states takes tens of milliseconds, in which nobody could decide.
+            std::thread::spawn(move || drop(gone));
         }
         self.entries += weight(&newest);
         self.young.insert(stream.clone(), newest);

@@ -120,7 +120,6 @@ impl<K: Kind> EventStore<StreamAggregate<K>> for SessionStore {
         _: HashMap<String, String>,
     ) -> Result<Vec<EventEnvelope<StreamAggregate<K>>>, AggregateError<Refusal>> {
         let Some(DecidedAct(act)) = events.into_iter().next() else { return Ok(Vec::new()) };
-        let act = Arc::new(act);
         let proposal = Proposal {
             act: Arc::clone(&act),
             disclosures: self.0.disclosures.clone(),

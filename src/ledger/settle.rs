@@ -1,0 +1,106 @@
+//! A batch that was not committed: why, and what of it has to be prepared again.
+//!
+//! Invariants: a commit whose outcome is not known is settled under the head row's lock before anything else is written; a
+//! head that another process committed is followed before anything is prepared on it.
+//! Absent: committing (`commit`), reading what others committed (`follow`).
+//! Source: format.md "Append protocol" step 2.
+
+use std::time::{Duration, Instant};
+
+use super::answer::refuse_all;
+use super::commit::Outcome;
+use super::follow::Halt;
+use super::prepare::{Pending, Prepared};
+use super::types::{LedgerError, ReadOnly, SubmitError};
+use super::writer::Writer;
+use crate::store::{CommitOutcome, StoreError, failpoint};
+
+/// Within this time of the last lost fence another one means that both processes go on writing.
+const CONTENDED: Duration = Duration::from_secs(1);
+/// How long another process goes on before this one takes the head's lock.
+const TURN: Duration = Duration::from_millis(5);
+
+impl Writer {
+    /// Finds out why a batch was not committed, and returns the proposals to prepare again.
+    pub(super) async fn not_committed(&mut self, prepared: Prepared, outcome: Outcome) -> Vec<Pending> {
+        let settled = match outcome {
+            Ok(CommitOutcome::Committed) => Ok(()),
+            Ok(CommitOutcome::FenceLost) => {
+                tracing::debug!(size = self.head.size, "the fence is lost: another process has committed");
+                self.take_turns().await
+            }
+            Ok(CommitOutcome::Duplicate) => self.find_repeated(&prepared.chosen).await,
+            Err(StoreError::CommitUnknown { source }) => {
+                tracing::warn!(%source, size = self.head.size, "the commit's outcome is not known: settling it");
+                self.settle().await
+            }
+            Err(error) => Err(LedgerError::Store(error)),
+        };
+        match settled {
+            Ok(()) => prepared.into_pending().collect(),
+            Err(error) => {
+                refuse_all(prepared.chosen, &SubmitError::from(error));
+                prepared.apart.into_pending().collect()
+            }
+        }
+    }
+
+    /// Whether another process took the fence from this one a moment ago.
+    pub(super) fn contended(&self) -> bool {
+        self.fence_lost.is_some_and(|at| at.elapsed() < CONTENDED)
+    }
+
+    /// Reads what another process committed, and takes the lock. Where the fence was lost a moment ago too, both are
+    /// writing: the other goes on for a turn first, because following each other's every batch costs more than they do.
+    async fn take_turns(&mut self) -> Result<(), LedgerError> {
+        let contended = self.contended();
+        self.fence_lost = Some(Instant::now());
+        if contended {
+            tokio::time::sleep(TURN).await;
+        }
+        self.settle().await
+    }
+
+    /// Takes the head row's lock, which waits for whoever may still be committing, and reads what was committed. The
+    /// lock is kept for the next batch, so that no process starves.
+    async fn settle(&mut self) -> Result<(), LedgerError> {
+        // Most of what is new is read before the lock is taken, so that the lock is held for a short while only.
+        let followed = match self.catch_up().await {
+            Ok(()) => self.lock_and_follow().await,
+            halt => halt,
+        };
+        if followed.is_err() {
+            self.unlock().await;
+        }
+        followed.map_err(LedgerError::from)
+    }
+
+    async fn lock_and_follow(&mut self) -> Result<(), Halt> {
+        let head = self.shared.store.lock_head().await?;
+        self.locked = true;
+        failpoint::hit("writer.locked");
+        match head {
+            Some(head) => self.follow(head).await,
+            None => Err(Halt::ReadOnly(ReadOnly::Corrupt { what: "the head row is missing".to_owned() })),
+        }
+    }
+
+    /// Finds which command ids of a batch are in the log already, too old to be remembered, or which of its disclosures.
+    async fn find_repeated(&mut self, chosen: &[Pending]) -> Result<(), LedgerError> {
+        let commands: Vec<[u8; 16]> = chosen.iter().map(|pending| pending.command).collect();
+        let rows = self.shared.store.by_command(&commands).await?;
+        let digests: Vec<String> = chosen.iter().flat_map(|pending| &pending.digests).cloned().collect();
+        let stored = self.shared.store.disclosures_by_digest(&digests).await?;
+        if rows.is_empty() && stored.is_empty() {
+            // The fence held, so the place in the stream is taken by a row that no writer put there.
+            let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
+            self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
+            return Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what }));
+        }
+        for row in rows {
+            self.derived.remember(row.command, row.leaf_index);
+        }
+        self.derived.remember_stored(stored.into_iter().map(|row| row.digest));
+        Ok(())
+    }
+}
