@@ -1,8 +1,8 @@
 //! Steps 2 to 5 of the append protocol: a prepared batch, and those chained on it while it commits.
 //!
-//! Invariants: at most one batch is being committed; nothing is signed before its commit; the next is sent when the one
-//! before it is signed and, in strict mode, anchored; the derived state is changed only after a commit, and before anything
-//! else is taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
+//! Invariants: at most one batch is being committed, and at most one is being anchored; nothing is signed before its commit
+//! or before the batch before it is anchored; the derived state is changed only after a commit, and before anything else is
+//! taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
 //! Absent: preparing (`prepare`), what follows where a batch was not committed (`settle`).
 //! Source: format.md "Append protocol" steps 2 to 5 and chaining.
 
@@ -19,7 +19,7 @@ use super::derived::Step;
 use super::inbox::Inbox;
 use super::prepare::{Apart, Aside, Ground, Open, Pending, Prepared};
 use super::tree::Loaded;
-use super::types::{Accepted, LedgerError, Receipt, SignedCheckpoint, SubmitError};
+use super::types::{Accepted, LedgerError, Mode, Receipt, SignedCheckpoint, SubmitError};
 use super::writer::Writer;
 use crate::store::{self, Batch, CommitOutcome, Head, failpoint};
 
@@ -40,14 +40,26 @@ pub(super) struct Settled {
 /// What the store says of a commit.
 pub(super) type Outcome = store::Result<CommitOutcome>;
 type Commit = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Anchored = Result<(), LedgerError>;
+type Anchoring = Pin<Box<dyn Future<Output = Anchored> + Send>>;
 
 /// A batch that is being committed.
 struct Flight {
     prepared: Prepared,
     commit: Commit,
     /// Its outcome, where there was one at once.
-    outcome: Option<Outcome>,
+    early: Option<Outcome>,
     started: Instant,
+}
+
+impl Flight {
+    /// Returns the outcome, once.
+    async fn outcome(&mut self) -> Outcome {
+        match self.early.take() {
+            Some(outcome) => outcome,
+            None => (&mut self.commit).await,
+        }
+    }
 }
 
 /// A batch that is committed, and whose proposals are not answered yet.
@@ -57,8 +69,21 @@ struct Committed {
     positions: Vec<Position>,
     claims: Option<Claims>,
     apart: Apart,
-    /// The checkpoint that covers it, as far as that may leave.
-    published: Result<Arc<SignedCheckpoint>, SubmitError>,
+    /// The signature of its head, and the writing of the anchor where it has to be anchored first.
+    checkpoint: Arc<SignedCheckpoint>,
+    anchoring: Option<Anchoring>,
+    /// Whether the derived state has its entries.
+    applied: bool,
+}
+
+impl Committed {
+    /// Waits until it is anchored, where it has to be.
+    async fn anchored(&mut self) -> Anchored {
+        match &mut self.anchoring {
+            Some(anchoring) => anchoring.await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Returns how many proposals make a batch worth sending, where there were so many submitters a moment ago. A few submitters
@@ -71,13 +96,10 @@ impl Writer {
     /// Commits a batch and, as long as all goes well, the proposals that come meanwhile, chained on it.
     pub(super) async fn commit(&mut self, first: Prepared, inbox: &mut Inbox) -> Settled {
         let (mut flight, mut progressed) = (self.launch(first).await, false);
-        let mut waited = Vec::new();
+        let mut before = None;
         loop {
             let mut next = Open::on_batch(&flight.prepared);
-            for pending in waited.drain(..) {
-                self.take_in(&mut next, Some(&flight.prepared), pending);
-            }
-            let outcome = self.gather(&mut flight, &mut next, inbox).await;
+            let outcome = self.gather(&mut before, &mut flight, &mut next, inbox).await;
             let (prepared, took) = (flight.prepared, flight.started.elapsed());
             // `Store::commit` has given the lock back, whatever the outcome.
             self.locked = false;
@@ -88,17 +110,22 @@ impl Writer {
             }
             progressed = true;
             let enough = enough(prepared.batch.rows.len() + next.len());
-            let committed = self.take_over(prepared).await;
-            if !self.may_chain() {
-                let later = self.answer(committed);
-                return Settled { progressed, again: next.give_up().into_pending().chain(later).collect() };
-            }
-            let sent = if next.len() >= enough {
+            let mut committed = self.take_over(prepared);
+            let sent = if next.len() >= enough && self.may_chain() {
                 let sent = self.send(next).await;
-                waited = self.answer(committed);
+                if committed.anchoring.is_some() {
+                    self.apply(&mut committed);
+                }
+                before = Some(committed);
                 sent
             } else {
-                for pending in self.answer(committed) {
+                let anchored = committed.anchored().await;
+                let later = self.answer(committed, anchored);
+                if !self.may_chain() {
+                    let again = next.give_up().into_pending().chain(later).collect();
+                    return Settled { progressed, again };
+                }
+                for pending in later {
                     self.take_in(&mut next, None, pending);
                 }
                 self.linger(&mut next, enough, took, inbox).await;
@@ -106,27 +133,23 @@ impl Writer {
             };
             match sent {
                 Ok(sent) => flight = sent,
-                Err(apart) => {
-                    return Settled { progressed, again: apart.into_pending().chain(waited).collect() };
-                }
+                Err(apart) => return Settled { progressed, again: apart.into_pending().collect() },
             }
         }
     }
 
     /// Commits a batch on which nothing is chained, and returns what has to be prepared again.
     pub(super) async fn commit_alone(&mut self, prepared: Prepared) -> Vec<Pending> {
-        let Flight { prepared, commit, outcome, .. } = self.launch(prepared).await;
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => commit.await,
-        };
+        let mut flight = self.launch(prepared).await;
+        let outcome = flight.outcome().await;
         self.locked = false;
         match outcome {
             Ok(CommitOutcome::Committed) => {
-                let committed = self.take_over(prepared).await;
-                self.answer(committed)
+                let mut committed = self.take_over(flight.prepared);
+                let anchored = committed.anchored().await;
+                self.answer(committed, anchored)
             }
-            outcome => self.not_committed(prepared, outcome).await,
+            outcome => self.not_committed(flight.prepared, outcome).await,
         }
     }
 
@@ -141,24 +164,43 @@ impl Writer {
         let (store, batch) = (Arc::clone(&self.shared.store), Arc::clone(&prepared.batch));
         let started = Instant::now();
         let mut commit: Commit = Box::pin(async move { store.commit(&batch).await });
-        let outcome = tokio::select! {
+        let early = tokio::select! {
             biased;
             outcome = &mut commit => Some(outcome),
             () = std::future::ready(()) => None,
         };
-        Flight { prepared, commit, outcome, started }
+        Flight { prepared, commit, early, started }
     }
 
-    /// Takes proposals into the next batch until the one before it is settled.
-    async fn gather(&self, flight: &mut Flight, next: &mut Open, inbox: &mut Inbox) -> Outcome {
-        if let Some(outcome) = flight.outcome.take() {
-            return outcome;
+    /// Takes proposals into the next batch until the one being committed is, and answers those of the batch before that one
+    /// as soon as they may be.
+    async fn gather(
+        &mut self,
+        before: &mut Option<Committed>,
+        flight: &mut Flight,
+        next: &mut Open,
+        inbox: &mut Inbox,
+    ) -> Outcome {
+        if let Some(mut committed) = before.take() {
+            let anchored = loop {
+                let room = self.room(flight.prepared.batch.rows.len());
+                tokio::select! {
+                    biased;
+                    anchored = committed.anchored() => break anchored,
+                    pending = inbox.proposal(), if next.len() < room => {
+                        self.take_in(next, Some(&flight.prepared), pending);
+                    }
+                }
+            };
+            for pending in self.answer(committed, anchored) {
+                self.take_in(next, Some(&flight.prepared), pending);
+            }
         }
         let room = self.room(flight.prepared.batch.rows.len());
         loop {
             tokio::select! {
                 biased;
-                outcome = &mut flight.commit => return outcome,
+                outcome = flight.outcome() => return outcome,
                 pending = inbox.proposal(), if next.len() < room => {
                     self.take_in(next, Some(&flight.prepared), pending);
                 }
@@ -202,8 +244,8 @@ impl Writer {
         writable && self.unanchored.is_none() && !anchor_failed
     }
 
-    /// Takes over a committed batch, signs its head and anchors it.
-    async fn take_over(&mut self, prepared: Prepared) -> Committed {
+    /// Takes over a committed batch, signs its head and begins to anchor it.
+    fn take_over(&mut self, prepared: Prepared) -> Committed {
         // From here a crash recovers forward, because the batch is durable: the next start extends the anchor to it, and a
         // client that got no answer repeats its command by id.
         failpoint::hit("writer.after_commit");
@@ -218,28 +260,20 @@ impl Writer {
         self.shared.with_tree_mut(|tree| tree.extend(&nodes, frontier));
         let checkpoint = self.sign();
         failpoint::hit("writer.before_anchor");
-        let published = self.publish(Arc::clone(&checkpoint)).await.map(|()| checkpoint);
-        Committed { batch, chosen, positions, claims, apart, published }
+        let anchoring = (self.limits.mode == Mode::Strict).then(|| -> Anchoring {
+            let (shared, checkpoint) = (Arc::clone(&self.shared), Arc::clone(&checkpoint));
+            Box::pin(async move { shared.anchor_to(&checkpoint).await })
+        });
+        Committed { batch, chosen, positions, claims, apart, checkpoint, anchoring, applied: false }
     }
 
-    /// Answers a committed batch's proposals; returns what waited for it.
-    fn answer(&mut self, committed: Committed) -> Vec<Pending> {
-        let Committed { batch, mut chosen, positions, claims, apart, published } = committed;
-        match published {
-            Ok(checkpoint) => {
-                failpoint::hit("writer.before_answer");
-                let accepted = self.receipts(&batch.rows, &positions, &checkpoint);
-                for (pending, accepted) in chosen.iter_mut().zip(accepted) {
-                    if let Ok(accepted) = &accepted {
-                        pending.tell(accepted.place());
-                    }
-                    pending.answer(accepted);
-                }
-            }
-            Err(error) => chosen.iter_mut().for_each(|pending| pending.answer(Err(error.clone()))),
+    /// Takes a committed batch's entries into the derived state, once.
+    fn apply(&mut self, committed: &mut Committed) {
+        if std::mem::replace(&mut committed.applied, true) {
+            return;
         }
-        // The submitters go on meanwhile: what only this task reads is brought up to date when they are answered.
-        for ((row, pending), position) in batch.rows.iter().zip(&chosen).zip(&positions) {
+        let Committed { batch, chosen, positions, claims, .. } = committed;
+        for ((row, pending), position) in batch.rows.iter().zip(chosen).zip(positions) {
             self.derived.apply(&Step {
                 leaf_index: row.leaf_index,
                 leaf_hash: row.leaf_hash,
@@ -250,12 +284,34 @@ impl Writer {
                 parties: &pending.draft.parties,
             });
         }
-        if let Some(claims) = claims {
+        if let Some(claims) = claims.take() {
             self.derived.set_claims(claims);
         }
+    }
+
+    /// Answers a committed batch's proposals; returns what waited for it.
+    fn answer(&mut self, mut committed: Committed, anchored: Anchored) -> Vec<Pending> {
+        let checkpoint = Arc::clone(&committed.checkpoint);
+        match self.let_leave(Arc::clone(&checkpoint), anchored) {
+            Ok(()) => {
+                failpoint::hit("writer.before_answer");
+                let accepted = self.receipts(&committed.batch.rows, &committed.positions, &checkpoint);
+                for (pending, accepted) in committed.chosen.iter_mut().zip(accepted) {
+                    if let Ok(accepted) = &accepted {
+                        pending.tell(accepted.place());
+                    }
+                    pending.answer(accepted);
+                }
+            }
+            Err(error) => {
+                committed.chosen.iter_mut().for_each(|pending| pending.answer(Err(error.clone())));
+            }
+        }
+        // The submitters go on meanwhile: what only this task reads can wait until they are answered.
+        self.apply(&mut committed);
         // Only now: a stream that moved within this batch is as its submitter will read it.
-        self.answer_aside(apart.aside);
-        apart.later
+        self.answer_aside(committed.apart.aside);
+        committed.apart.later
     }
 
     /// Answers proposals that were set aside, on the head that they were judged on.

@@ -1,8 +1,8 @@
 //! The writer task: takes proposals in, and drives batches through prepare, commit, sign, anchor and answer.
 //!
 //! Invariants: one task a process; a head is signed only after it is committed, and one that this process did not see
-//! committed only behind a barrier; after a failure of the anchor at most
-//! one batch is unanchored; every proposal taken in is answered.
+//! committed only behind a barrier; after a failure of the anchor at most two batches are unanchored; every proposal taken
+//! in is answered.
 //! Absent: deciding; the order of steps within a batch (`commit`).
 //! Source: format.md "Append protocol".
 
@@ -264,9 +264,20 @@ impl Writer {
 
     /// Anchors a checkpoint (in strict mode) and lets it leave.
     pub(super) async fn publish(&mut self, checkpoint: Arc<SignedCheckpoint>) -> Result<(), SubmitError> {
-        if self.limits.mode == Mode::Strict
-            && let Err(error) = self.shared.anchor_to(&checkpoint).await
-        {
+        let anchored = match self.limits.mode {
+            Mode::Strict => self.shared.anchor_to(&checkpoint).await,
+            Mode::Guard => Ok(()),
+        };
+        self.let_leave(checkpoint, anchored)
+    }
+
+    /// Lets a checkpoint leave, unless it had to be anchored and could not be.
+    pub(super) fn let_leave(
+        &mut self,
+        checkpoint: Arc<SignedCheckpoint>,
+        anchored: Result<(), LedgerError>,
+    ) -> Result<(), SubmitError> {
+        if let Err(error) = anchored {
             if let LedgerError::ReadOnly(reason) = &error {
                 self.shared.halt(reason.clone());
             }

@@ -348,6 +348,36 @@ on_both_stores! {
         ledger.stop().await.unwrap();
     }
 
+    async fn many_submitters_lose_nothing_while_the_anchor_cannot_be_written(place: Place) {
+        const SUBMITTERS: u64 = 96;
+        let ledger = place.init().await;
+        let submitters: Vec<_> = (0..SUBMITTERS).map(|at| tokio::spawn(persist(ledger.clone(), at))).collect();
+        while ledger.checkpoint().unwrap().size.get() < 10 * SUBMITTERS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let away = place.folder.path().join("away");
+        std::fs::rename(place.anchor_file(), &away).unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let left = ledger.checkpoint().unwrap();
+        let anchored = String::from_utf8_lossy(&std::fs::read(&away).unwrap()).into_owned();
+        assert!(anchored.contains(left.text.as_str()), "nothing signed leaves");
+        let committed = ledger.store().head().await.unwrap().unwrap().size;
+        assert!(committed - left.size.get() <= SUBMITTERS, "two batches and no more: {committed}, {left:?}");
+        std::fs::rename(&away, place.anchor_file()).unwrap();
+        let (mut all, mut refused) = (Vec::new(), 0);
+        for submitter in submitters {
+            let (accepted, times) = submitter.await.unwrap();
+            assert_proves(&ledger, accepted.last().unwrap());
+            all.extend(accepted);
+            refused += times;
+        }
+        assert!(refused >= SUBMITTERS, "everybody is refused while the anchor is away: {refused}");
+        assert_no_fork(&all);
+        ledger.stop().await.unwrap();
+        let size = assert_one_history(&*place.store().await).await;
+        assert_eq!(size, 1 + all.len() as u64 + 1, "entry 0, each command once, one index at the stop");
+    }
+
     async fn a_database_set_back_while_running_stops_the_writing(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 4, None).await;
@@ -356,6 +386,24 @@ on_both_stores! {
         assert!(matches!(refused, Err(SubmitError::ReadOnly(_))), "{refused:?}");
         ledger.stop().await.unwrap();
     }
+}
+
+/// Records thirty entries in a stream of its own, each repeated until it is accepted; returns them, and how often it was refused.
+async fn persist(ledger: Ledger, stream: u64) -> (Vec<Accepted>, u64) {
+    let (mut all, mut refused) = (Vec::<Accepted>::new(), 0);
+    while all.len() < 30 {
+        let next = proposal(&format!("agreement/a-{stream}"), "n", all.last().map(Accepted::head));
+        let accepted = loop {
+            match ledger.submit(next.clone()).await {
+                Ok(accepted) => break accepted,
+                Err(SubmitError::Unavailable(_)) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        all.push(accepted);
+    }
+    (all, refused)
 }
 
 /// Returns the ledger itself, or stopped and opened again.
