@@ -7,6 +7,7 @@
 
 mod build;
 mod read;
+mod sum;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use weituo_proof::StreamName;
 use crate::store::{ApplyOutcome, Generation, ProjectionChange, Store, StoreError, Which};
 
 pub use read::{FollowError, read_rulebooks, recorded};
+pub(crate) use sum::{Sum, SumKey};
 
 /// Entries folded in one transaction.
 const BATCH: u32 = 512;

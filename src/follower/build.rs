@@ -2,7 +2,8 @@
 //!
 //! Invariants: rows are those of the entries before the build's cursor, which is set with the first of them; streams are
 //! written whole, in the order in which they are read, so a build that broke off goes on behind the last stream that has
-//! rows. Memory is a page of entries, one stream's state and a few megabytes of rows.
+//! rows, unless its rows are not what the streams up to there give. Memory is a page of entries, one stream's state and a
+//! few megabytes of rows.
 //! Absent: following the log from the cursor on (`follower`), readers: they see nothing of a build.
 //! Source: design.md "The append path" (every projection can be dropped and rebuilt, with progress, while serving).
 
@@ -14,11 +15,16 @@ use weituo_events::Category;
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
 use weituo_proof::StreamName;
 
-use super::{Fold, FollowError, Follower, STATES, Step, home, read_rulebooks, recorded};
-use crate::store::{ApplyOutcome, ProjectionChange, ProjectionRow, Scanned, Store, StoreError};
+use super::{Fold, FollowError, Follower, STATES, Step, Sum, SumKey, home, read_rulebooks, recorded};
+use crate::store::{
+    ApplyOutcome, KeyRange, ProjectionChange, ProjectionRow, Scanned, Store, StoreError, Which,
+};
 
 /// Entries read at a time.
 const PAGE: u32 = 1_024;
+
+/// Projected rows read at a time; one may hold a whole cycle.
+const ROWS: u32 = 128;
 
 /// Rows are written when their bodies have so many bytes.
 const WRITE_BYTES: usize = 4 << 20;
@@ -48,8 +54,13 @@ impl Follower {
             tracing::info!(next_leaf, "going on with a rebuild that broke off");
             return Ok(Fold::new(broken_off, next_leaf.unwrap_or(0), Rulebooks::default()));
         }
+        self.start(|name| wanted().any(|(one, _)| *one == name)).await
+    }
+
+    /// Starts new generations of the wanted projections; what was unfinished of them is gone.
+    async fn start(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Fold, FollowError> {
         let mut generations = BTreeMap::new();
-        for (name, fold_version) in wanted() {
+        for (name, fold_version) in PROJECTIONS.iter().filter(|(name, _)| is_wanted(name)) {
             let generation = self.store.start_generation(name, i64::from(*fold_version)).await?;
             generations.insert(*name, generation);
         }
@@ -58,19 +69,26 @@ impl Follower {
 
     /// Folds and writes every stream that the generations of a rebuild do not have yet.
     pub(super) async fn build(&self, fold: &mut Fold, progress: &impl Fn(u64)) -> Result<Step, FollowError> {
+        let mut start = self.written(&fold.generations).await?;
+        if !start.0.is_empty() && !self.is_right(fold, &start.0).await? {
+            tracing::warn!(
+                "a rebuild that broke off had not written what the entries give: it is begun anew"
+            );
+            let generations = std::mem::take(&mut fold.generations);
+            *fold = self.start(|name| generations.contains_key(name)).await?;
+            start = Place::default();
+        }
         let size = self.store.head().await?.map_or(0, |head| head.size);
         let cursor = if fold.next_leaf == 0 { size } else { fold.next_leaf };
         fold.rulebooks = read_rulebooks(&*self.store, cursor).await?;
-        let mut streams =
-            Streams { rulebooks: &fold.rulebooks, open: None, rows: Vec::new(), bytes: 0, entries: 0 };
+        let mut streams = Streams::new(&fold.rulebooks);
         let mut writing: Option<JoinHandle<Result<ApplyOutcome, StoreError>>> = None;
-        let start = self.written(&fold.generations).await?;
         let from_the_first = start.0.is_empty();
         let mut reading = self.read(start);
         let mut done = 0;
         loop {
             let page = joined(reading.await)??;
-            let next = page.last().map(place_of).filter(|_| page.len() == PAGE as usize).transpose()?;
+            let next = place_behind(&page)?;
             done += page.len() as u64;
             // The next page is read, and the last rows are written, while this one is folded.
             let ahead = next.clone().map(|place| self.read(place));
@@ -118,6 +136,53 @@ impl Follower {
         Ok((String::new(), 0))
     }
 
+    /// Returns whether generations that are not finished hold the rows of the streams up to `last`, and no others.
+    async fn is_right(&self, fold: &Fold, last: &str) -> Result<bool, FollowError> {
+        let no_random = |error: getrandom::Error| StoreError::Fault {
+            doing: "comparing what a rebuild had written",
+            source: error.into(),
+        };
+        let key = SumKey::fresh().map_err(no_random)?;
+        let rulebooks = read_rulebooks(&*self.store, fold.next_leaf).await?;
+        let mut streams = Streams::new(&rulebooks);
+        let none = || fold.generations.keys().map(|name| (*name, Sum::default())).collect::<BTreeMap<_, _>>();
+        let (mut given, mut stored) = (none(), none());
+        let mut next = Some(Place::default());
+        while let Some(place) = next {
+            let page = joined(self.read(place).await)??;
+            next = place_behind(&page)?;
+            for scanned in page {
+                if matches!(&scanned, Scanned::Row(row) if row.stream.as_str() > last) {
+                    next = None;
+                    break;
+                }
+                streams.take(scanned, fold.next_leaf)?;
+            }
+            if next.is_none() {
+                streams.close();
+            }
+            for Row { projection, key: row_key, body } in streams.take_rows() {
+                if let Some(sum) = given.get_mut(projection) {
+                    sum.add(&key, &row_key, &body);
+                }
+            }
+        }
+        for (name, generation) in &fold.generations {
+            let sum = stored.entry(*name).or_default();
+            let mut after = String::new();
+            loop {
+                let range = KeyRange { prefix: "", after: &after, limit: ROWS };
+                let page = self.store.projection_rows(name, Which::Generation(*generation), range).await?;
+                page.iter().for_each(|row| sum.add(&key, &row.key, &row.body));
+                match page.into_iter().next_back() {
+                    Some(row) => after = row.key,
+                    None => break,
+                }
+            }
+        }
+        Ok(given == stored)
+    }
+
     fn read(&self, (stream, sequence): Place) -> JoinHandle<Result<Vec<Scanned>, StoreError>> {
         let store: Arc<dyn Store> = Arc::clone(&self.store);
         tokio::spawn(async move { store.scan_by_stream((&stream, sequence), PAGE).await })
@@ -134,7 +199,11 @@ struct Streams<'a> {
     entries: u64,
 }
 
-impl Streams<'_> {
+impl<'a> Streams<'a> {
+    fn new(rulebooks: &'a Rulebooks) -> Self {
+        Self { rulebooks, open: None, rows: Vec::new(), bytes: 0, entries: 0 }
+    }
+
     /// Folds one entry, where it is before the cursor.
     fn take(&mut self, scanned: Scanned, cursor: u64) -> Result<(), FollowError> {
         let row = scanned.into_row()?;
@@ -199,9 +268,11 @@ pub(super) fn changes(
     changes.into_values().collect()
 }
 
-fn place_of(scanned: &Scanned) -> Result<Place, FollowError> {
-    let row = scanned.clone().into_row()?;
-    Ok((row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX)))
+/// Returns the place that the page behind this one is read from; `None` behind the last.
+fn place_behind(page: &[Scanned]) -> Result<Option<Place>, FollowError> {
+    let Some(last) = page.last().filter(|_| page.len() == PAGE as usize) else { return Ok(None) };
+    let row = last.clone().into_row()?;
+    Ok(Some((row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX))))
 }
 
 async fn written(

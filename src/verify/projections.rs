@@ -19,6 +19,7 @@ use weituo_projections::{PROJECTIONS, Row, Rulebooks, rows};
 use weituo_proof::{Both, Finding, FindingKind, LeafIndex, StreamName, both, sha256};
 use weituo_verifier::Collected;
 
+use crate::follower::SumKey;
 use crate::store::{Generation, KeyRange, ProjectionRow, Store, Which};
 
 use fold::{Last, fold_stream, read_rulebooks};
@@ -77,8 +78,7 @@ impl InDoubt<'_> {
 /// One comparison of all projections.
 struct Comparison<'a> {
     store: &'a dyn Store,
-    /// What makes sums unpredictable for whoever wrote the rows.
-    nonce: [u8; 32],
+    key: SumKey,
     active: BTreeMap<&'static str, Active>,
     /// The rulebooks as of each cursor.
     rulebooks: BTreeMap<u64, Rulebooks>,
@@ -99,15 +99,14 @@ pub(super) async fn compare(
         ));
         return;
     }
-    let mut nonce = [0; 32];
-    if getrandom::fill(&mut nonce).is_err() {
+    let Ok(key) = SumKey::fresh() else {
         findings.could_not(Both::new(
             "投影:这台机器不给出随机数",
             "the projections: this machine gives no random bytes",
         ));
         return;
-    }
-    let mut comparison = Comparison { store, nonce, active: BTreeMap::new(), rulebooks: BTreeMap::new() };
+    };
+    let mut comparison = Comparison { store, key, active: BTreeMap::new(), rulebooks: BTreeMap::new() };
     if comparison.begin(size, findings, notes).await.is_none() {
         return;
     }
@@ -186,9 +185,9 @@ impl Comparison<'_> {
             }
             if unseen.contains(*name) {
                 notes.push(both!(
-                    "投影 {name} 正在重建,或重建中断:已写下的各行没有比对,`weituo rebuild` 会接着它们建",
-                    "projection {name} is being rebuilt, or that broke off: the rows written were not compared, and `weituo \
-                     rebuild` goes on from them"
+                    "投影 {name} 正在重建,或重建中断:已写下的各行没有比对,`weituo rebuild` 会先核对再接着建",
+                    "projection {name} is being rebuilt, or that broke off: the rows written were not compared; `weituo \
+                     rebuild` compares them before it goes on"
                 ));
             }
             if active.fold_version != i64::from(*version) {

@@ -6,7 +6,7 @@ use serde_json::json;
 use weituo::follower::Follower;
 use weituo::query::{AsOf, Query};
 use weituo::recorder::{RecordError, Recorder};
-use weituo::store::{KeyRange, ProjectionRow, Store, Which};
+use weituo::store::{KeyRange, ProjectionChange, ProjectionRow, Store, Which};
 use weituo_projections::PROJECTIONS;
 
 use crate::support::commands::{CYCLES, by, by_bureau, new_recorder, record_lines, refusal_code, told};
@@ -124,6 +124,40 @@ on_both_stores! {
         assert_eq!(projected(&*store).await, stepwise);
         follower.catch_up(|_| ()).await.unwrap();
         assert_eq!(projected(&*store).await, stepwise);
+        recorder.ledger().stop().await.unwrap();
+    }
+
+    async fn what_was_planted_in_a_rebuild_that_broke_off_is_not_published(place: Place) {
+        let recorder = new_recorder(&place).await;
+        for (_, lines) in CYCLES {
+            record_lines(&recorder, lines).await;
+        }
+        let store = Arc::clone(recorder.ledger().store());
+        let follower = Follower::new(Arc::clone(&store));
+        follower.catch_up(|_| ()).await.unwrap();
+        let right = projected(&*store).await;
+        let size = store.head().await.unwrap().unwrap().size;
+        let cycles: Vec<usize> = (0..right.len()).filter(|at| right[*at].0 == "cycle").collect();
+        let mut swapped = right.clone();
+        swapped[cycles[0]].1.body.clone_from(&right[cycles[1]].1.body);
+        // The last of all keys, so that nothing would be left to build behind it.
+        let planted = ProjectionRow { key: "zz".to_owned(), body: right[0].1.body.clone() };
+        for written in [vec![("rulebook".to_owned(), planted)], swapped, right.clone()] {
+            for (name, version) in PROJECTIONS {
+                let rows = written.iter().filter(|(projection, _)| projection == name);
+                let change = ProjectionChange {
+                    name: (*name).to_owned(),
+                    generation: store.start_generation(name, i64::from(*version)).await.unwrap(),
+                    expected_next_leaf: 0,
+                    next_leaf: size,
+                    puts: rows.map(|(_, row)| row.clone()).collect(),
+                    deletes: Vec::new(),
+                };
+                store.apply_projections(&[change]).await.unwrap();
+            }
+            follower.rebuild(None, |_| ()).await.unwrap();
+            assert_eq!(projected(&*store).await, right);
+        }
         recorder.ledger().stop().await.unwrap();
     }
 
