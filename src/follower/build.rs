@@ -71,6 +71,10 @@ impl Follower {
     pub(super) async fn build(&self, fold: &mut Fold, progress: &impl Fn(u64)) -> Result<Step, FollowError> {
         let mut start = self.written(&fold.generations).await?;
         if !start.0.is_empty() && !self.is_right(fold, &start.0).await? {
+            if self.written(&fold.generations).await? != start {
+                // It did not break off: another process goes on with it.
+                return Ok(Step::Overtaken);
+            }
             tracing::warn!(
                 "a rebuild that broke off had not written what the entries give: it is begun anew"
             );
@@ -106,7 +110,8 @@ impl Follower {
                 if written(writing.take()).await? == ApplyOutcome::CursorMoved {
                     return Ok(Step::Overtaken);
                 }
-                let changes = changes(&fold.generations, fold.next_leaf, cursor, streams.take_rows());
+                let mut changes = changes(&fold.generations, fold.next_leaf, cursor, streams.take_rows());
+                changes.iter_mut().for_each(|change| change.likely_new = true);
                 fold.next_leaf = cursor;
                 let store = Arc::clone(&self.store);
                 writing = Some(tokio::spawn(async move { store.apply_projections(&changes).await }));
@@ -256,6 +261,7 @@ pub(super) fn changes(
                 next_leaf,
                 puts: Vec::new(),
                 deletes: Vec::new(),
+                likely_new: false,
             };
             (*name, change)
         })

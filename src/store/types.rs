@@ -187,6 +187,8 @@ pub struct ProjectionChange {
     pub puts: Vec<ProjectionRow>,
     /// Keys to delete.
     pub deletes: Vec<String>,
+    /// Whether the rows are most likely not there yet, which some stores write faster.
+    pub likely_new: bool,
 }
 
 /// What became of projection changes, all of them together.

@@ -152,6 +152,7 @@ on_both_stores! {
                     next_leaf: size,
                     puts: rows.map(|(_, row)| row.clone()).collect(),
                     deletes: Vec::new(),
+likely_new: false,
                 };
                 store.apply_projections(&[change]).await.unwrap();
             }

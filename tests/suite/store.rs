@@ -72,6 +72,7 @@ fn change(
         next_leaf: to,
         puts,
         deletes: deletes.iter().map(|key| (*key).to_owned()).collect(),
+        likely_new: false,
     }
 }
 
@@ -226,6 +227,24 @@ on_both_stores! {
         assert_eq!(found, [put("a/2", "{\"n\":2}")]);
         let generations = store.generations("cycle").await.unwrap();
         assert_eq!((generations[0].next_leaf, generations[0].fold_version, generations[0].active), (7, 1, true));
+    }
+
+    async fn rows_thought_new_replace_those_that_are_there_and_are_read_back_as_written(place: Place) {
+        let store = migrated(&place).await;
+        let generation = store.start_generation("cycle", 1).await.unwrap();
+        let new = |from, puts| ProjectionChange { likely_new: true, ..change(generation, from, 5, puts, &[]) };
+        let odd = "{\"名称\":\"a\\\\b\\tc \\u0001\",\"n\":1}";
+        let first = new(0, vec![put("a/1", odd), put("委/\t\\", "[]")]);
+        assert_eq!(store.apply_projections(&[first]).await.unwrap(), ApplyOutcome::Applied);
+        let again = new(5, vec![put("a/1", "{\"n\":2}"), put("a/2", odd)]);
+        assert_eq!(store.apply_projections(&[again]).await.unwrap(), ApplyOutcome::Applied);
+        let which = Which::Generation(generation);
+        let range = KeyRange { prefix: "", after: "", limit: 10 };
+        let rows = store.projection_rows("cycle", which, range).await.unwrap();
+        assert_eq!(rows, [put("a/1", "{\"n\":2}"), put("a/2", odd), put("委/\t\\", "[]")]);
+        let stale = new(0, vec![put("a/3", "{}")]);
+        assert_eq!(store.apply_projections(&[stale]).await.unwrap(), ApplyOutcome::CursorMoved);
+        assert_eq!(keys(&*store, which, "a/3", "", 10).await, [""; 0]);
     }
 
     async fn a_projection_is_rebuilt_while_it_serves(place: Place) {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::append::i64_of;
+use super::copy;
 use crate::store::types::STRAY_ROWS;
 use crate::store::{ApplyOutcome, Generation, KeyRange, ProjectionChange, ProjectionRow, Which};
 
@@ -94,9 +95,20 @@ pub(super) async fn activate(pool: &PgPool, generations: &[(String, i64)]) -> sq
 }
 
 pub(super) async fn apply(pool: &PgPool, changes: &[ProjectionChange]) -> sqlx::Result<ApplyOutcome> {
+    if changes.iter().any(|change| change.likely_new) {
+        match apply_all(pool, changes, true).await {
+            // Another process builds the same generation.
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
+            applied => return applied,
+        }
+    }
+    apply_all(pool, changes, false).await
+}
+
+async fn apply_all(pool: &PgPool, changes: &[ProjectionChange], are_new: bool) -> sqlx::Result<ApplyOutcome> {
     let mut tx = pool.begin().await?;
     for change in changes {
-        if !apply_one(&mut tx, change).await? {
+        if !apply_one(&mut tx, change, are_new).await? {
             tx.rollback().await?;
             return Ok(ApplyOutcome::CursorMoved);
         }
@@ -105,7 +117,7 @@ pub(super) async fn apply(pool: &PgPool, changes: &[ProjectionChange]) -> sqlx::
     Ok(ApplyOutcome::Applied)
 }
 
-async fn apply_one(tx: &mut PgConnection, change: &ProjectionChange) -> sqlx::Result<bool> {
+async fn apply_one(tx: &mut PgConnection, change: &ProjectionChange, are_new: bool) -> sqlx::Result<bool> {
     let moved = sqlx::query(
         "UPDATE projection SET next_leaf = $1 WHERE name = $2 AND generation = $3 AND next_leaf = $4",
     )
@@ -128,7 +140,9 @@ async fn apply_one(tx: &mut PgConnection, change: &ProjectionChange) -> sqlx::Re
         .execute(&mut *tx)
         .await?;
     }
-    if !change.puts.is_empty() {
+    if are_new && !change.puts.is_empty() {
+        copy::new_rows(tx, change).await?;
+    } else if !change.puts.is_empty() {
         let (keys, bodies): (Vec<&str>, Vec<&str>) =
             change.puts.iter().map(|row| (row.key.as_str(), row.body.as_str())).unzip();
         sqlx::query(

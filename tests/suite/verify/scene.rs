@@ -170,6 +170,7 @@ pub async fn project(store: &dyn Store) {
             next_leaf: log.len() as u64,
             puts: rows.map(|row| ProjectionRow { key: row.key.clone(), body: row.body.clone() }).collect(),
             deletes: Vec::new(),
+            likely_new: false,
         };
         store.apply_projections(&[change]).await.unwrap();
     }
