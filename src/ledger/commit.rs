@@ -23,8 +23,6 @@ use super::types::{Accepted, LedgerError, Mode, Receipt, SignedCheckpoint, Submi
 use super::writer::Writer;
 use crate::store::{self, Batch, CommitOutcome, Head, failpoint};
 
-/// How long the next batch waits at most for more proposals, and never longer than the last commit took.
-const LINGER: Duration = Duration::from_millis(1);
 /// From so many submitters on, their own work takes longer than a commit.
 const MANY: usize = 32;
 
@@ -92,6 +90,15 @@ fn enough(submitters: usize) -> usize {
     if submitters < MANY { submitters } else { submitters * 3 / 8 }
 }
 
+/// Returns how long the next batch waits at most for them. While many come, nothing idles.
+fn patience(submitters: usize, took: Duration) -> Duration {
+    if submitters < MANY {
+        Duration::from_micros(300).min(took / 4)
+    } else {
+        Duration::from_millis(1).min(took)
+    }
+}
+
 impl Writer {
     /// Commits a batch and, as long as all goes well, the proposals that come meanwhile, chained on it.
     pub(super) async fn commit(&mut self, first: Prepared, inbox: &mut Inbox) -> Settled {
@@ -109,7 +116,8 @@ impl Writer {
                 return Settled { progressed, again };
             }
             progressed = true;
-            let enough = enough(prepared.batch.rows.len() + next.len());
+            let submitters = prepared.batch.rows.len() + next.len();
+            let enough = enough(submitters);
             let mut committed = self.take_over(prepared);
             let sent = if next.len() >= enough && self.may_chain() {
                 let sent = self.send(next).await;
@@ -128,7 +136,7 @@ impl Writer {
                 for pending in later {
                     self.take_in(&mut next, None, pending);
                 }
-                self.linger(&mut next, enough, took, inbox).await;
+                self.linger(&mut next, enough, patience(submitters, took), inbox).await;
                 self.send(next).await
             };
             match sent {
@@ -210,15 +218,15 @@ impl Writer {
 
     /// Waits a moment for enough proposals: those just answered come again. Waits by yielding, because a timer's grain is a
     /// millisecond.
-    async fn linger(&self, next: &mut Open, enough: usize, took: Duration, inbox: &mut Inbox) {
-        let (started, limit, room) = (Instant::now(), LINGER.min(took), self.room(0));
+    async fn linger(&self, next: &mut Open, enough: usize, patience: Duration, inbox: &mut Inbox) {
+        let (started, room) = (Instant::now(), self.room(0));
         while next.len() < room
             && let Some(pending) = inbox.try_proposal()
         {
             self.take_in(next, None, pending);
         }
         // Whoever is alone is not waited for: the next proposal begins a batch at once.
-        while enough > 1 && next.len() < enough.min(room) && started.elapsed() < limit {
+        while enough > 1 && next.len() < enough.min(room) && started.elapsed() < patience {
             tokio::select! {
                 biased;
                 pending = inbox.proposal() => self.take_in(next, None, pending),
