@@ -111,7 +111,9 @@ impl Follower {
                     return Ok(Step::Overtaken);
                 }
                 let mut changes = changes(&fold.generations, fold.next_leaf, cursor, streams.take_rows());
-                changes.iter_mut().for_each(|change| change.likely_new = true);
+                for change in &mut changes {
+                    change.likely_new = true;
+                }
                 fold.next_leaf = cursor;
                 let store = Arc::clone(&self.store);
                 writing = Some(tokio::spawn(async move { store.apply_projections(&changes).await }));
@@ -178,7 +180,9 @@ impl Follower {
             loop {
                 let range = KeyRange { prefix: "", after: &after, limit: ROWS };
                 let page = self.store.projection_rows(name, Which::Generation(*generation), range).await?;
-                page.iter().for_each(|row| sum.add(&key, &row.key, &row.body));
+                for row in &page {
+                    sum.add(&key, &row.key, &row.body);
+                }
                 match page.into_iter().next_back() {
                     Some(row) => after = row.key,
                     None => break,
