@@ -1,8 +1,8 @@
 //! Steps 2 to 5 of the append protocol: a prepared batch, and those chained on it while it commits.
 //!
-//! Invariants: at most one batch is being committed, and at most one is being anchored; nothing is signed before its commit
-//! or before the batch before it is anchored; the derived state is changed only after a commit, and before anything else is
-//! taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
+//! Invariants: at most one batch is being committed, and at most one is being anchored; nothing is signed before its commit,
+//! or while the batch before it is being anchored; the derived state is changed only after a commit, and before anything
+//! else is taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
 //! Absent: preparing (`prepare`), what follows where a batch was not committed (`settle`).
 //! Source: format.md "Append protocol" steps 2 to 5 and chaining.
 
@@ -120,6 +120,7 @@ impl Writer {
             let enough = enough(submitters);
             let mut committed = self.take_over(prepared);
             let sent = if next.len() >= enough && self.may_chain() {
+                // Never empty, so it is sent: `gather` answers for the one before it.
                 let sent = self.send(next).await;
                 if committed.anchoring.is_some() {
                     self.apply(&mut committed);

@@ -51,8 +51,8 @@ impl Kept {
         if self.entries >= GENERATION {
             let gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
             self.entries = 0;
-            // Freeing so many states takes tens of milliseconds, in which nobody could decide.
-            std::thread::spawn(move || drop(gone));
+            // Freeing so many states takes tens of milliseconds, in which nobody could decide. Without a thread they are freed here.
+            let _ = std::thread::Builder::new().spawn(move || drop(gone));
         }
         self.entries += weight(&newest);
         self.young.insert(stream.clone(), newest);
