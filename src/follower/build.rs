@@ -180,10 +180,11 @@ impl Follower {
             loop {
                 let range = KeyRange { prefix: "", after: &after, limit: ROWS };
                 let page = self.store.projection_rows(name, Which::Generation(*generation), range).await?;
+                let full = page.len() >= ROWS as usize;
                 for row in &page {
                     sum.add(&key, &row.key, &row.body);
                 }
-                match page.into_iter().next_back() {
+                match page.into_iter().next_back().filter(|_| full) {
                     Some(row) => after = row.key,
                     None => break,
                 }

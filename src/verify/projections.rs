@@ -246,14 +246,11 @@ impl Comparison<'_> {
                 self.store.projection_rows(name, which, range)
             })
             .await?;
-            let Some(last) = page.last().map(|row| row.key.clone()).filter(|last| *last > after) else {
-                return Some(());
-            };
             let full = page.len() >= ROWS as usize;
+            let last = page.last().map(|row| row.key.clone()).filter(|last| full && *last > after);
             page.into_iter().for_each(&mut each);
-            if !full {
-                return Some(());
-            }
+            // An empty key is a row too, though none is behind it where it stands alone.
+            let Some(last) = last else { return Some(()) };
             after = last;
         }
     }

@@ -142,7 +142,9 @@ on_both_stores! {
         swapped[cycles[0]].1.body.clone_from(&right[cycles[1]].1.body);
         // The last of all keys, so that nothing would be left to build behind it.
         let planted = ProjectionRow { key: "zz".to_owned(), body: right[0].1.body.clone() };
-        for written in [vec![("rulebook".to_owned(), planted)], swapped, right.clone()] {
+        let nameless = ProjectionRow { key: String::new(), ..planted.clone() };
+        let in_rulebooks = |row| vec![("rulebook".to_owned(), row)];
+        for written in [in_rulebooks(planted), in_rulebooks(nameless), swapped, right.clone()] {
             for (name, version) in PROJECTIONS {
                 let rows = written.iter().filter(|(projection, _)| projection == name);
                 let change = ProjectionChange {

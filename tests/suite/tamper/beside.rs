@@ -52,6 +52,14 @@ on_both_stores! {
         bench.assert_found(&expected).await;
     }
 
+    async fn a_row_with_an_empty_key_is_told_though_it_stands_alone(place: Place) {
+        let bench = Bench::new(place).await;
+        bench.tamper("UPDATE projection_row SET key = '' WHERE projection = 'rulebook'").await;
+        let report = bench.verify().await;
+        let kinds: Vec<FindingKind> = report.findings().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::ProjectionExtra, FindingKind::ProjectionMissing]);
+    }
+
     async fn a_projection_row_of_no_generation_is_reported(place: Place) {
         let bench = Bench::new(place).await;
         bench
