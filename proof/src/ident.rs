@@ -84,6 +84,13 @@ macro_rules! text_newtype {
             }
         }
 
+        text_conversions!($name);
+    };
+}
+
+/// Gives a type that has `new` and `as_str` its conversions from and to text.
+macro_rules! text_conversions {
+    ($name:ident) => {
         impl FromStr for $name {
             type Err = IdentError;
 
@@ -94,19 +101,19 @@ macro_rules! text_newtype {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
@@ -120,7 +127,7 @@ macro_rules! text_newtype {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -197,27 +204,43 @@ pub fn is_stream_id(text: &str) -> bool {
 
 /// A command's id: a UUID in its lower-case hyphenated form, 36 characters; any version (RFC 9562 section 4).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CommandId(Arc<str>);
+pub struct CommandId([u8; 36]);
 
-text_newtype!(CommandId);
+text_conversions!(CommandId);
 
 impl CommandId {
     const RULE: &str = "a command id is a UUID in lower-case hyphenated form, 36 characters";
 
-    fn holds(text: &str) -> bool {
-        text.len() == 36
-            && text.bytes().enumerate().all(|(at, b)| match at {
-                8 | 13 | 18 | 23 => b == b'-',
-                _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
-            })
+    /// Returns the checked value.
+    ///
+    /// # Errors
+    ///
+    /// `IdentError` with the rule and the text refused.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, IdentError> {
+        let text = text.as_ref();
+        let checked = text.as_bytes().try_into().ok().filter(Self::holds);
+        checked.map(Self).ok_or_else(|| IdentError::new(Self::RULE, text))
+    }
+
+    fn holds(text: &[u8; 36]) -> bool {
+        text.iter().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        })
+    }
+
+    /// Returns the text form.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("invariant: hex digits and hyphens are ASCII")
     }
 
     /// Returns the UUID's 16 bytes.
     pub fn to_bytes(&self) -> [u8; 16] {
-        let digits = self.0.chars().filter_map(|digit| digit.to_digit(16));
+        let digits = self.0.iter().filter(|digit| **digit != b'-');
         let mut bytes = [0_u8; 16];
         for (at, digit) in digits.enumerate() {
-            bytes[at / 2] = bytes[at / 2] << 4 | digit.to_le_bytes()[0];
+            // '0' is 0x30 and 'a' is 0x61.
+            bytes[at / 2] = bytes[at / 2] << 4 | ((digit & 15) + digit / b'a' * 9);
         }
         bytes
     }

@@ -11,8 +11,8 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use weituo_proof::{Both, Entry, Finding, FindingKind, LeafIndex, both, sha256};
-use weituo_verifier::{Collected, Facts, chain};
+use weituo_proof::{Both, Entry, Finding, FindingKind, LeafIndex, StreamName, both, sha256};
+use weituo_verifier::{Collected, Facts, chain, said};
 
 use crate::store::{DisclosureRow, Scanned, Store};
 
@@ -36,11 +36,25 @@ struct Sealed {
 }
 
 impl Sealed {
+    fn of(entry: &Unaltered) -> Self {
+        Self { leaf_index: entry.leaf_index, stream: entry.stream.to_string(), sequence: entry.sequence }
+    }
+
     fn finding(&self, kind: FindingKind, detail: Both) -> Finding {
         Finding::new(kind, detail)
             .at(LeafIndex::new(self.leaf_index))
             .in_stream(&self.stream, Some(self.sequence))
     }
+}
+
+/// An entry that is what was recorded, as far as its disclosures are matched with it.
+#[derive(Debug)]
+pub(super) struct Unaltered {
+    pub(super) leaf_index: u64,
+    pub(super) stream: StreamName,
+    pub(super) sequence: u64,
+    /// Digests of its sealed values.
+    pub(super) sealed: Vec<String>,
 }
 
 /// What is open between the log and the disclosures.
@@ -59,28 +73,27 @@ impl Disclosures {
         self.extra.is_empty() && !self.overflown
     }
 
-    /// Matches the disclosures of one page of the log, up to leaf `end`. `rows` are its unaltered entries.
+    /// Matches the disclosures of one page of the log, up to leaf `end`. `entries` are its unaltered ones.
     pub(super) async fn match_page(
         &mut self,
         store: &dyn Store,
-        rows: &[(u64, Entry)],
+        entries: &[Unaltered],
         end: u64,
         findings: &mut Collected,
     ) {
-        let Some((start, _)) = rows.first() else { return };
+        let Some(first) = entries.first() else { return };
         let mut open: BTreeMap<(u64, String), Sealed> = BTreeMap::new();
-        for (leaf_index, entry) in rows {
-            for digest in entry.sealed_digests() {
-                let (leaf_index, stream, sequence) = (*leaf_index, entry.stream.to_string(), entry.sequence);
-                open.insert((leaf_index, digest), Sealed { leaf_index, stream, sequence });
+        for entry in entries {
+            for digest in &entry.sealed {
+                open.insert((entry.leaf_index, digest.clone()), Sealed::of(entry));
             }
         }
         // No column holds a leaf index beyond 2^63.
-        let range = *start..end.min(i64::MAX.unsigned_abs());
-        for row in self.stored(store, range, rows, findings).await {
+        let range = first.leaf_index..end.min(i64::MAX.unsigned_abs());
+        for row in self.stored(store, range, entries, findings).await {
             // The disclosures of an altered entry cannot be judged by it.
-            if let Ok(at) = rows.binary_search_by_key(&row.leaf_index, |(leaf_index, _)| *leaf_index) {
-                self.match_row(&row, &rows[at].1, &mut open, findings);
+            if let Ok(at) = entries.binary_search_by_key(&row.leaf_index, |entry| entry.leaf_index) {
+                self.match_row(&row, &entries[at], &mut open, findings);
             }
         }
         for ((_, digest), sealed) in open {
@@ -95,13 +108,12 @@ impl Disclosures {
     fn match_row(
         &mut self,
         row: &DisclosureRow,
-        entry: &Entry,
+        entry: &Unaltered,
         open: &mut BTreeMap<(u64, String), Sealed>,
         findings: &mut Collected,
     ) {
         let computed = URL_SAFE_NO_PAD.encode(sha256(&[row.disclosure.as_bytes()]).0);
-        let sealed =
-            Sealed { leaf_index: row.leaf_index, stream: entry.stream.to_string(), sequence: entry.sequence };
+        let sealed = Sealed::of(entry);
         if open.remove(&(row.leaf_index, row.digest.clone())).is_some() {
             if computed != row.digest {
                 let detail = Both::new(
@@ -131,7 +143,7 @@ impl Disclosures {
         &self,
         store: &dyn Store,
         range: Range<u64>,
-        entries: &[(u64, Entry)],
+        entries: &[Unaltered],
         findings: &mut Collected,
     ) -> Vec<DisclosureRow> {
         let error = match store.disclosures(range.clone()).await {
@@ -146,7 +158,7 @@ impl Disclosures {
         tracing::debug!(%error, "reading disclosures one leaf at a time");
         let mut rows = Vec::new();
         // Of the entries only: a hostile leaf index makes the range as long as it likes.
-        for (at, _) in entries {
+        for Unaltered { leaf_index: at, .. } in entries {
             let at = *at;
             match store.disclosures(at..at.saturating_add(1)).await {
                 Ok(found) => rows.extend(found),
@@ -241,7 +253,7 @@ impl Disclosures {
             for scanned in &page {
                 let Scanned::Row(row) = scanned else { continue };
                 if let Ok(entry) = Entry::parse(row.body.as_bytes()) {
-                    later.take(row.leaf_index, &entry, false, findings);
+                    later.take_altered(row.leaf_index, &entry, said(&entry), findings);
                 }
             }
             let Some(next) = last.checked_add(1).filter(|next| *next > from) else { break };

@@ -6,18 +6,15 @@
 //! Source: format.md "To verify a log"; design.md "Verification".
 
 use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
-use weituo_proof::{
-    Both, Checkpoint, Entry, Finding, FindingKind, Hash, LeafIndex, Nodes, TreeSize, both, leaf_hash,
-};
+use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, Nodes, TreeSize, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::mirror::{LogSource, SourceError};
-use crate::store::EntryRow;
 
 use super::heads::{self, Known, Opened, THE_CHECKPOINT};
 use super::replay::Replay;
 use super::report::{Phase, Progress, Report};
-use super::scan::{Scan, unreadable};
+use super::scan::{Examined, Scan};
 use super::{NOT_TO_ITS_END, Verification, VerifyOptions};
 
 /// After so many missing bundles no more are asked for: a checkpoint can be signed over any number of entries, and whoever
@@ -165,7 +162,7 @@ impl Scan {
                     continue;
                 }
                 let proven = nodes.as_ref().and_then(|nodes| nodes.node(0, leaf_index).ok());
-                self.bytes(leaf_index, bytes, proven, findings);
+                self.bytes(Examined::bytes(leaf_index, bytes, proven), findings);
             }
             told(self.next);
         }
@@ -173,28 +170,5 @@ impl Scan {
         self.counts.signatures = self.facts.signatures();
         self.counts.erased = self.facts.erased.len() as u64;
         true
-    }
-
-    /// Judges an entry's bytes; `proven` is the leaf hash that the tree has.
-    fn bytes(&mut self, leaf_index: u64, bytes: &[u8], proven: Option<Hash>, findings: &mut Collected) {
-        let computed = leaf_hash(bytes);
-        let leaf_hash = proven.unwrap_or(computed);
-        match Entry::parse(bytes) {
-            Ok(entry) => {
-                let row = EntryRow {
-                    leaf_index,
-                    stream: entry.stream.to_string(),
-                    sequence: entry.sequence,
-                    command: entry.command.to_bytes(),
-                    leaf_hash,
-                    body: String::from_utf8_lossy(bytes).into(),
-                };
-                self.row(&row, findings);
-            }
-            Err(error) => {
-                let finding = unreadable(&error, bytes.len(), computed).at(LeafIndex::new(leaf_index));
-                self.unreadable_at(leaf_index, finding, leaf_hash, findings);
-            }
-        }
     }
 }

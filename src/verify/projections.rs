@@ -107,7 +107,7 @@ pub(super) async fn compare(
         return;
     };
     let mut comparison = Comparison { store, key, active: BTreeMap::new(), rulebooks: BTreeMap::new() };
-    if comparison.begin(size, findings, notes).await.is_none() {
+    if comparison.begin(size, findings, notes).await.is_none() || comparison.active.is_empty() {
         return;
     }
     let mut saver = Saver::new(resume, PART);

@@ -5,27 +5,26 @@
 //! Source: design.md "Verification"; format.md "Entry".
 
 mod again;
+mod examined;
 mod holes;
 mod saved;
 
 use std::fmt::Display;
 
-use weituo_proof::{
-    Both, Entry, EntryError, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, both, leaf_hash,
-};
-use weituo_verifier::{Collected, Facts, IndexClaim, chain, place};
+use weituo_proof::{Both, Entry, Finding, FindingKind, Hash, LeafIndex, RecordedAt, StreamName, both};
+use weituo_verifier::{Collected, Facts, IndexClaim, Said, place};
 
-use crate::store::{EntryRow, Scanned, Store};
+use crate::store::{GarbledRow, Scanned, Store};
 
 use super::chain::{Chains, KEPT_DOUBTS};
-use super::disclosures::Disclosures;
+use super::disclosures::{Disclosures, Unaltered};
 use super::replay::{Leaf, Replay};
 use super::report::Counts;
 use super::resume::{LOG, Resume, Saver};
-use super::source::{PAGE, THE_LOG, answered, ask, read};
+use super::source::{AHEAD_BYTES, AT_ONCE, THE_LOG, answered, read};
 
-/// A page of more is judged before the next is read.
-const AHEAD_BYTES: usize = 4_000_000;
+pub(super) use examined::Examined;
+use examined::{Page, Read, Row};
 
 /// Repeated command ids that are looked up one by one.
 const LISTED_COMMANDS: u32 = 100;
@@ -103,22 +102,21 @@ impl Scan {
     ) -> bool {
         let mut saver = Saver::new(resume, LOG);
         let before = findings.collected();
-        let mut from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
-        let mut answer = ask(|| store.scan(from, PAGE)).await;
+        let from = if self.next == 0 { i64::MIN } else { i64::try_from(self.next).unwrap_or(i64::MAX) };
+        let mut answer = Page::read(store, from).await;
         loop {
             let Some(page) = answered(&THE_LOG, findings, answer) else { return false };
-            let last_page = page.len() < PAGE as usize || page.iter().any(|scanned| self.is_beyond(scanned));
-            let next = page.iter().filter_map(index_of).max().and_then(|last| last.checked_add(1));
-            let next = next.filter(|next| *next > from);
-            // The next page is read while this one is judged, unless the two would be large.
+            let last_page = !page.is_full || page.rows.iter().any(|row| self.is_beyond(row));
+            // The next page is read and examined while this one is judged, unless the two would be large.
+            let is_light = page.length <= AHEAD_BYTES;
+            let next = page.next.filter(|_| !last_page);
             let following = async {
-                match next.filter(|_| !last_page) {
-                    Some(next) => Some((next, ask(|| store.scan(next, PAGE)).await)),
+                match next {
+                    Some(next) => Some(Page::read(store, next).await),
                     None => None,
                 }
             };
-            let is_light = page.iter().map(body_bytes).sum::<usize>() <= AHEAD_BYTES;
-            let judging = self.page(store, page, findings);
+            let judging = self.page(store, page.rows, findings);
             let following = if is_light {
                 tokio::join!(following, judging).0
             } else {
@@ -128,7 +126,7 @@ impl Scan {
             progress(self.next);
             self.save(&mut saver, findings.collected() == before);
             match following {
-                Some(following) => (from, answer) = following,
+                Some(following) => answer = following,
                 None if last_page => return true,
                 None => {
                     findings.could_not(Both::new(
@@ -141,27 +139,35 @@ impl Scan {
         }
     }
 
-    fn is_beyond(&self, scanned: &Scanned) -> bool {
-        index_of(scanned).is_some_and(|at| u64::try_from(at).is_ok_and(|at| at >= self.size))
+    fn is_beyond(&self, row: &Result<Examined, GarbledRow>) -> bool {
+        let at = match row {
+            Ok(examined) => Some(examined.row.leaf_index),
+            Err(garbled) => garbled.leaf_index.and_then(|at| u64::try_from(at).ok()),
+        };
+        at.is_some_and(|at| at >= self.size)
     }
 
     /// Judges the rows of one page, up to the end of what is to be read.
-    async fn page(&mut self, store: &dyn Store, page: Vec<Scanned>, findings: &mut Collected) {
-        let mut rows = Vec::new();
-        for scanned in page {
-            if self.is_beyond(&scanned) {
+    async fn page(
+        &mut self,
+        store: &dyn Store,
+        rows: Vec<Result<Examined, GarbledRow>>,
+        findings: &mut Collected,
+    ) {
+        let mut unaltered = Vec::new();
+        for (count, row) in rows.into_iter().enumerate() {
+            if self.is_beyond(&row) {
                 break;
             }
-            match scanned {
-                Scanned::Row(row) => {
-                    if let Some(entry) = self.row(&row, findings) {
-                        rows.push((row.leaf_index, entry));
-                    }
-                }
-                Scanned::Garbled(garbled) => self.garbled(store, &garbled, findings).await,
+            match row {
+                Ok(row) => unaltered.extend(self.row(row, findings)),
+                Err(garbled) => self.garbled(store, &garbled, findings).await,
+            }
+            if count % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
             }
         }
-        self.disclosures.match_page(store, &rows, self.next, findings).await;
+        self.disclosures.match_page(store, &unaltered, self.next, findings).await;
     }
 
     /// Returns the committed index roots that the entries do not give.
@@ -186,8 +192,9 @@ impl Scan {
         })
     }
 
-    /// Judges a row and counts it in. Returns its entry if that is what was recorded.
-    pub(super) fn row(&mut self, row: &EntryRow, findings: &mut Collected) -> Option<Entry> {
+    /// Judges a row and counts it in. Returns its entry's place and sealed values if that is what was recorded.
+    pub(super) fn row(&mut self, examined: Examined, findings: &mut Collected) -> Option<Unaltered> {
+        let Examined { row, read } = examined;
         let at = row.leaf_index;
         let in_row =
             |finding: Finding| finding.at(LeafIndex::new(at)).in_stream(&row.stream, Some(row.sequence));
@@ -201,14 +208,17 @@ impl Scan {
         self.holes_to(at, findings);
         self.next = at + 1;
         self.counts.entries += 1;
-        let computed = leaf_hash(row.body.as_bytes());
-        let parsed = Entry::parse(row.body.as_bytes());
-        if computed == row.leaf_hash {
-            return match parsed {
-                Ok(entry) => Some(self.entry(row, entry, findings)),
+        let (stored, computed) = (row.leaf_hash, row.computed);
+        if computed == stored {
+            return match read {
+                Ok(Read { entry, said, sealed }) => {
+                    self.entry(&row, &entry, said, findings);
+                    let Entry { stream, sequence, .. } = entry;
+                    Some(Unaltered { leaf_index: at, stream, sequence, sealed })
+                }
                 Err(error) => {
-                    findings.push(in_row(unreadable(&error, row.body.len(), computed)));
-                    self.unread(row);
+                    findings.push(in_row(row.unreadable(&error)));
+                    self.unread(&row);
                     None
                 }
             };
@@ -218,25 +228,25 @@ impl Scan {
             "the stored bytes do not have the stored leaf hash: one of the two was edited",
         );
         let finding =
-            in_row(Finding::new(FindingKind::LeafHashDiffers, detail)).differing(&row.leaf_hash, &computed);
+            in_row(Finding::new(FindingKind::LeafHashDiffers, detail)).differing(&stored, &computed);
         if self.chains.altered.len() < KEPT_DOUBTS {
-            self.chains.altered(finding, at, row.leaf_hash, computed);
+            self.chains.altered(finding, at, stored, computed);
         } else {
             findings.push(finding);
-            self.chains.take(at, row.leaf_hash);
+            self.chains.take(at, stored);
         }
-        match parsed {
-            Ok(entry) => {
-                self.facts.take(at, &entry, false, findings);
-                self.count(row, &entry.parties, row.leaf_hash, None);
+        match read {
+            Ok(Read { entry, said, .. }) => {
+                self.facts.take_altered(at, &entry, said, findings);
+                self.count(&row, &entry.parties, stored, None);
             }
-            Err(_) => self.unread(row),
+            Err(_) => self.unread(&row),
         }
         None
     }
 
     /// Judges an entry whose bytes have the stored hash.
-    fn entry(&mut self, row: &EntryRow, entry: Entry, findings: &mut Collected) -> Entry {
+    fn entry(&mut self, row: &Row, entry: &Entry, said: Said, findings: &mut Collected) {
         let at = row.leaf_index;
         let command = uuid::Uuid::from_bytes(row.command);
         let columns: [(&str, bool, &dyn Display, &dyn Display); 3] = [
@@ -247,13 +257,13 @@ impl Scan {
         for (column, _, expected, found) in columns.into_iter().filter(|(_, same, ..)| !same) {
             let detail = both!("{column} 列与记录不符", "column {column} does not repeat the entry");
             let finding = Finding::new(FindingKind::ColumnDiffers, detail).differing(expected, found);
-            findings.push(place(finding, at, &entry));
+            findings.push(place(finding, at, entry));
         }
         let last = self.replay.head(entry.stream.as_str());
-        if let Some(finding) = self.chains.follow(at, &entry, row.leaf_hash, last) {
+        if let Some(finding) = self.chains.follow(at, entry, row.leaf_hash, last) {
             findings.push(finding);
         }
-        self.check_origin(at, &entry, findings);
+        self.check_origin(at, entry, findings);
         if self.last_recorded_at.is_some_and(|last| entry.recorded_at < last) {
             let last = self.last_recorded_at.map(|last| last.to_string()).unwrap_or_default();
             let detail = Both::new(
@@ -262,13 +272,13 @@ impl Scan {
             );
             let finding = Finding::new(FindingKind::RecordedAtDecreases, detail);
             let expected = both!("{last} 或之后", "{last} or later");
-            findings.push(place(finding, at, &entry).differing(expected, &entry.recorded_at));
+            findings.push(place(finding, at, entry).differing(expected, &entry.recorded_at));
         }
         self.last_recorded_at = Some(entry.recorded_at);
         if at >= self.seen {
             self.first_unseen.get_or_insert((at, entry.recorded_at));
         }
-        let index = self.facts.take(at, &entry, true, findings);
+        let index = self.facts.take_judged(at, entry, said, true, findings);
         let leaf = Leaf {
             at,
             hash: row.leaf_hash,
@@ -281,7 +291,6 @@ impl Scan {
         if self.asked.as_ref().is_none_or(|asked| *asked == entry.stream) {
             self.counts.entries_asked += 1;
         }
-        entry
     }
 
     fn check_origin(&mut self, at: u64, entry: &Entry, findings: &mut Collected) {
@@ -300,13 +309,13 @@ impl Scan {
     }
 
     /// Counts a row in by its columns, with what is known of it.
-    fn count(&mut self, row: &EntryRow, parties: &[StreamName], hash: Hash, index: Option<IndexClaim>) {
+    fn count(&mut self, row: &Row, parties: &[StreamName], hash: Hash, index: Option<IndexClaim>) {
         let (stream, sequence) = (row.stream.as_str(), row.sequence);
         self.replay.add(&Leaf { at: row.leaf_index, hash, stream, sequence, parties, index });
     }
 
     /// Counts in a row whose bytes are not an entry.
-    fn unread(&mut self, row: &EntryRow) {
+    fn unread(&mut self, row: &Row) {
         self.chains.take(row.leaf_index, row.leaf_hash);
         self.replay.add_missing(Some(row.leaf_hash), Some((&row.stream, row.sequence)));
     }
@@ -343,29 +352,9 @@ impl Scan {
     }
 }
 
-fn body_bytes(scanned: &Scanned) -> usize {
-    match scanned {
-        Scanned::Row(row) => row.body.len(),
-        Scanned::Garbled(_) => 0,
-    }
-}
-
 pub(super) fn index_of(scanned: &Scanned) -> Option<i64> {
     match scanned {
         Scanned::Row(row) => i64::try_from(row.leaf_index).ok(),
         Scanned::Garbled(garbled) => garbled.leaf_index,
     }
-}
-
-/// Returns what is wrong with bytes that are not an entry.
-pub(super) fn unreadable(error: &EntryError, bytes: usize, computed: Hash) -> Finding {
-    let kind = match error {
-        EntryError::NotCanonical(_) => FindingKind::NotCanonical,
-        _ => FindingKind::BadEntry,
-    };
-    let error = chain(error);
-    Finding::new(kind, both!("不能作为存证记录读取:{error}", "{error}")).differing(
-        Both::new("原来的记录", "the entry as recorded"),
-        both!("{bytes} 字节,哈希 {computed}", "{bytes} bytes with leaf hash {computed}"),
-    )
 }

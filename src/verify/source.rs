@@ -4,6 +4,10 @@
 //! Absent: judging what was read.
 
 use std::future::Future;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::available_parallelism;
+
 use weituo_proof::{Both, Language, both};
 use weituo_verifier::{Collected, chain};
 
@@ -17,6 +21,12 @@ pub(super) const DISCLOSURES: Both = Both::new("披露值", "disclosures");
 
 /// Rows read in one call.
 pub(super) const PAGE: u32 = 1024;
+
+/// A page of more is judged before the next is read.
+pub(super) const AHEAD_BYTES: usize = 4_000_000;
+
+/// Rows judged before the reading of the next page is looked after.
+pub(super) const AT_ONCE: usize = 128;
 
 /// Returns what the store answers, asking once more where it was not available: after a restart of the database every
 /// idle connection fails once.
@@ -54,4 +64,31 @@ pub(super) fn answered<T>(what: &Both, findings: &mut Collected, answer: Result<
 /// right types does not fail in this way.
 pub(super) fn is_unreadable(error: &StoreError) -> bool {
     matches!(error, StoreError::Corrupt { .. } | StoreError::Fault { .. })
+}
+
+/// Most threads that a page is spread over; each may keep memory of its own.
+const THREADS: usize = 8;
+
+/// Parts for each thread: they do not take the same time.
+const PARTS: usize = 2;
+
+/// Does `each` for every item of a page, on all processors at once, and returns what it gives in the items' order.
+pub(super) async fn spread<T, R>(mut items: Vec<T>, each: fn(T) -> R) -> Vec<R>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    let number = PARTS * available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    let mut parts = Vec::new();
+    while !items.is_empty() {
+        let rest = items.split_off(items.len().div_ceil(number - parts.len()));
+        parts.push(tokio::task::spawn_blocking(move || items.into_iter().map(each).collect::<Vec<R>>()));
+        items = rest;
+    }
+    let mut done = Vec::new();
+    for part in parts {
+        // Nobody aborts a part: what ends it early is a panic in `each`.
+        done.append(&mut part.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+    }
+    done
 }

@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use weituo_events::payload::{IndexCommitted, RulebookPin};
-use weituo_events::{Event, EventError, EventType};
+use weituo_events::payload::{RulebookPin, SigningKeyEnrolled};
+use weituo_events::{Event, EventError, EventType, OrganisationId};
 use weituo_proof::{Both, Entry, Finding, FindingKind, Hash, both, sha256};
 
 use crate::collected::{Collected, place};
@@ -25,19 +25,90 @@ pub struct IndexClaim {
     pub streams: u64,
 }
 
+/// What an entry says that later ones are judged by.
+#[derive(Debug)]
+pub enum Fact {
+    /// The index is committed.
+    Index(IndexClaim),
+    /// A rulebook is adopted: its version, the digest of its text, and the one that stands beside the text.
+    Adopted {
+        /// Version of the rulebook.
+        version: u32,
+        /// Digest of the text.
+        digest: Hash,
+        /// Digest as said.
+        said: Option<Hash>,
+    },
+    /// An act pins the rulebook that it is judged by.
+    Pinned(RulebookPin),
+    /// An organisation's signing key is enrolled.
+    Enrolled(SigningKeyEnrolled),
+    /// An organisation's signing key is revoked.
+    Revoked(Hash),
+    /// An organisation names the authority above it.
+    Superior(OrganisationId),
+    /// A sealed value of this leaf is erased.
+    Erased(u64, String),
+    /// The log is opened with this key, under these roots.
+    Opened(String, Vec<OrganisationId>),
+    /// The log names a further key as its own.
+    LogKey(String),
+    /// A key of the log is revoked.
+    LogKeyRevoked(String),
+    /// The log is frozen.
+    Frozen,
+}
+
+/// What an entry's payload says, if it can be read as its type: a fact, or nothing that counts later.
+pub type Said = Result<Option<Fact>, EventError>;
+
+/// Reads an entry's payload. Needs no other entry, so that entries may be read in any order, on any thread.
+///
+/// # Errors
+///
+/// When type or version is unknown, or the payload does not have its shape.
+pub fn said(entry: &Entry) -> Said {
+    Event::parse(&entry.event_type, entry.version, &entry.payload).map(|event| fact(event, entry))
+}
+
+fn fact(event: Event, entry: &Entry) -> Option<Fact> {
+    Some(match event {
+        Event::IndexCommitted(index) => {
+            Fact::Index(IndexClaim { root: index.root, size: index.size, streams: index.streams })
+        }
+        Event::RulebookAdopted(adopted) => Fact::Adopted {
+            version: adopted.version,
+            digest: sha256(&[adopted.text.as_bytes()]),
+            said: adopted.digest,
+        },
+        Event::SchemeIssued(act) => Fact::Pinned(act.rulebook),
+        Event::PartiesDesignated(act) => Fact::Pinned(act.rulebook),
+        Event::AgreementSigned(act) => Fact::Pinned(act.rulebook),
+        Event::GroupApproved(act) => Fact::Pinned(act.rulebook),
+        Event::SigningKeyEnrolled(enrolled) => Fact::Enrolled(enrolled),
+        Event::SigningKeyRevoked(revoked) => Fact::Revoked(revoked.key),
+        Event::OrganisationRegistered(act) => Fact::Superior(act.superior?),
+        Event::OrganisationChanged(act) => Fact::Superior(act.superior?),
+        Event::DisclosureErased(erased) if entry.stream.as_str() == "log/main" => {
+            Fact::Erased(erased.leaf_index, erased.digest)
+        }
+        Event::LogOpened(opened) => Fact::Opened(opened.key, opened.roots),
+        Event::LogKeyAdded(added) => Fact::LogKey(added.key),
+        Event::LogKeyRevoked(revoked) => Fact::LogKeyRevoked(revoked.key),
+        Event::LogFrozen(_) => Fact::Frozen,
+        _ => return None,
+    })
+}
+
 /// Returns what an entry commits of the index, if it does.
 pub fn index_claim(entry: &Entry) -> Option<IndexClaim> {
     if entry.event_type != EventType::IndexCommitted.name() {
         return None;
     }
-    match Event::parse(&entry.event_type, entry.version, &entry.payload) {
-        Ok(Event::IndexCommitted(index)) => Some(claim(&index)),
+    match said(entry) {
+        Ok(Some(Fact::Index(claim))) => Some(claim),
         _ => None,
     }
-}
-
-fn claim(index: &IndexCommitted) -> IndexClaim {
-    IndexClaim { root: index.root, size: index.size, streams: index.streams }
 }
 
 /// What is known so far.
@@ -67,11 +138,13 @@ impl Facts {
         self.erased.contains(&(leaf_index, digest.to_owned()))
     }
 
-    /// Judges an intact entry, its signature only where `signature` says that it can be judged.
+    /// Judges an intact entry by the facts before it, and takes in its own; its signature only where `signature` says that
+    /// it can be judged.
     pub fn take_judged(
         &mut self,
         leaf_index: u64,
         entry: &Entry,
+        said: Said,
         signature: bool,
         findings: &mut Collected,
     ) -> Option<IndexClaim> {
@@ -79,66 +152,42 @@ impl Facts {
         if signature {
             self.keys.check_signature(leaf_index, entry, findings);
         }
-        self.take_content(leaf_index, entry, true, findings)
-    }
-
-    /// Judges what an entry says by the facts before it, and takes in its own. `intact` is false for an entry known to
-    /// be altered: its facts count, so that later entries do not fail for its sake, but it is not judged again.
-    pub fn take(
-        &mut self,
-        leaf_index: u64,
-        entry: &Entry,
-        intact: bool,
-        findings: &mut Collected,
-    ) -> Option<IndexClaim> {
-        if intact {
-            self.take_judged(leaf_index, entry, true, findings)
-        } else {
-            self.take_content(leaf_index, entry, false, findings)
-        }
-    }
-
-    fn take_content(
-        &mut self,
-        leaf_index: u64,
-        entry: &Entry,
-        intact: bool,
-        findings: &mut Collected,
-    ) -> Option<IndexClaim> {
-        let event = match Event::parse(&entry.event_type, entry.version, &entry.payload) {
-            Ok(event) => event,
-            Err(_) if !intact => return None,
+        match said {
+            Ok(fact) => return self.take_fact(leaf_index, entry, fact?, true, findings),
             Err(EventError::Unknown { event_type, version }) => {
                 findings.could_not(both!(
                     "类型 {event_type} 第 {version} 版的事件说了什么:本程序不认识",
                     "what events of type {event_type} version {version} say: this program does not know them"
                 ));
-                return None;
             }
             Err(error @ EventError::Payload { .. }) => {
                 let detail = both!("内容不能按其类型读取:{error}", "{error}");
                 findings.push(place(Finding::new(FindingKind::PayloadUnknown, detail), leaf_index, entry));
-                return None;
             }
-        };
-        self.take_event(leaf_index, entry, &event, intact, findings)
+        }
+        None
     }
 
-    fn take_event(
+    /// Takes in the facts of an entry known to be altered, so that later ones do not fail for its sake; it is not judged
+    /// again.
+    pub fn take_altered(&mut self, leaf_index: u64, entry: &Entry, said: Said, findings: &mut Collected) {
+        if let Ok(Some(fact)) = said {
+            self.take_fact(leaf_index, entry, fact, false, findings);
+        }
+    }
+
+    fn take_fact(
         &mut self,
         leaf_index: u64,
         entry: &Entry,
-        event: &Event,
+        fact: Fact,
         intact: bool,
         findings: &mut Collected,
     ) -> Option<IndexClaim> {
-        let stream_id = || entry.stream.id().to_owned();
-        match event {
-            Event::IndexCommitted(index) => return intact.then_some(claim(index)),
-            Event::RulebookAdopted(adopted) => {
-                let digest = sha256(&[adopted.text.as_bytes()]);
-                if intact && adopted.digest.is_some_and(|said| said != digest) {
-                    let said = adopted.digest.unwrap_or(Hash::ZERO);
+        match fact {
+            Fact::Index(claim) => return intact.then_some(claim),
+            Fact::Adopted { version, digest, said } => {
+                if let Some(said) = said.filter(|said| intact && *said != digest) {
                     let detail = Both::new(
                         "该摘要不是同一记录中规则文本的摘要",
                         "the digest is not that of the rulebook's text in the same entry",
@@ -146,29 +195,22 @@ impl Facts {
                     let finding = Finding::new(FindingKind::RulebookDigest, detail).differing(&digest, &said);
                     findings.push(place(finding, leaf_index, entry));
                 }
-                self.rulebooks.insert((stream_id(), adopted.version), digest);
+                self.rulebooks.insert((entry.stream.id().to_owned(), version), digest);
             }
-            Event::SchemeIssued(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
-            Event::PartiesDesignated(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
-            Event::AgreementSigned(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
-            Event::GroupApproved(act) => self.check_pin(leaf_index, entry, &act.rulebook, findings),
-            Event::SigningKeyEnrolled(enrolled) => {
-                self.keys.enrol(leaf_index, entry, enrolled, intact, findings);
+            Fact::Pinned(pin) => self.check_pin(leaf_index, entry, &pin, findings),
+            Fact::Enrolled(enrolled) => self.keys.enrol(leaf_index, entry, &enrolled, intact, findings),
+            Fact::Revoked(key) => self.keys.revoke(entry.stream.id(), &key),
+            Fact::Superior(superior) => self.keys.set_superior(entry, &superior),
+            Fact::Erased(leaf_index, digest) => {
+                self.erased.insert((leaf_index, digest));
             }
-            Event::SigningKeyRevoked(revoked) => self.keys.revoke(entry.stream.id(), &revoked.key),
-            Event::OrganisationRegistered(act) => self.keys.set_superior(entry, act.superior.as_ref()),
-            Event::OrganisationChanged(act) => self.keys.set_superior(entry, act.superior.as_ref()),
-            Event::DisclosureErased(erased) if entry.stream.as_str() == "log/main" => {
-                self.erased.insert((erased.leaf_index, erased.digest.clone()));
+            Fact::Opened(key, roots) => {
+                self.log_keys.push(key);
+                self.keys.set_roots(&roots);
             }
-            Event::LogOpened(opened) => {
-                self.log_keys.push(opened.key.clone());
-                self.keys.set_roots(&opened.roots);
-            }
-            Event::LogKeyAdded(added) => self.log_keys.push(added.key.clone()),
-            Event::LogKeyRevoked(revoked) => self.log_keys_revoked.push((revoked.key.clone(), leaf_index)),
-            Event::LogFrozen(_) => self.frozen_at = Some(leaf_index),
-            _ => {}
+            Fact::LogKey(key) => self.log_keys.push(key),
+            Fact::LogKeyRevoked(key) => self.log_keys_revoked.push((key, leaf_index)),
+            Fact::Frozen => self.frozen_at = Some(leaf_index),
         }
         None
     }

@@ -42,10 +42,8 @@ impl Keys {
         self.roots = roots.iter().map(ToString::to_string).collect();
     }
 
-    pub(crate) fn set_superior(&mut self, entry: &Entry, superior: Option<&OrganisationId>) {
-        if let Some(superior) = superior {
-            self.superiors.insert(entry.stream.id().to_owned(), superior.to_string());
-        }
+    pub(crate) fn set_superior(&mut self, entry: &Entry, superior: &OrganisationId) {
+        self.superiors.insert(entry.stream.id().to_owned(), superior.to_string());
     }
 
     pub(crate) fn revoke(&mut self, organisation: &str, key: &Hash) {

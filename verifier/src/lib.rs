@@ -10,4 +10,4 @@ mod keys;
 
 pub use collected::{Collected, LISTED_FINDINGS, chain, place, shorten};
 pub use dossier::{Counts, DossierReport, Erased, Given, Kept, contained, verify};
-pub use facts::{Facts, IndexClaim, index_claim};
+pub use facts::{Fact, Facts, IndexClaim, Said, index_claim, said};

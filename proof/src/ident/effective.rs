@@ -15,6 +15,9 @@ use super::{IdentError, TextVisitor};
 
 const RULE: &str = "an effective date is YYYY-MM-DD, YYYY-MM or SYyyyy, a real one of the years 0001 to 9999";
 
+/// Length of the longest form, `2020-06-30`.
+const DAY_LENGTH: usize = 10;
+
 /// How much of the date is known.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Precision {
@@ -29,7 +32,8 @@ pub enum Precision {
 /// When an act took place: a date, a month or a school year. Ordered by earliest day, then by latest.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Effective {
-    text: String,
+    /// The text, and zeros after a shorter one.
+    text: [u8; DAY_LENGTH],
     precision: Precision,
     earliest: (i32, u32, u32),
     latest: (i32, u32, u32),
@@ -41,12 +45,14 @@ impl Effective {
     /// # Errors
     ///
     /// `IdentError` for another form or a day that the calendar lacks.
-    pub fn new(text: impl Into<String>) -> Result<Self, IdentError> {
-        let text = text.into();
-        match Self::range(text.as_bytes()) {
-            Some((precision, earliest, latest)) => Ok(Self { text, precision, earliest, latest }),
-            None => Err(IdentError::new(RULE, &text)),
-        }
+    pub fn new(text: impl AsRef<str>) -> Result<Self, IdentError> {
+        let given = text.as_ref();
+        let Some((precision, earliest, latest)) = Self::range(given.as_bytes()) else {
+            return Err(IdentError::new(RULE, given));
+        };
+        let mut text = [0; DAY_LENGTH];
+        text[..given.len()].copy_from_slice(given.as_bytes());
+        Ok(Self { text, precision, earliest, latest })
     }
 
     #[expect(clippy::type_complexity, reason = "used once; naming the pair of days would hide it")]
@@ -74,7 +80,12 @@ impl Effective {
 
     /// Returns the text form.
     pub fn as_str(&self) -> &str {
-        &self.text
+        let length = match self.precision {
+            Precision::Day => DAY_LENGTH,
+            Precision::Month => "2020-09".len(),
+            Precision::SchoolYear => "SY2020".len(),
+        };
+        std::str::from_utf8(&self.text[..length]).expect("invariant: digits and marks are ASCII")
     }
 
     /// Returns how much of the date is known.
@@ -116,25 +127,25 @@ impl FromStr for Effective {
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(self.as_str())
     }
 }
 
 impl AsRef<str> for Effective {
     fn as_ref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl Serialize for Effective {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -19,6 +19,14 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// The columns, in the order in which `row` reads them.
 const COLUMNS: &str = "leaf_index, stream, sequence, command, leaf_hash, body";
 
+/// The same as [`entries`] for many rows, as a task of its own: whoever reads ahead judges the page before meanwhile.
+pub(super) async fn page(pool: &sqlx::PgPool, tail: String) -> sqlx::Result<Vec<Scanned>> {
+    let pool = pool.clone();
+    let reading = tokio::spawn(async move { entries(&pool, &tail).await });
+    // Nobody aborts it: what ends it early is a panic in it.
+    reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// Returns the rows that `SELECT … FROM entry` with this tail finds.
 pub(super) async fn entries(pool: &sqlx::PgPool, tail: &str) -> sqlx::Result<Vec<Scanned>> {
     let sql = format!("COPY (SELECT {COLUMNS} FROM entry {tail}) TO STDOUT (FORMAT binary)");

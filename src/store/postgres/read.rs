@@ -10,11 +10,11 @@ use sqlx::{PgPool, Row as _};
 use weituo_proof::Hash;
 
 use super::append::i64_of;
-use super::copy::{entries, quoted};
+use super::copy::{entries, page, quoted};
 use crate::store::{DisclosureRow, Scanned};
 
 pub(super) async fn scan(pool: &PgPool, from: i64, limit: u32) -> sqlx::Result<Vec<Scanned>> {
-    entries(pool, &format!("WHERE leaf_index >= {from} ORDER BY leaf_index LIMIT {limit}")).await
+    page(pool, format!("WHERE leaf_index >= {from} ORDER BY leaf_index LIMIT {limit}")).await
 }
 
 pub(super) async fn scan_by_stream(
@@ -26,7 +26,7 @@ pub(super) async fn scan_by_stream(
     let place = quoted(stream);
     let tail =
         format!("WHERE (stream, sequence) > ({place}, {sequence}) ORDER BY stream, sequence LIMIT {limit}");
-    entries(pool, &tail).await
+    page(pool, tail).await
 }
 
 pub(super) async fn stream_rows(

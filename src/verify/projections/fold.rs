@@ -11,8 +11,8 @@ use weituo_projections::{Row, Rulebooks, StreamState, rows};
 use weituo_proof::{Both, Entry, LeafIndex, StreamName};
 use weituo_verifier::Collected;
 
-use crate::store::{EntryRow, Scanned, Store};
-use crate::verify::source::{PAGE, read};
+use crate::store::{EntryRow, Result, Scanned, Store};
+use crate::verify::source::{AHEAD_BYTES, AT_ONCE, PAGE, answered, ask, read, spread};
 
 use super::Comparison;
 
@@ -32,6 +32,34 @@ struct Folded {
     states: BTreeMap<u64, StreamState>,
 }
 
+/// A page of the log by stream, read as acts.
+struct Page {
+    /// Every row with its place; `None` where it is not an entry of the vocabulary.
+    rows: Vec<(Place, Option<Recorded>)>,
+    /// Whether it has as many rows as were asked for, those garbled among them.
+    is_full: bool,
+    /// Number of rows, those garbled among them.
+    count: u64,
+    /// Length of all bodies.
+    length: usize,
+}
+
+impl Page {
+    /// Reads the page behind a place.
+    async fn read(store: &dyn Store, (stream, sequence): &Place) -> Result<Self> {
+        let page = ask(|| store.scan_by_stream((stream, *sequence), PAGE)).await?;
+        let (is_full, count) = (page.len() >= PAGE as usize, page.len() as u64);
+        let rows: Vec<EntryRow> = page.into_iter().filter_map(|scanned| scanned.into_row().ok()).collect();
+        let length = rows.iter().map(|row| row.body.len()).sum();
+        let rows = spread(rows, |row| {
+            let recorded = recorded(&row);
+            (place_of(row), recorded)
+        })
+        .await;
+        Ok(Self { rows, is_full, count, length })
+    }
+}
+
 impl Comparison<'_> {
     /// Folds the log by stream, from the stream after a place on, and hands over the rows of each stream that belong to a
     /// projection compared. `behind` is told, after every page, the place before which all of them were handed over, and
@@ -46,35 +74,49 @@ impl Comparison<'_> {
         let mut whole = after.clone();
         let mut current: Option<Folded> = None;
         let mut done = 0;
+        let mut answer = Page::read(self.store, &after).await;
         loop {
-            let place = (after.0.as_str(), after.1);
-            let page = read(&Both::new("按流排列的记录", "the log by stream"), findings, || {
-                self.store.scan_by_stream(place, PAGE)
-            })
-            .await?;
-            let full = page.len() >= PAGE as usize;
-            done += page.len() as u64;
-            let mut next = None;
-            for scanned in page {
-                let Scanned::Row(row) = scanned else { continue };
-                if self.take(&row, &mut current, &mut each) {
-                    whole = next.unwrap_or(after.clone());
+            let page = answered(&Both::new("按流排列的记录", "the log by stream"), findings, answer)?;
+            done += page.count;
+            let next = page.rows.last().map(|(place, _)| place.clone()).filter(|next| *next > after);
+            // As in the scan of the log.
+            let following = async {
+                match next.as_ref().filter(|_| page.is_full) {
+                    Some(next) => Some(Page::read(self.store, next).await),
+                    None => None,
                 }
-                next = Some(place_of(row));
-            }
+            };
+            let folding = async {
+                let mut before = after.clone();
+                for (count, (place, recorded)) in page.rows.into_iter().enumerate() {
+                    if recorded.is_some_and(|recorded| self.take(&recorded, &mut current, &mut each)) {
+                        whole.clone_from(&before);
+                    }
+                    before = place;
+                    if count % AT_ONCE == AT_ONCE - 1 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            };
+            let following = if page.length <= AHEAD_BYTES {
+                tokio::join!(following, folding).0
+            } else {
+                folding.await;
+                following.await
+            };
             behind(&whole, done, findings);
-            if !full {
+            if !page.is_full {
                 break;
             }
             // A page of nothing but garbled rows has no place to go on from.
-            let Some(next) = next.filter(|next| *next > after) else {
+            let (Some(next), Some(following)) = (next, following) else {
                 findings.could_not(Both::new(
                     "投影:按流读取的一页记录无法读取",
                     "the projections: a page of the log by stream cannot be read",
                 ));
                 return None;
             };
-            after = next;
+            (after, answer) = (next, following);
         }
         self.finish(current, &mut each);
         Some(())
@@ -83,11 +125,10 @@ impl Comparison<'_> {
     /// Folds one entry. Returns whether the streams before its own are whole by it.
     fn take(
         &self,
-        row: &EntryRow,
+        recorded: &Recorded,
         current: &mut Option<Folded>,
         each: &mut impl FnMut(&StreamName, Row),
     ) -> bool {
-        let Some(recorded) = recorded(row) else { return false };
         let stream = &recorded.act.stream;
         let opens = current.as_ref().is_none_or(|folded| folded.stream != *stream);
         if opens {
@@ -97,8 +138,8 @@ impl Comparison<'_> {
             *current = Some(Folded { stream: stream.clone(), states });
         }
         for (cursor, state) in current.iter_mut().flat_map(|folded| &mut folded.states) {
-            if row.leaf_index < *cursor {
-                state.apply(&recorded, &self.rulebooks[cursor]);
+            if recorded.leaf_index.get() < *cursor {
+                state.apply(recorded, &self.rulebooks[cursor]);
             }
         }
         opens

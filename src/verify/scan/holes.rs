@@ -6,7 +6,7 @@
 use weituo_proof::{Both, Finding, FindingKind, Hash, LeafIndex, both};
 use weituo_verifier::Collected;
 
-use super::Scan;
+use super::{Examined, Scan};
 use crate::store::{GarbledRow, Store};
 use crate::verify::chain::{Hole, KEPT_DOUBTS, NO_ROW};
 
@@ -42,18 +42,17 @@ impl Scan {
         self.hole(at, finding.at(LeafIndex::new(at)).differing(expected, found), stored, findings);
     }
 
-    /// Reports bytes that are no entry, and counts them in by their leaf hash.
-    pub(in crate::verify) fn unreadable_at(
-        &mut self,
-        at: u64,
-        finding: Finding,
-        leaf_hash: Hash,
-        findings: &mut Collected,
-    ) {
+    /// Judges bytes that stand for themselves. Those that are no entry leave a hole, whose leaf hash is known.
+    pub(in crate::verify) fn bytes(&mut self, examined: Examined, findings: &mut Collected) {
+        let Err(error) = &examined.read else {
+            self.row(examined, findings);
+            return;
+        };
+        let (at, finding) = (examined.row.leaf_index, examined.row.unreadable(error));
         self.holes_to(at, findings);
         self.next = at + 1;
         self.counts.entries += 1;
-        self.hole(at, finding, Some(leaf_hash), findings);
+        self.hole(at, finding.at(LeafIndex::new(at)), Some(examined.row.leaf_hash), findings);
     }
 
     /// Reports the leaf indexes without a row before `end`.

@@ -16,7 +16,7 @@ use weituo_proof::{
 
 use super::{Known, Verification, leaf_of};
 use crate::collected::chain;
-use crate::facts::Facts;
+use crate::facts::{Facts, said};
 
 /// Reads an entry and verifies that it is in the checkpoint's tree.
 pub(super) fn entry(proven: &ProvenEntry, checkpoint: &Checkpoint) -> Result<Known, Box<Finding>> {
@@ -55,7 +55,7 @@ impl Verification<'_> {
                 "the signature of the entry at leaf {leaf_index}: the history of {organisation} is not proven here"
             ));
         }
-        facts.take_judged(leaf_index, entry, judged, &mut self.intact);
+        facts.take_judged(leaf_index, entry, said(entry), judged, &mut self.intact);
     }
 
     fn covers_signer(&self, entry: &Entry) -> bool {
