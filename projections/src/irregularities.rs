@@ -1,4 +1,4 @@
-//! Irregularities of a cycle: what its entries broke, what was done late, and what is overdue on a day.
+//! Irregularities of a cycle: what its entries broke, what was done late or too early, and what is overdue on a day.
 //!
 //! Invariant: [`lasting`] does not depend on a day; [`on`] adds what the day makes of it.
 //! Absent: what people made of them (an audit finding is an entry of its own).
@@ -30,12 +30,12 @@ const EVALUATIONS: [EventType; 5] = [
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// Returns what stays irregular whatever the day: breaches, acts done late, entries recorded late, runs of them.
+/// Returns what stays irregular whatever the day: breaches, acts done late or too early, entries recorded late, runs of them.
 pub fn lasting(cycle: &Cycle, rulebook: Option<&Rulebook>) -> Vec<Irregularity> {
     let mut found = cycle.irregularities.clone();
     if let Some(rulebook) = rulebook {
         let due = obligations::obligations(cycle, rulebook, &rulebook.working_calendar());
-        found.extend(due.iter().filter_map(|due| late(cycle, due)));
+        found.extend(due.iter().filter_map(|due| mistimed(cycle, due)));
         found.extend(recorded_late(cycle, rulebook));
         found.extend(late_runs(cycle, rulebook));
     }
@@ -59,11 +59,27 @@ pub fn on(
     found
 }
 
-fn late(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
+/// What was done after its window, or an evaluation before it: nobody can look at what has not happened yet. Other acts, such
+/// as a plan or goals, may well be done before they are due.
+fn mistimed(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
     let done = due.done.as_ref()?;
     let record = cycle.record(done.sequence)?;
-    let first = dates::earliest(&done.effective);
-    (first > due.due_until).then(|| Irregularity {
+    let Obligation { title, due_from, due_until, .. } = due;
+    // An imprecise date counts in favour of whoever acted.
+    let text = if dates::earliest(&done.effective) > *due_until {
+        Text::new(
+            format!("{}:逾期办结,应在 {due_until} 前,实为 {}", title.zh, done.effective),
+            format!("{}: late, due by {due_until}, done {}", title.en, done.effective),
+        )
+    } else if dates::latest(&done.effective) < *due_from && EVALUATIONS.contains(&due.act) {
+        Text::new(
+            format!("{}:早于应办期间,应自 {due_from} 起,实为 {}", title.zh, done.effective),
+            format!("{}: too early, due from {due_from}, done {}", title.en, done.effective),
+        )
+    } else {
+        return None;
+    };
+    Some(Irregularity {
         about: None,
         as_found: record.as_found,
         effective: done.effective.clone(),
@@ -73,10 +89,7 @@ fn late(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
         sequence: Some(done.sequence),
         severity: Severity::Flag,
         source: due.source.clone(),
-        text: Text::new(
-            format!("{}:逾期办结,应在 {} 前,实为 {}", due.title.zh, due.due_until, done.effective),
-            format!("{}: late, due by {}, done {}", due.title.en, due.due_until, done.effective),
-        ),
+        text,
     })
 }
 
@@ -115,7 +128,7 @@ fn recorded_late(cycle: &Cycle, rulebook: &Rulebook) -> Option<Irregularity> {
         source: rule.source.clone(),
         text: Text::new(
             format!(
-                "{}:{count} 条记录存证晚于 {allowed} 个工作日,最久的是第 {sequence} 条,晚 {days} 个工作日",
+                "{}:{count} 条记录存证晚于 {allowed} 个工作日,最久的是第 {sequence} 条,隔 {days} 个工作日",
                 rule.title.zh
             ),
             format!(

@@ -25,11 +25,11 @@ use crate::summary::{CycleSummary, DocketItem};
 
 /// Every projection with the version of its fold: a higher version means rebuild.
 pub const PROJECTIONS: &[(&str, u32)] = &[
-    ("cycle", 3),
+    ("cycle", 4),
     ("trustee", 2),
     ("school", 2),
     ("docket", 1),
-    ("irregularities", 3),
+    ("irregularities", 4),
     ("organisation", 1),
     ("rulebook", 1),
 ];

@@ -21,7 +21,7 @@ macro_rules! assert_words {
             (r"[A-Za-z0-9_-]{43}", "<digest>"),
             (r"/tmp/[^ ]*/", "<folder>/"),
             (r"after \d+", "after <days>"),
-            (r"晚 \d+ 个工作日", "晚 <天数> 个工作日"),
+            (r"隔 \d+ 个工作日", "隔 <天数> 个工作日"),
         ] }, { insta::assert_snapshot!($text) });
     };
 }
@@ -490,4 +490,36 @@ fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_by_a_word_that_the_log_recor
     assert!(shell.run(&["--json", "log", "log/main"]).expect_code(0).out.contains("AnchorAccepted"));
     shell.run(&["verify"]).expect_code(0);
     shell.run(&["recover"]).expect_code(2);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_refused_in_the_language_asked_for_and_as_json() {
+    let mut shell = Shell::sqlite();
+    for (language, args, zh, en) in [
+        ("en", &["shwo"][..], "没有命令 shwo;相近的有 show", "unrecognized subcommand 'shwo'"),
+        ("zh", &["show", "agreement"], "缺少 <ID>", "required arguments were not provided"),
+        ("en", &["verify", "--frob"], "不认识的参数 --frob", "unexpected argument '--frob'"),
+        ("en", &["entry", "x"], "<LEAF_INDEX> 的值不能是 x:应为整数", "invalid value 'x'"),
+        (
+            "zh",
+            &["docket", "--on", "2023-02-29"],
+            "--on <DATE> 的值不能是 2023-02-29:应为实有的日期",
+            "invalid value",
+        ),
+        ("zh", &["show", "planet", "x"], "<WHAT> 的值不能是 planet;可以是", "invalid value 'planet'"),
+        ("fr", &["log"], "--lang <LANG> 的值不能是 fr;可以是 zh、en", "invalid value 'fr'"),
+    ] {
+        shell.language = language;
+        let ran = shell.run(&[&["--json"][..], args].concat()).expect_code(2);
+        let answer: Value = serde_json::from_str(&ran.err).unwrap();
+        let (code, reason) = (&answer["error"]["code"], &answer["error"]["reason"]);
+        assert_eq!(code, "usage", "{args:?}");
+        assert!(reason["zh"].as_str().unwrap().starts_with(zh), "{reason}");
+        assert!(reason["en"].as_str().unwrap().contains(en), "{reason}");
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+    shell.language = "zh";
+    let told = shell.run(&["show", "agreement"]).expect_code(2).err;
+    assert!(told.contains("缺少 <ID>") && told.contains("用法:weituo") && !told.contains("error"), "{told}");
+    assert!(shell.run(&["verify", "--help"]).expect_code(0).out.contains("用法"));
 }

@@ -64,7 +64,7 @@ fn a_state_other_than_the_entries_give_is_a_finding_and_another_fold_is_could_no
     let state = altered(&folder, "\\\"round\\\":1", "\\\"round\\\":2").display().to_string();
     let (code, printed) = run(&[&state, "--key", &key, "--json"]);
     assert!(code == Some(1) && printed.contains("state-differs"), "{printed}");
-    let fold = altered(&folder, "\"fold_version\":3", "\"fold_version\":4294967296").display().to_string();
+    let fold = altered(&folder, "\"fold_version\":4", "\"fold_version\":4294967296").display().to_string();
     assert_eq!(run(&[&fold, "--key", &key]).0, Some(2));
     let format = altered(&folder, "weituo-dossier/1", "weituo-dossier/9").display().to_string();
     assert_eq!(run(&[&format, "--key", &key]).0, Some(2));

@@ -136,3 +136,31 @@ fn on_an_earlier_day_neither_the_evaluation_nor_its_run_is_known() {
     assert_eq!(told("2023-06-20"), [15]);
     assert_eq!(told("2026-11-20"), [15, 23, 35, 41]);
 }
+
+/// What lasts of the sample cycle with its mid-term review moved to another day, under the review's duty.
+fn reviewed_on(day: &str) -> Vec<Irregularity> {
+    let mut cycle = Cycle::default();
+    let acts = sample_acts().into_iter().filter(|act| act.stream.id() == "WZ-2022-001");
+    let moved = acts.map(|act| match act.event.event_type() {
+        EventType::MidTermReviewRecorded => Act { effective: Effective::new(day).unwrap(), ..act },
+        _ => act,
+    });
+    for recorded in record(moved) {
+        cycle.apply(&recorded, &rulebooks());
+    }
+    let found = lasting(&cycle, Some(&Rulebook::parse(RULEBOOK).unwrap()));
+    found.into_iter().filter(|found| found.rule == "mid-term-review").collect()
+}
+
+#[test]
+fn an_evaluation_before_its_window_is_told_and_one_that_may_lie_in_it_is_not() {
+    let found = reviewed_on("2022-12-05");
+    let [early] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((early.severity, early.local, early.effective.as_str()), (Severity::Flag, true, "2022-12-05"));
+    let zh = "托管中期评估:早于应办期间,应自 2023-12-01 起,实为 2022-12-05";
+    let en = "Mid-term review: too early, due from 2023-12-01, done 2022-12-05";
+    assert_eq!(early.text, Text::new(zh, en));
+    assert_eq!(reviewed_on("2023-11-30").len(), 1);
+    assert!(reviewed_on("2023-12").is_empty(), "what may lie in the window counts as within it");
+    assert!(reviewed_on("2023-12-01").is_empty());
+}
