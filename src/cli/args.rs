@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// `zh` or `en`; else by LANG
-    #[arg(long, global = true, value_name = "LANG")]
+    #[arg(long, global = true, value_name = "LANG", value_parser = ["zh", "en"], hide_possible_values = true)]
     pub(crate) lang: Option<String>,
     /// The log's signing key; beside the database by default
     #[arg(long, global = true, env = "WEITUO_SIGNING_KEY", value_name = "FILE")]

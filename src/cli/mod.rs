@@ -22,17 +22,21 @@ mod show;
 mod sign;
 mod stamp;
 mod tables;
+mod usage;
 mod verify;
 mod watch;
 mod witness;
 mod words;
 
 use std::io::IsTerminal as _;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
 use weituo_proof::Language;
 
@@ -45,8 +49,9 @@ use crate::store::LedgerUrl;
 use args::{Action, Cli, Shared};
 use output::{Failure, Voice};
 
-/// Threads that read databases and files.
-const BLOCKING_THREADS: usize = 2;
+/// Threads that read databases and files and examine pages: at least two, so that one reads while another works, and at most
+/// these.
+const MOST_BLOCKING_THREADS: usize = 8;
 
 /// Runs the command line on the process's arguments.
 pub fn main() -> ExitCode {
@@ -57,13 +62,13 @@ pub fn main() -> ExitCode {
     let cli = match localised(language).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
     {
         Ok(cli) => cli,
-        Err(error) => {
-            let text = error.render().to_string();
-            if error.use_stderr() && output::visible_lines(&text) != text {
-                eprint!("{}", output::visible_lines(&text));
-                return ExitCode::from(2);
-            }
+        // Help and the version are asked for; help is also what a command without its own command gives.
+        Err(error) if !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand => {
             error.exit()
+        }
+        Err(error) => {
+            let json = arguments.iter().any(|arg| arg == "--json");
+            return ExitCode::from(Voice { language, json }.fail(&usage::refusal(&error)));
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
@@ -74,8 +79,9 @@ pub fn main() -> ExitCode {
         .init();
     let voice = Voice { language, json: cli.shared.json };
     // A command reads few things at a time; on a busy machine tokio would start ever more threads, each with its own memory.
+    let threads = available_parallelism().map_or(2, NonZero::get).clamp(2, MOST_BLOCKING_THREADS);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
+    let runtime = match runtime.enable_all().max_blocking_threads(threads).build() {
         Ok(runtime) => runtime,
         Err(error) => return ExitCode::from(voice.fail(&Failure::from_error("runtime", &error))),
     };

@@ -37,6 +37,7 @@ pub fn router(ledger: Ledger) -> Router {
         .route("/log/key", get(key))
         .route("/log/tile/{*path}", get(tile))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(only_read)
         .layer(CompressionLayer::new().gzip(true))
         .with_state(ledger)
 }
@@ -44,6 +45,13 @@ pub fn router(ledger: Ledger) -> Router {
 async fn nothing_here() -> Problem {
     let detail = "the log is at /log/checkpoint, /log/key and /log/tile/ (C2SP tlog-tiles): `weituo mirror` and `weituo watch` read it";
     Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn only_read() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the log is only read here, by GET: `weituo record` adds to it",
+    )
 }
 
 async fn checkpoint(State(ledger): State<Ledger>, headers: HeaderMap) -> Response {
