@@ -60,7 +60,7 @@ pub fn on(
 }
 
 /// What was done after its window, or an evaluation before it: nobody can look at what has not happened yet. Other acts, such
-/// as a plan or goals, may well be done before they are due.
+/// as a plan or goals, may well be done before they are due, and so is what settles an entrustment that was ended.
 fn mistimed(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
     let done = due.done.as_ref()?;
     let record = cycle.record(done.sequence)?;
@@ -71,7 +71,7 @@ fn mistimed(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
             format!("{}:逾期办结,应在 {due_until} 前,实为 {}", title.zh, done.effective),
             format!("{}: late, due by {due_until}, done {}", title.en, done.effective),
         )
-    } else if dates::latest(&done.effective) < *due_from && EVALUATIONS.contains(&due.act) {
+    } else if is_early_look(cycle, due, dates::latest(&done.effective)) {
         Text::new(
             format!("{}:早于应办期间,应自 {due_from} 起,实为 {}", title.zh, done.effective),
             format!("{}: too early, due from {due_from}, done {}", title.en, done.effective),
@@ -91,6 +91,13 @@ fn mistimed(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
         source: due.source.clone(),
         text,
     })
+}
+
+fn is_early_look(cycle: &Cycle, due: &Obligation, last: NaiveDate) -> bool {
+    let ended = cycle.facts.termination.as_ref().map(|ended| dates::earliest(&ended.at.effective));
+    // A panel is convened in preparation.
+    let looks = EVALUATIONS.contains(&due.act) && due.act != EventType::PanelConvened;
+    looks && last < due.due_from && ended.is_none_or(|ended| last < ended)
 }
 
 fn missed(due: &Obligation) -> Irregularity {

@@ -74,7 +74,7 @@ pub enum ObligationStatus {
     Due,
     /// 逾期未办: its window has passed, not done.
     Overdue,
-    /// Done in time.
+    /// Done, and not after its window.
     Done,
     /// 逾期办结: done after its window.
     Late,

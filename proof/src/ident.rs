@@ -239,8 +239,8 @@ impl CommandId {
         let digits = self.0.iter().filter(|digit| **digit != b'-');
         let mut bytes = [0_u8; 16];
         for (at, digit) in digits.enumerate() {
-            // '0' is 0x30 and 'a' is 0x61.
-            bytes[at / 2] = bytes[at / 2] << 4 | ((digit & 15) + digit / b'a' * 9);
+            let value = if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
+            bytes[at / 2] = bytes[at / 2] << 4 | value;
         }
         bytes
     }

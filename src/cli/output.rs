@@ -59,14 +59,14 @@ impl Voice {
         word(self.language, key)
     }
 
-    /// Prints a failure to standard error (as JSON where asked for) and returns its exit code.
+    /// Prints a failure to standard error (as JSON where asked for) and returns its exit code, also where nobody can read it.
     pub(crate) fn fail(self, failure: &Failure) -> u8 {
-        if self.json {
-            let error = serde_json::json!({ "error": { "code": failure.code, "reason": failure.text } });
-            eprintln!("{error}");
+        let told = if self.json {
+            serde_json::json!({ "error": { "code": failure.code, "reason": failure.text } }).to_string()
         } else {
-            eprintln!("weituo: {}", visible_lines(failure.text.get(self.language)));
-        }
+            format!("weituo: {}", visible_lines(failure.text.get(self.language)))
+        };
+        let _ = writeln!(std::io::stderr(), "{told}");
         failure.exit
     }
 

@@ -62,7 +62,7 @@ fn zh(error: &Error) -> Option<String> {
 /// Returns why a value is none of its type.
 fn why_zh(why: &(dyn std::error::Error + 'static)) -> String {
     if why.is::<std::num::ParseIntError>() {
-        "应为整数".to_owned()
+        "应为可用范围内的整数".to_owned()
     } else if why.is::<chrono::ParseError>() {
         "应为实有的日期,如 2020-06-30".to_owned()
     } else if why.is::<std::net::AddrParseError>() {

@@ -66,19 +66,20 @@ pub(super) fn is_unreadable(error: &StoreError) -> bool {
     matches!(error, StoreError::Corrupt { .. } | StoreError::Fault { .. })
 }
 
-/// Most threads that a page is spread over; each may keep memory of its own.
-const THREADS: usize = 8;
+/// Most parts of a page that are worked on at once; each may have a thread with memory of its own.
+const MOST_PARTS: usize = 8;
 
-/// Parts for each thread: they do not take the same time.
-const PARTS: usize = 2;
-
-/// Does `each` for every item of a page, on all processors at once, and returns what it gives in the items' order.
+/// Does `each` for every item of a page, on several processors at once, and returns what it gives in the items' order.
+///
+/// # Panics
+/// Where `each` does, and where the runtime shuts down meanwhile.
 pub(super) async fn spread<T, R>(mut items: Vec<T>, each: fn(T) -> R) -> Vec<R>
 where
     T: Send + 'static,
     R: Send + 'static,
 {
-    let number = PARTS * available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    // More than processors: they do not take the same time.
+    let number = (2 * available_parallelism().map_or(1, NonZero::get)).min(MOST_PARTS);
     let mut parts = Vec::new();
     while !items.is_empty() {
         let rest = items.split_off(items.len().div_ceil(number - parts.len()));
@@ -87,7 +88,6 @@ where
     }
     let mut done = Vec::new();
     for part in parts {
-        // Nobody aborts a part: what ends it early is a panic in `each`.
         done.append(&mut part.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
     }
     done

@@ -499,7 +499,7 @@ fn a_command_line_that_cannot_be_read_is_refused_in_the_language_asked_for_and_a
         ("en", &["shwo"][..], "没有命令 shwo;相近的有 show", "unrecognized subcommand 'shwo'"),
         ("zh", &["show", "agreement"], "缺少 <ID>", "required arguments were not provided"),
         ("en", &["verify", "--frob"], "不认识的参数 --frob", "unexpected argument '--frob'"),
-        ("en", &["entry", "x"], "<LEAF_INDEX> 的值不能是 x:应为整数", "invalid value 'x'"),
+        ("en", &["entry", "x"], "<LEAF_INDEX> 的值不能是 x:应为可用范围内的整数", "invalid value 'x'"),
         (
             "zh",
             &["docket", "--on", "2023-02-29"],

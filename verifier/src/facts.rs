@@ -36,8 +36,8 @@ pub enum Fact {
         version: u32,
         /// Digest of the text.
         digest: Hash,
-        /// Digest as said.
-        said: Option<Hash>,
+        /// Digest as stated.
+        stated: Option<Hash>,
     },
     /// An act pins the rulebook that it is judged by.
     Pinned(RulebookPin),
@@ -79,7 +79,7 @@ fn fact(event: Event, entry: &Entry) -> Option<Fact> {
         Event::RulebookAdopted(adopted) => Fact::Adopted {
             version: adopted.version,
             digest: sha256(&[adopted.text.as_bytes()]),
-            said: adopted.digest,
+            stated: adopted.digest,
         },
         Event::SchemeIssued(act) => Fact::Pinned(act.rulebook),
         Event::PartiesDesignated(act) => Fact::Pinned(act.rulebook),
@@ -186,13 +186,14 @@ impl Facts {
     ) -> Option<IndexClaim> {
         match fact {
             Fact::Index(claim) => return intact.then_some(claim),
-            Fact::Adopted { version, digest, said } => {
-                if let Some(said) = said.filter(|said| intact && *said != digest) {
+            Fact::Adopted { version, digest, stated } => {
+                if let Some(stated) = stated.filter(|stated| intact && *stated != digest) {
                     let detail = Both::new(
                         "该摘要不是同一记录中规则文本的摘要",
                         "the digest is not that of the rulebook's text in the same entry",
                     );
-                    let finding = Finding::new(FindingKind::RulebookDigest, detail).differing(&digest, &said);
+                    let finding =
+                        Finding::new(FindingKind::RulebookDigest, detail).differing(&digest, &stated);
                     findings.push(place(finding, leaf_index, entry));
                 }
                 self.rulebooks.insert((entry.stream.id().to_owned(), version), digest);
@@ -201,8 +202,8 @@ impl Facts {
             Fact::Enrolled(enrolled) => self.keys.enrol(leaf_index, entry, &enrolled, intact, findings),
             Fact::Revoked(key) => self.keys.revoke(entry.stream.id(), &key),
             Fact::Superior(superior) => self.keys.set_superior(entry, &superior),
-            Fact::Erased(leaf_index, digest) => {
-                self.erased.insert((leaf_index, digest));
+            Fact::Erased(erased_from, digest) => {
+                self.erased.insert((erased_from, digest));
             }
             Fact::Opened(key, roots) => {
                 self.log_keys.push(key);

@@ -164,3 +164,29 @@ fn an_evaluation_before_its_window_is_told_and_one_that_may_lie_in_it_is_not() {
     assert!(reviewed_on("2023-12").is_empty(), "what may lie in the window counts as within it");
     assert!(reviewed_on("2023-12-01").is_empty());
 }
+
+/// Whether the evaluation of a cycle that was ended before its time is told as too early; without the ending, too.
+fn settled_on(day: &str, is_ended: bool) -> bool {
+    let sample = |id: &'static str| sample_acts().into_iter().filter(move |act| act.stream.id() == id);
+    let stream = sample("WZ-2022-002").next().unwrap().stream;
+    let evaluation = sample("WZ-2022-001")
+        .find(|act| act.event.event_type() == EventType::EndOfTermEvaluationRecorded)
+        .map(|act| Act { effective: Effective::new(day).unwrap(), stream, ..act });
+    let acts = sample("WZ-2022-002")
+        .filter(|act| is_ended || act.event.event_type() != EventType::AgreementTerminated)
+        .chain(evaluation);
+    let mut cycle = Cycle::default();
+    for recorded in record(acts) {
+        cycle.apply(&recorded, &rulebooks());
+    }
+    assert_eq!(cycle.facts.termination.is_some(), is_ended);
+    let found = lasting(&cycle, Some(&Rulebook::parse(RULEBOOK).unwrap()));
+    found.iter().any(|found| found.rule == "evaluation" && found.text.en.contains("too early"))
+}
+
+#[test]
+fn an_evaluation_that_settles_an_entrustment_ended_before_its_time_is_not_too_early() {
+    assert!(!settled_on("2024-06-10", true), "after the ending of 20 May");
+    assert!(settled_on("2024-05-10", true), "before it");
+    assert!(settled_on("2024-06-10", false), "without it");
+}

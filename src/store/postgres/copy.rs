@@ -23,8 +23,7 @@ const COLUMNS: &str = "leaf_index, stream, sequence, command, leaf_hash, body";
 pub(super) async fn page(pool: &sqlx::PgPool, tail: String) -> sqlx::Result<Vec<Scanned>> {
     let pool = pool.clone();
     let reading = tokio::spawn(async move { entries(&pool, &tail).await });
-    // Nobody aborts it: what ends it early is a panic in it.
-    reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    reading.await.map_err(|error| sqlx::Error::Io(error.into()))?
 }
 
 /// Returns the rows that `SELECT … FROM entry` with this tail finds.

@@ -18,7 +18,7 @@ pub(in crate::verify) struct Examined {
     pub(super) read: std::result::Result<Read, EntryError>,
 }
 
-/// The row, but for its bytes.
+/// The row, but for its bytes, with their length and hash.
 pub(super) struct Row {
     pub(super) leaf_index: u64,
     pub(super) stream: String,
