@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use serde_json::Value;
 use weituo_events::{Category, OrganisationId};
-use weituo_projections::summary::{CycleSummary, DocketItem};
+use weituo_projections::summary::CycleSummary;
 use weituo_projections::view::HistoryView;
 use weituo_projections::{Cycle, CycleView, DocketView, Organisation, Rulebooks, StreamState};
 use weituo_proof::{Disclosure, Hash, StreamName};
@@ -168,8 +168,8 @@ impl Query {
     ) -> Result<DocketView, FollowError> {
         let prefix = bureau.map_or_else(String::new, |bureau| format!("{bureau}/"));
         let rows = self.rows("docket", &prefix).await?;
-        let items = rows.iter().map(|row| read::<DocketItem>("docket", row)).collect::<Result<_, _>>()?;
-        Ok(DocketView::of(items, on))
+        let cycles = rows.iter().map(|row| read("docket", row)).collect::<Result<_, _>>()?;
+        Ok(DocketView::of(cycles, on))
     }
 
     /// Returns the ids of every agreement.

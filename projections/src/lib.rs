@@ -27,5 +27,5 @@ pub use organisation::Organisation;
 pub use project::{PROJECTIONS, Row, StreamState, rows};
 pub use rulebook::{Rulebook, RulebookError, RulebookStream, Rulebooks, Severity};
 pub use rules::{Breach, breaches};
-pub use summary::{CycleSummary, DocketItem};
+pub use summary::{CycleSummary, DocketCycle};
 pub use view::{CycleView, DocketView, SchoolView, TrusteeView};

@@ -21,14 +21,14 @@ use crate::irregularities;
 use crate::obligations;
 use crate::organisation::Organisation;
 use crate::rulebook::{RulebookStream, Rulebooks};
-use crate::summary::{CycleSummary, DocketItem};
+use crate::summary::{CycleSummary, DocketCycle};
 
 /// Every projection with the version of its fold: a higher version means rebuild.
 pub const PROJECTIONS: &[(&str, u32)] = &[
     ("cycle", 4),
     ("trustee", 2),
     ("school", 2),
-    ("docket", 1),
+    ("docket", 2),
     ("irregularities", 4),
     ("organisation", 1),
     ("rulebook", 1),
@@ -133,14 +133,13 @@ fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
         rows.push(Row::new("school", format!("{school}/{id}"), &summary));
     }
     let rulebook = cycle.rulebook(rulebooks);
-    let mut keys = Keys::default();
     if let Some(rulebook) = rulebook {
-        for spell in obligations::over_time(cycle, rulebook, &rulebook.working_calendar()) {
-            let due = &spell.obligation;
-            let key = keys.next(format!("{}/{}/{id}/{}", due.bureau, due.due_until, due.code));
-            rows.push(Row::new("docket", key, &DocketItem::of(cycle, spell)));
+        let spells = obligations::over_time(cycle, rulebook, &rulebook.working_calendar());
+        for (bureau, docket) in DocketCycle::by_bureau(cycle, spells) {
+            rows.push(Row::new("docket", format!("{bureau}/{id}"), &docket));
         }
     }
+    let mut keys = Keys::default();
     for found in irregularities::lasting(cycle, rulebook) {
         let key = keys.next(format!("{id}/{:08}/{}", found.sequence.unwrap_or(0), found.rule));
         rows.push(Row::new("irregularities", key, &found));
@@ -148,8 +147,7 @@ fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
     rows
 }
 
-/// Keys, each once: one entry can break one rule twice, such as two experts employed by parties; a duty can stand
-/// otherwise after an amendment.
+/// Keys, each once: one entry can break one rule twice, such as two experts employed by parties.
 #[derive(Default)]
 struct Keys(BTreeMap<String, u32>);
 

@@ -140,8 +140,52 @@ impl CycleSummary {
     }
 }
 
-/// One thing due, with the cycle that it belongs to and the days on which it stands.
+/// What one cycle has on one bureau's docket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocketCycle {
+    /// Id of the agreement.
+    pub agreement: String,
+    /// The entrusted school.
+    pub school: Option<OrganisationId>,
+    /// What the bureau watches over, on whatever days.
+    pub spells: Vec<Spell>,
+    /// The trustee, or the lead school.
+    pub trustee: Option<OrganisationId>,
+}
+
+impl DocketCycle {
+    /// Returns what a cycle has on every bureau's docket, by the bureau.
+    pub fn by_bureau(cycle: &Cycle, spells: Vec<Spell>) -> BTreeMap<String, Self> {
+        let facts = &cycle.facts;
+        let empty = || Self {
+            agreement: cycle.id.clone(),
+            school: facts.school.clone(),
+            spells: Vec::new(),
+            trustee: facts.trustee.clone().or_else(|| facts.lead.clone()),
+        };
+        let mut dockets = BTreeMap::new();
+        for spell in spells {
+            dockets.entry(spell.obligation.bureau.clone()).or_insert_with(empty).spells.push(spell);
+        }
+        dockets
+    }
+
+    /// Returns its items.
+    pub fn into_items(self) -> impl Iterator<Item = DocketItem> {
+        let Self { agreement, school, spells, trustee } = self;
+        spells.into_iter().map(move |spell| DocketItem {
+            agreement: agreement.clone(),
+            obligation: spell.obligation,
+            school: school.clone(),
+            since: spell.since,
+            trustee: trustee.clone(),
+            void_from: spell.void_from,
+        })
+    }
+}
+
+/// One thing due, with the cycle that it belongs to and the days on which it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DocketItem {
     /// Id of the agreement.
     pub agreement: String,
@@ -158,19 +202,6 @@ pub struct DocketItem {
 }
 
 impl DocketItem {
-    /// Returns the docket's item for an obligation of a cycle.
-    pub fn of(cycle: &Cycle, spell: Spell) -> Self {
-        let facts = &cycle.facts;
-        Self {
-            agreement: cycle.id.clone(),
-            obligation: spell.obligation,
-            school: facts.school.clone(),
-            since: spell.since,
-            trustee: facts.trustee.clone().or_else(|| facts.lead.clone()),
-            void_from: spell.void_from,
-        }
-    }
-
     /// Returns the item as it stood on a day; `None` where it did not yet, or not any more.
     #[must_use]
     pub fn as_of(mut self, on: NaiveDate) -> Option<Self> {

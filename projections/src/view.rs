@@ -16,7 +16,7 @@ use crate::dates::{self, Calendar};
 use crate::irregularities;
 use crate::obligations::{self, Obligation, ObligationStatus};
 use crate::rulebook::Rulebook;
-use crate::summary::{CycleSummary, DocketItem};
+use crate::summary::{CycleSummary, DocketCycle, DocketItem};
 
 /// A state in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -270,10 +270,11 @@ pub struct DocketView {
 }
 
 impl DocketView {
-    /// Returns the docket that these items make on a day: what stood then, and done what was done by then.
-    pub fn of(items: Vec<DocketItem>, on: NaiveDate) -> Self {
-        let mut lines: Vec<DocketLine> = items
+    /// Returns the docket that these cycles make on a day: what stood then, and done what was done by then.
+    pub fn of(cycles: Vec<DocketCycle>, on: NaiveDate) -> Self {
+        let mut lines: Vec<DocketLine> = cycles
             .into_iter()
+            .flat_map(DocketCycle::into_items)
             .filter_map(|item| item.as_of(on))
             .map(|item| {
                 let status = item.obligation.status(on);

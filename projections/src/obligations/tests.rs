@@ -128,7 +128,7 @@ fn the_status_depends_on_the_day_and_an_imprecise_date_counts_in_favour() {
 }
 
 /// The docket's rows of a cycle.
-fn docket(cycle: &Cycle, rulebooks: &crate::Rulebooks) -> Vec<crate::DocketItem> {
+fn docket(cycle: &Cycle, rulebooks: &crate::Rulebooks) -> Vec<crate::DocketCycle> {
     let stream = weituo_proof::StreamName::of("agreement", &cycle.id).unwrap();
     let state = crate::StreamState::Agreement(Box::new(cycle.clone()));
     let rows = crate::project::rows(&stream, &state, rulebooks).into_iter();
@@ -162,7 +162,7 @@ fn the_docket_of_any_day_says_what_the_cycles_of_that_day_say() {
     assert_eq!(cycles.len(), 5);
     for (id, cycle) in &cycles {
         let rulebook = cycle.rulebook(&rulebooks).unwrap();
-        let items = docket(cycle, &rulebooks);
+        let rows = docket(cycle, &rulebooks);
         let mut on = day("2018-06-01");
         while on < day("2027-06-01") {
             let view = crate::CycleView::of(cycle, Some(rulebook), &rulebook.working_calendar(), 480, on);
@@ -175,7 +175,7 @@ fn the_docket_of_any_day_says_what_the_cycles_of_that_day_say() {
             expected.sort_by(|(a, _), (b, _)| {
                 (&a.bureau, a.due_until, &a.code).cmp(&(&b.bureau, b.due_until, &b.code))
             });
-            let lines = crate::DocketView::of(items.clone(), on).lines.into_iter();
+            let lines = crate::DocketView::of(rows.clone(), on).lines.into_iter();
             let lines: Vec<_> = lines.map(|line| (line.item.obligation, line.status)).collect();
             assert_eq!(lines, expected, "{id} on {on}");
             on = dates::add_days(on, 5);

@@ -4,7 +4,7 @@ use weituo_events::payload::{Grade, ObjectionOutcome};
 use weituo_projections::obligations::{ObligationStatus, obligations};
 use weituo_projections::project::rows;
 use weituo_projections::view::{CycleView, DocketView, HistoryView};
-use weituo_projections::{Calendar, CycleState, CycleSummary, DocketItem, Severity};
+use weituo_projections::{Calendar, CycleState, CycleSummary, DocketCycle, Severity};
 use weituo_proof::{Language, StreamName};
 
 use super::harness::*;
@@ -240,7 +240,7 @@ fn views_say_what_the_facts_say() {
 fn a_trustees_history_spans_schools_and_rounds() {
     let ledger = everything();
     let mut summaries: Vec<CycleSummary> = Vec::new();
-    let mut docket: Vec<DocketItem> = Vec::new();
+    let mut docket: Vec<DocketCycle> = Vec::new();
     for (stream, state) in &ledger.states {
         for row in rows(stream, state, &ledger.rulebooks) {
             if row.projection == "trustee" && row.key.starts_with("trustee-a/") {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgSeverity};
 use sqlx::{Connection as _, Executor as _};
 
 use super::warnings::Warnings;
@@ -40,8 +40,26 @@ ROLLBACK;
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// Compresses long rows with lz4 where the server was built with it: a cycle's row in a tenth of the time that the
+/// server's own method takes. What is stored either way is read by both.
+const FOLLOWER_SETTINGS: &str = "
+SELECT set_config(name, 'lz4', false) FROM pg_settings
+WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+
+/// Returns the pool of the readers' and followers' connections; none is opened before it is needed.
+pub(super) fn readers(url: &str, options: StoreOptions) -> Result<PgPool> {
+    let pool = PgPoolOptions::new()
+        .max_connections(options.readers.max(1))
+        .acquire_timeout(options.timeout)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async { connection.execute(FOLLOWER_SETTINGS).await.map(drop) })
+        });
+    Ok(pool.connect_lazy_with(reader(url, options)?))
+}
+
 /// Returns the options of the readers' and followers' connections.
-pub(super) fn reader(url: &str, options: StoreOptions) -> Result<PgConnectOptions> {
+fn reader(url: &str, options: StoreOptions) -> Result<PgConnectOptions> {
     let lock_millis = options.lock_timeout.as_millis().to_string();
     Ok(base(url)?.options([
         ("lock_timeout", lock_millis.as_str()),

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use postgres_es::PostgresEventRepository;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgPool, Row as _};
 use weituo_proof::{Hash, both};
 
@@ -56,11 +56,7 @@ impl PostgresStore {
     /// `Fault` where the URL is none.
     pub fn open(url: &str, options: StoreOptions) -> Result<Self> {
         let readers = options.readers.max(1);
-        let pool = PgPoolOptions::new()
-            .max_connections(readers)
-            .acquire_timeout(options.timeout)
-            .test_before_acquire(false)
-            .connect_lazy_with(connect::reader(url, options)?);
+        let pool = connect::readers(url, options)?;
         let writer = connect::writer(url, options)?;
         Ok(Self {
             writer: append::Writer::new(writer.clone(), options.timeout),
