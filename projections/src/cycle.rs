@@ -67,8 +67,10 @@ pub struct RecordingDelay {
 
 /// State of one cycle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Cycle {
-    /// What holds, corrections taken in.
+    /// What holds, corrections taken in: what the records say, so it is not stored beside them.
+    #[serde(skip_serializing)]
     pub facts: Facts,
     /// Id: the part of its stream after `agreement/`.
     pub id: String,
@@ -76,6 +78,20 @@ pub struct Cycle {
     pub irregularities: Vec<Irregularity>,
     /// Every entry, in the order of the stream.
     pub records: Vec<Record>,
+}
+
+/// A cycle as it is stored.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    irregularities: Vec<Irregularity>,
+    records: Vec<Record>,
+}
+
+impl From<Stored> for Cycle {
+    fn from(Stored { id, irregularities, records }: Stored) -> Self {
+        Self { facts: Facts::of(&records), id, irregularities, records }
+    }
 }
 
 impl Cycle {

@@ -88,7 +88,7 @@ fn mistimed(cycle: &Cycle, due: &Obligation) -> Option<Irregularity> {
         rule: due.code.clone(),
         sequence: Some(done.sequence),
         severity: Severity::Flag,
-        source: due.source.clone(),
+        source: due.source.as_deref().map(str::to_owned),
         text,
     })
 }
@@ -110,7 +110,7 @@ fn missed(due: &Obligation) -> Irregularity {
         rule: due.code.clone(),
         sequence: None,
         severity: Severity::Flag,
-        source: due.source.clone(),
+        source: due.source.as_deref().map(str::to_owned),
         text: Text::new(
             format!("{}:逾期未办,应在 {} 前", due.title.zh, due.due_until),
             format!("{}: overdue, due by {}", due.title.en, due.due_until),

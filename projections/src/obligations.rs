@@ -10,6 +10,7 @@ mod days;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ pub struct Obligation {
     /// The bureau that watches over it.
     pub bureau: String,
     /// Who may fulfil it.
-    pub by: Vec<Role>,
+    pub by: Arc<[Role]>,
     /// Code of the duty, with its number where it recurs, such as `annual-assessment-2`.
     pub code: String,
     /// What fulfilled it.
@@ -51,15 +52,15 @@ pub struct Obligation {
     /// Last day of its window.
     pub due_until: NaiveDate,
     /// Which level the text names for it.
-    pub level: Option<String>,
+    pub level: Option<Arc<str>>,
     /// True when the duty or its window is a local setting.
     pub local: bool,
     /// Number of the year, semester or month, from 1.
     pub number: Option<u32>,
     /// The passage that it rests on.
-    pub source: Option<String>,
+    pub source: Option<Arc<str>>,
     /// The duty in words.
-    pub title: Text,
+    pub title: Arc<Text>,
     /// Day from which it has fallen away: the entrustment was ended, or another round was decided.
     pub void_from: Option<NaiveDate>,
 }

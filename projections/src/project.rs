@@ -25,7 +25,7 @@ use crate::summary::{CycleSummary, DocketCycle};
 
 /// Every projection with the version of its fold: a higher version means rebuild.
 pub const PROJECTIONS: &[(&str, u32)] = &[
-    ("cycle", 4),
+    ("cycle", 5),
     ("trustee", 2),
     ("school", 2),
     ("docket", 2),
@@ -47,10 +47,12 @@ pub struct Row {
 
 impl Row {
     fn new(projection: &'static str, key: impl Into<String>, body: &impl Serialize) -> Self {
-        let body =
-            serde_json::to_string(body).expect("invariant: states have string keys and no fallible field");
-        Self { projection, key: key.into(), body }
+        Self { projection, key: key.into(), body: json(body) }
     }
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("invariant: states have string keys and no fallible field")
 }
 
 /// State of one stream.
@@ -126,12 +128,14 @@ pub fn rows(stream: &StreamName, state: &StreamState, rulebooks: &Rulebooks) -> 
 fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
     let summary = CycleSummary::of(cycle);
     let mut rows = vec![Row::new("cycle", id, cycle)];
-    for trustee in summary.trustee_side() {
-        rows.push(Row::new("trustee", format!("{trustee}/{id}"), &summary));
-    }
-    for school in summary.school_side() {
-        rows.push(Row::new("school", format!("{school}/{id}"), &summary));
-    }
+    let body = json(&summary);
+    let of = |projection, organisation| Row {
+        projection,
+        key: format!("{organisation}/{id}"),
+        body: body.clone(),
+    };
+    rows.extend(summary.trustee_side().map(|trustee| of("trustee", trustee)));
+    rows.extend(summary.school_side().map(|school| of("school", school)));
     let rulebook = cycle.rulebook(rulebooks);
     if let Some(rulebook) = rulebook {
         let spells = obligations::over_time(cycle, rulebook, &rulebook.working_calendar());

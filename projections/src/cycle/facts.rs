@@ -7,7 +7,7 @@ mod ending;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use weituo_events::payload::{ActivityKind, Goal, GoalResult, Renews, RulebookPin};
 use weituo_events::{Event, OrganisationId, Role};
 
@@ -19,7 +19,7 @@ use super::{Milestones, Record};
 use crate::dates;
 
 /// What holds in a cycle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// What the other side said of records.
     pub acknowledgements: Vec<Acknowledgement>,

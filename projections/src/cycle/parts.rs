@@ -43,7 +43,7 @@ pub struct At {
 }
 
 /// An assessment, review or self-evaluation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Judgement {
     /// When it took place, and its record.
     pub at: At,
@@ -57,7 +57,7 @@ pub struct Judgement {
 }
 
 /// The evaluation of the whole term.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evaluation {
     /// When it took place, and its record.
     pub at: At,
@@ -76,7 +76,7 @@ pub struct Evaluation {
 }
 
 /// One seat of the panel of experts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Seat {
     /// True for the convener.
     pub convener: bool,
@@ -89,7 +89,7 @@ pub struct Seat {
 }
 
 /// One matter that has to be put right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Matter {
     /// Sequence of the acceptance.
     pub accepted: Option<At>,
@@ -104,7 +104,7 @@ pub struct Matter {
 }
 
 /// One objection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Objection {
     /// The record objected to.
     pub entry: u64,
@@ -119,7 +119,7 @@ pub struct Objection {
 }
 
 /// The other side's word on a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Acknowledgement {
     /// The organisation.
     pub by: String,
@@ -145,7 +145,7 @@ pub struct Honour {
 }
 
 /// The end of an entrustment before its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Termination {
     /// When, and its record.
     pub at: At,
@@ -154,7 +154,7 @@ pub struct Termination {
 }
 
 /// An auditor's finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditFinding {
     /// When, and its record.
     pub at: At,
@@ -165,7 +165,7 @@ pub struct AuditFinding {
 }
 
 /// An exception to a rule that holds in principle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExceptionFact {
     /// Who approved it; absent means nobody.
     pub approved_by: Option<OrganisationId>,

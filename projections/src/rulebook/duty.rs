@@ -3,6 +3,7 @@
 //! Absent: the dates of one cycle (module `obligations`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weituo_events::payload::ActivityKind;
@@ -89,7 +90,7 @@ pub struct Duty {
     #[serde(default)]
     pub after: Vec<EventType>,
     /// Who may fulfil it.
-    pub by: Vec<Role>,
+    pub by: Arc<[Role]>,
     /// Stable code.
     pub code: String,
     /// How often.
@@ -97,7 +98,7 @@ pub struct Duty {
     /// First day of the window.
     pub from: Point,
     /// Which level the text names, where it names one.
-    pub level: Option<String>,
+    pub level: Option<Arc<str>>,
     /// True for a local setting.
     #[serde(default)]
     pub local: bool,
@@ -105,12 +106,12 @@ pub struct Duty {
     #[serde(default)]
     pub strict: bool,
     /// The passage that it rests on; its window may be local (`window_local`).
-    pub source: Option<String>,
+    pub source: Option<Arc<str>>,
     /// True when it stays due after the entrustment was ended.
     #[serde(default)]
     pub survives_termination: bool,
     /// The duty in words.
-    pub title: Text,
+    pub title: Arc<Text>,
     /// True when it falls away where a further round was decided.
     #[serde(default)]
     pub unless_renewed: bool,

@@ -16,6 +16,9 @@ use crate::store::{EntryRow, GarbledRow, ProjectionChange, Scanned};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
+/// New rows are sent in pieces of about this many bytes.
+const SEND_BYTES: usize = 64 << 10;
+
 /// The columns, in the order in which `row` reads them.
 const COLUMNS: &str = "leaf_index, stream, sequence, command, leaf_hash, body";
 
@@ -62,8 +65,9 @@ pub(super) async fn entries(pool: &sqlx::PgPool, tail: &str) -> sqlx::Result<Vec
 /// # Errors
 /// A unique violation where one is there; the transaction is lost then.
 pub(super) async fn new_rows(tx: &mut PgConnection, change: &ProjectionChange) -> sqlx::Result<()> {
-    let bodies: usize = change.puts.iter().map(|row| row.key.len() + row.body.len() + 64).sum();
-    let mut bytes = Vec::with_capacity(bodies + 64);
+    let sql = "COPY projection_row (projection, generation, key, body) FROM STDIN (FORMAT binary)";
+    let mut copy = tx.copy_in_raw(sql).await?;
+    let mut bytes = Vec::with_capacity(2 * SEND_BYTES);
     bytes.extend_from_slice(SIGNATURE);
     // No flags, no extension.
     bytes.extend_from_slice(&[0; 8]);
@@ -73,10 +77,12 @@ pub(super) async fn new_rows(tx: &mut PgConnection, change: &ProjectionChange) -
         field(&mut bytes, &change.generation.to_be_bytes())?;
         field(&mut bytes, row.key.as_bytes())?;
         field(&mut bytes, row.body.as_bytes())?;
+        if bytes.len() >= SEND_BYTES {
+            copy.send(bytes.as_slice()).await?;
+            bytes.clear();
+        }
     }
     bytes.extend_from_slice(&(-1_i16).to_be_bytes());
-    let sql = "COPY projection_row (projection, generation, key, body) FROM STDIN (FORMAT binary)";
-    let mut copy = tx.copy_in_raw(sql).await?;
     copy.send(bytes).await?;
     copy.finish().await.map(drop)
 }
