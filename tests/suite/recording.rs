@@ -6,11 +6,12 @@ use serde_json::json;
 use weituo::follower::Follower;
 use weituo::query::{AsOf, Query};
 use weituo::recorder::{RecordError, Recorder};
-use weituo::store::{KeyRange, ProjectionChange, ProjectionRow, Store, Which};
+use weituo::store::{KeyRange, LedgerUrl, ProjectionChange, ProjectionRow, Store, Which};
 use weituo_projections::PROJECTIONS;
 
 use crate::support::commands::{CYCLES, by, by_bureau, new_recorder, record_lines, refusal_code, told};
-use crate::support::ledger::{Place, on_both_stores};
+use crate::support::ledger::{Kind, Place, on_both_stores};
+use crate::support::postgres::connect;
 
 const PIN: &str = "wenzhou-entrustment-2018";
 
@@ -257,4 +258,20 @@ likely_new: false,
         assert!(shown(&["--lang", "zh"]).contains("评估前集中逾期存证"));
         assert!(shown(&["--lang", "en"]).contains("Late records just before an evaluation"));
     }
+}
+
+#[tokio::test]
+async fn long_rows_of_projections_are_compressed_with_lz4_where_the_server_has_it() {
+    let place = Place::new(Kind::Postgres).await;
+    let recorder = new_recorder(&place).await;
+    record_lines(&recorder, CYCLES[0].1).await;
+    Follower::new(Arc::clone(recorder.ledger().store())).catch_up(|_| ()).await.unwrap();
+    recorder.ledger().stop().await.unwrap();
+    let LedgerUrl::Postgres(url) = &place.url else { panic!("PostgreSQL") };
+    let mut connection = connect(url).await;
+    let sql = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'";
+    let has_lz4: bool = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    let sql = "SELECT pg_column_compression(body) FROM projection_row WHERE projection = 'cycle'";
+    let method: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(method, if has_lz4 { "lz4" } else { "pglz" });
 }

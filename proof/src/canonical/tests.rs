@@ -128,3 +128,22 @@ fn written_values_are_sorted_and_outsiders_are_refused_whole() {
     assert_eq!((float.offset, float.reason), (1, Reason::NotInteger));
     assert!(out.ends_with("true]}"));
 }
+
+#[test]
+fn a_mark_is_found_wherever_it_stands_in_a_string() {
+    const MARKS: [u8; 4] = [b'"', b'\\', 0, 0x1f];
+    const OTHERS: [u8; 9] = [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xff, b'a'];
+    for length in 0..20 {
+        for other in OTHERS {
+            assert_eq!(plain(&vec![other; length]), length);
+        }
+        for (at, mark) in (0..length).flat_map(|at| MARKS.map(|mark| (at, mark))) {
+            for (before, after) in OTHERS.iter().flat_map(|a| OTHERS.iter().chain(&MARKS).map(move |b| (a, b))) {
+                let mut bytes = vec![*after; length];
+                bytes[..at].fill(*before);
+                bytes[at] = mark;
+                assert_eq!(plain(&bytes), at, "{bytes:?}");
+            }
+        }
+    }
+}
