@@ -393,7 +393,9 @@ fn findings_and_lost_output_are_never_reported_as_success() {
 fn a_failure_that_cannot_be_told_still_exits_with_its_code() {
     let shell = Shell::sqlite().filled(0);
     let unknown = "0".repeat(64);
-    for (arguments, code) in [(&["find", &unknown][..], 1), (&["find", "no-such-file"], 2), (&["frobnicate"], 2)] {
+    for (arguments, code) in
+        [(&["find", &unknown][..], 1), (&["find", "no-such-file"], 2), (&["frobnicate"], 2)]
+    {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let status = shell.command(arguments).stderr(full).status().unwrap();
         assert_eq!(status.code(), Some(code), "{arguments:?}");

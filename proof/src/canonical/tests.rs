@@ -138,7 +138,9 @@ fn a_mark_is_found_wherever_it_stands_in_a_string() {
             assert_eq!(plain(&vec![other; length]), length);
         }
         for (at, mark) in (0..length).flat_map(|at| MARKS.map(|mark| (at, mark))) {
-            for (before, after) in OTHERS.iter().flat_map(|a| OTHERS.iter().chain(&MARKS).map(move |b| (a, b))) {
+            for (before, after) in
+                OTHERS.iter().flat_map(|a| OTHERS.iter().chain(&MARKS).map(move |b| (a, b)))
+            {
                 let mut bytes = vec![*after; length];
                 bytes[..at].fill(*before);
                 bytes[at] = mark;
