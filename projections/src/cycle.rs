@@ -82,6 +82,7 @@ pub struct Cycle {
 
 /// A cycle as it is stored.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Stored {
     id: String,
     irregularities: Vec<Irregularity>,

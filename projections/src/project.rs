@@ -23,7 +23,8 @@ use crate::organisation::Organisation;
 use crate::rulebook::{RulebookStream, Rulebooks};
 use crate::summary::{CycleSummary, DocketCycle};
 
-/// Every projection with the version of its fold: a higher version means rebuild.
+/// Every projection with the version of its fold and rows: a higher version means rebuild. Where the fold says something
+/// else, what dossiers state does too ([`crate::stated::fold_version`]).
 pub const PROJECTIONS: &[(&str, u32)] = &[
     ("cycle", 5),
     ("trustee", 2),

@@ -302,7 +302,7 @@ fn plain(bytes: &[u8]) -> usize {
 }
 
 /// Returns where the first quote, backslash or control character stands in eight bytes, by arithmetic on all at once: a byte
-/// that had to borrow was smaller than what was taken from it, and a borrow only disturbs the bytes behind it.
+/// below 0x80 whose highest bit is set then had to borrow, so it was smaller; a borrow only disturbs the bytes behind it.
 fn first_mark(bytes: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let bytes = u64::from_le_bytes(bytes);

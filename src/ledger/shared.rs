@@ -25,7 +25,6 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) origin: Origin,
     /// The key that verifies what this process signs.
-    /// The key that signs now.
     pub(super) verifier: VerifierKey,
     /// Every key of the log at hand: after a rotation older ones, too.
     pub(super) verifiers: Vec<VerifierKey>,

@@ -25,7 +25,7 @@ const VERIFY_BYTES: u64 = 50_000_000;
 const WATCH_BYTES: u64 = 50_000_000;
 
 /// What rebuilding may use.
-const REBUILD_BYTES: u64 = 500_000_000;
+const REBUILD_BYTES: u64 = 70_000_000;
 
 fn entries() -> u64 {
     std::env::var("WEITUO_TEST_ENTRIES").map_or(100_000, |entries| entries.parse().unwrap())

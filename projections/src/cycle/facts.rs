@@ -1,6 +1,6 @@
 //! What holds in a cycle: one fold over its records as they stand after corrections.
 //!
-//! Invariant: [`Facts::of`] over all records equals [`Facts::take`] record by record.
+//! Invariant: a cycle's facts equal [`Facts::of`] its records after any entry, so they need not be stored.
 
 mod ending;
 

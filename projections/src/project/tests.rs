@@ -33,6 +33,9 @@ fn follow(log: &[Recorded], batches: &[usize], forget: bool) -> Table {
                 table.remove(&(row.projection, row.key.clone()));
             }
             for row in new {
+                if let Some(read) = StreamState::from_row(row.projection, &row.body) {
+                    assert_eq!(read, states[stream], "a state that was kept is the one that is read back");
+                }
                 assert!(
                     table.insert((row.projection, row.key), row.body).is_none(),
                     "two streams write one row"

@@ -99,6 +99,9 @@ fn broken_texts_end_with_an_offset() {
     assert_eq!(refused(""), (0, Reason::UnexpectedEnd));
     assert_eq!(refused("{\"a\":1"), (6, Reason::UnexpectedEnd));
     assert_eq!(refused("{\"a\""), (4, Reason::UnexpectedEnd));
+    assert_eq!(refused("{\""), (2, Reason::UnexpectedEnd));
+    assert_eq!(refused("{\"_sd"), (5, Reason::UnexpectedEnd));
+    assert_eq!(refused("{\"aB"), (2, Reason::Key));
     assert_eq!(refused("tru"), (3, Reason::UnexpectedEnd));
     assert_eq!(refused("trUe"), (2, Reason::UnexpectedByte));
     assert_eq!(check(b"\"\xff\""), Err(NotCanonical { offset: 1, reason: Reason::NotUtf8 }));

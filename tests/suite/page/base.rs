@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use weituo::follower::Follower;
 use weituo::query::{AsOf, Query};
 use weituo_events::OrganisationId;
-use weituo_projections::PROJECTIONS;
-use weituo_proof::dossier::StatedState;
+use weituo_projections::stated::fold_version;
+use weituo_proof::dossier::{StatedState, SubjectKind};
 use weituo_proof::entry::{key_id, prove_possession, public_key_of_seed};
 use weituo_proof::{Origin, SigningKey, StreamName};
 
@@ -59,16 +59,15 @@ pub(super) async fn base() -> Base {
     let erased = add_signed_acts_and_an_erasure(&mut log);
     Base {
         log,
-        cycle: stated("cycle", &serde_json::to_string(&cycle).unwrap()),
-        trustee: stated("trustee", &serde_json::to_string(&trustee).unwrap()),
+        cycle: stated(SubjectKind::Agreement, &serde_json::to_string(&cycle).unwrap()),
+        trustee: stated(SubjectKind::Trustee, &serde_json::to_string(&trustee).unwrap()),
         erased,
     }
 }
 
-fn stated(projection: &str, value: &str) -> StatedState {
-    let (_, fold_version) = *PROJECTIONS.iter().find(|(name, _)| *name == projection).unwrap();
-    let (as_of, projection, value) = (AS_OF.to_owned(), projection.to_owned(), value.to_owned());
-    StatedState { as_of, fold_version: fold_version.into(), projection, value }
+fn stated(kind: SubjectKind, value: &str) -> StatedState {
+    let (as_of, projection, value) = (AS_OF.to_owned(), kind.projection().to_owned(), value.to_owned());
+    StatedState { as_of, fold_version: fold_version(kind).into(), projection, value }
 }
 
 fn add_signed_acts_and_an_erasure(log: &mut Log) -> (u64, String) {
