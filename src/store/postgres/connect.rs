@@ -55,9 +55,10 @@ pub(super) fn readers(url: &str, options: StoreOptions) -> Result<PgPool> {
         .after_connect(|connection, _| {
             Box::pin(async {
                 match connection.execute(FOLLOWER_SETTINGS).await {
+                    Err(error) if is_broken(&error) => return Err(error),
                     // It works without.
-                    Err(error) if !is_broken(&error) => tracing::debug!(%error, "no choice of compression"),
-                    answer => drop(answer?),
+                    Err(error) => tracing::debug!(%error, "no choice of compression"),
+                    Ok(_) => {}
                 }
                 Ok(())
             })
