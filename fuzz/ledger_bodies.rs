@@ -375,26 +375,6 @@ fn put_beside(
     Some(())
 }
 
-/// The seeds of [`stored_row`] that depend on how projections are stored: of each projection its first row and that row's
-/// key, and the version of the first fold. Each is what stands there, so it is accepted.
-#[cfg(test)]
-pub(crate) fn projected_seeds() -> Vec<(String, Vec<u8>)> {
-    let tables = tables();
-    let seed = |column: u8, place: usize, value: &[u8]| {
-        [&[column, u8::try_from(place).expect("a small ledger")], value].concat()
-    };
-    let first = tables.generations.values().flatten().next().expect("there are projections");
-    let mut seeds = vec![("valid_fold_version".to_owned(), seed(b'f', 0, &first.fold_version.to_le_bytes()))];
-    let mut place = 0;
-    for ((projection, _), rows) in &tables.rows {
-        let (key, body) = rows.iter().next().expect("every projection has rows");
-        seeds.push((format!("valid_key_{projection}"), seed(b'k', place, key.as_bytes())));
-        seeds.push((format!("valid_row_{projection}"), seed(b'r', place, body.as_bytes())));
-        place += rows.len();
-    }
-    seeds
-}
-
 fn options() -> VerifyOptions<'static> {
     VerifyOptions { seal: Some(&seal), ..VerifyOptions::default() }
 }
@@ -406,7 +386,7 @@ fn seal(head: &Head) -> [u8; 32] {
 }
 
 /// The tables of a small ledger, projections and all, which verify without a finding.
-fn tables() -> Tables {
+pub(crate) fn tables() -> Tables {
     let desk = Desk::open(SMALL_RULEBOOK, 6);
     let mut tree = Frontier::new();
     desk.rows.iter().for_each(|row| tree.append(row.leaf_hash));

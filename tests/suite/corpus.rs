@@ -47,10 +47,28 @@ fn stored_row_corpus_replays() {
     replay("stored_row", 211, bodies::stored_row);
 }
 
+/// The seeds of `stored_row` that depend on how projections are stored: of each its first row and that row's key, and the
+/// version of the first fold. Each is what stands there, so it is accepted.
+fn projected_seeds() -> Vec<(String, Vec<u8>)> {
+    let tables = bodies::tables();
+    let seed =
+        |column: u8, place: usize, value: &[u8]| [&[column, u8::try_from(place).unwrap()], value].concat();
+    let first = tables.generations.values().flatten().next().unwrap();
+    let mut seeds = vec![("valid_fold_version".to_owned(), seed(b'f', 0, &first.fold_version.to_le_bytes()))];
+    let mut place = 0;
+    for ((projection, _), rows) in &tables.rows {
+        let (key, body) = rows.iter().next().unwrap();
+        seeds.push((format!("valid_key_{projection}"), seed(b'k', place, key.as_bytes())));
+        seeds.push((format!("valid_row_{projection}"), seed(b'r', place, body.as_bytes())));
+        place += rows.len();
+    }
+    seeds
+}
+
 #[test]
 fn the_seeds_of_projected_rows_are_as_projections_are_stored_now() {
     let folder = corpus("stored_row");
-    for (name, seed) in bodies::projected_seeds() {
+    for (name, seed) in projected_seeds() {
         let file = folder.join(&name);
         if std::env::var_os("WEITUO_WRITE_SEEDS").is_some() {
             std::fs::write(&file, &seed).unwrap();
