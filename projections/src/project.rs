@@ -17,11 +17,12 @@ use weituo_events::{Category, Recorded};
 use weituo_proof::StreamName;
 
 use crate::cycle::Cycle;
+use crate::docket::DocketCycle;
 use crate::irregularities;
 use crate::obligations;
 use crate::organisation::Organisation;
 use crate::rulebook::{RulebookStream, Rulebooks};
-use crate::summary::{CycleSummary, DocketCycle};
+use crate::summary::CycleSummary;
 
 /// Every projection with the version of its fold and rows: a higher version means rebuild. Where the fold says something
 /// else, what dossiers state does too ([`crate::stated::fold_version`]).
@@ -29,7 +30,7 @@ pub const PROJECTIONS: &[(&str, u32)] = &[
     ("cycle", 5),
     ("trustee", 2),
     ("school", 2),
-    ("docket", 2),
+    ("docket", 3),
     ("irregularities", 4),
     ("organisation", 1),
     ("rulebook", 1),
@@ -140,8 +141,8 @@ fn cycle_rows(id: &str, cycle: &Cycle, rulebooks: &Rulebooks) -> Vec<Row> {
     let rulebook = cycle.rulebook(rulebooks);
     if let Some(rulebook) = rulebook {
         let spells = obligations::over_time(cycle, rulebook, &rulebook.working_calendar());
-        for (bureau, docket) in DocketCycle::by_bureau(cycle, spells) {
-            rows.push(Row::new("docket", format!("{bureau}/{id}"), &docket));
+        for docket in DocketCycle::of(cycle, spells) {
+            rows.push(Row::new("docket", format!("{}/{id}", docket.bureau), &docket));
         }
     }
     let mut keys = Keys::default();

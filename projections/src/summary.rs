@@ -1,17 +1,14 @@
-//! Summaries of one cycle: what the rows of trustee, school and docket say.
+//! Summaries of one cycle: what the rows of trustee and school say.
 //!
 //! Absent: anything that depends on a day; that is computed when a view is built.
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use weituo_events::OrganisationId;
 use weituo_events::payload::{Grade, Renews, RulebookPin, TerminationGrounds};
 
 use crate::cycle::{Cycle, Honour, Milestones, Money};
-use crate::dates;
-use crate::obligations::{Obligation, ObligationStatus, Spell};
 
 /// One year of a cycle in a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,76 +134,5 @@ impl CycleSummary {
     pub fn school_side(&self) -> impl Iterator<Item = &OrganisationId> {
         let members = self.members.iter().filter(|member| Some(*member) != self.school.as_ref());
         self.school.iter().chain(members)
-    }
-}
-
-/// What one cycle has on one bureau's docket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocketCycle {
-    /// Id of the agreement.
-    pub agreement: String,
-    /// The entrusted school.
-    pub school: Option<OrganisationId>,
-    /// What the bureau watches over, on whatever days.
-    pub spells: Vec<Spell>,
-    /// The trustee, or the lead school.
-    pub trustee: Option<OrganisationId>,
-}
-
-impl DocketCycle {
-    /// Returns what a cycle has on every bureau's docket, by the bureau.
-    pub fn by_bureau(cycle: &Cycle, spells: Vec<Spell>) -> BTreeMap<String, Self> {
-        let facts = &cycle.facts;
-        let empty = || Self {
-            agreement: cycle.id.clone(),
-            school: facts.school.clone(),
-            spells: Vec::new(),
-            trustee: facts.trustee.clone().or_else(|| facts.lead.clone()),
-        };
-        let mut dockets = BTreeMap::new();
-        for spell in spells {
-            dockets.entry(spell.obligation.bureau.clone()).or_insert_with(empty).spells.push(spell);
-        }
-        dockets
-    }
-
-    /// Returns its items.
-    pub fn into_items(self) -> impl Iterator<Item = DocketItem> {
-        let Self { agreement, school, spells, trustee } = self;
-        spells.into_iter().map(move |spell| DocketItem {
-            agreement: agreement.clone(),
-            obligation: spell.obligation,
-            school: school.clone(),
-            since: spell.since,
-            trustee: trustee.clone(),
-            void_from: spell.void_from,
-        })
-    }
-}
-
-/// One thing due, with the cycle that it belongs to and the days on which it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DocketItem {
-    /// Id of the agreement.
-    pub agreement: String,
-    /// What is due.
-    pub obligation: Obligation,
-    /// The entrusted school.
-    pub school: Option<OrganisationId>,
-    /// The first day on which it is due at all.
-    pub since: NaiveDate,
-    /// The trustee, or the lead school.
-    pub trustee: Option<OrganisationId>,
-    /// The day from which it has fallen away or stands otherwise.
-    pub void_from: Option<NaiveDate>,
-}
-
-impl DocketItem {
-    /// Returns the item as it stood on a day; `None` where it did not yet, or not any more.
-    #[must_use]
-    pub fn as_of(mut self, on: NaiveDate) -> Option<Self> {
-        self.obligation.done = self.obligation.done.filter(|done| dates::earliest(&done.effective) <= on);
-        let stands = self.since <= on && self.void_from.is_none_or(|day| on < day);
-        (stands && self.obligation.status(on) != ObligationStatus::Void).then_some(self)
     }
 }

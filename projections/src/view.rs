@@ -13,10 +13,11 @@ use weituo_proof::{Effective, Hash, Language, RecordedAt};
 
 use crate::cycle::{Cycle, CycleState, Facts, Irregularity, Record, Standing};
 use crate::dates::{self, Calendar};
+use crate::docket::{DocketCycle, DocketItem};
 use crate::irregularities;
 use crate::obligations::{self, Obligation, ObligationStatus};
 use crate::rulebook::Rulebook;
-use crate::summary::{CycleSummary, DocketCycle, DocketItem};
+use crate::summary::CycleSummary;
 
 /// A state in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

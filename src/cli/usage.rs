@@ -68,7 +68,9 @@ fn why_zh(why: &(dyn std::error::Error + 'static)) -> String {
     } else if why.is::<std::net::AddrParseError>() {
         "应为 IP 地址与端口,如 127.0.0.1:8080".to_owned()
     } else {
-        why.to_string()
+        let why = why.to_string();
+        // Clap's own words for a number out of its bounds, which have no type of their own.
+        why.split_once(" is not in ").map_or(why.clone(), |(_, bounds)| format!("应在 {bounds} 之内"))
     }
 }
 

@@ -521,6 +521,12 @@ fn a_command_line_that_cannot_be_read_is_refused_in_the_language_asked_for_and_a
         ),
         ("zh", &["show", "planet", "x"], "<WHAT> 的值不能是 planet;可以是", "invalid value 'planet'"),
         ("fr", &["log"], "--lang <LANG> 的值不能是 fr;可以是 zh、en", "invalid value 'fr'"),
+        (
+            "zh",
+            &["record", "--wait-for-witnesses=0"],
+            "--wait-for-witnesses[=<SECONDS>] 的值不能是 0:应在 1..=3600 之内",
+            "0 is not in 1..=3600",
+        ),
     ] {
         shell.language = language;
         let ran = shell.run(&[&["--json"][..], args].concat()).expect_code(2);

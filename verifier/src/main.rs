@@ -5,13 +5,14 @@
 mod print;
 mod words;
 
+use std::fmt::Display;
 use std::fs;
 use std::process::ExitCode;
 
 use lexopt::ValueExt as _;
 use lexopt::prelude::{Long, Short, Value};
 use weituo_proof::policy::Policy;
-use weituo_proof::{Language, VerifierKey};
+use weituo_proof::{Both, Language, VerifierKey, both};
 use weituo_verifier::{Given, Kept, chain, contained, verify};
 
 /// A file of more bytes is not read: memory holds a dossier several times over.
@@ -27,43 +28,75 @@ struct Asked {
     version: bool,
 }
 
+/// Why nothing was verified.
+struct Failure {
+    /// Stable code for `--json`.
+    code: &'static str,
+    /// What happened and what to do next.
+    reason: Both,
+}
+
+impl Failure {
+    /// The command line cannot be read.
+    fn usage(reason: Both) -> Self {
+        Self { code: "usage", reason }
+    }
+
+    /// What was named cannot be read, or holds something else.
+    fn input(words: &Both, about: impl Display) -> Self {
+        let tell = |language| format!("{}: {about}", words.get(language));
+        Self { code: "input", reason: Both::of(tell(Language::Zh), tell(Language::En)) }
+    }
+}
+
+/// What is wrong with the command line, in the words of its parser.
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::usage(both!("命令行有误:{error};见 --help", "{error}; see --help"))
+    }
+}
+
 fn main() -> ExitCode {
     let mut language = words::language(None);
-    let (code, text) = match asked(&mut language) {
-        Err(what) => (2, Err(what)),
-        Ok(Asked { help: true, .. }) => (0, Ok(words::HELP.get(language).to_owned())),
-        Ok(Asked { version: true, .. }) => {
-            (0, Ok(concat!("weituo-verify ", env!("CARGO_PKG_VERSION")).to_owned()))
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    let ran = asked(&mut language).and_then(|asked| match asked {
+        Asked { help: true, .. } => Ok((0, words::HELP.get(language).to_owned())),
+        Asked { version: true, .. } => {
+            Ok((0, concat!("weituo-verify ", env!("CARGO_PKG_VERSION")).to_owned()))
         }
-        Ok(asked) => run(&asked, language),
-    };
-    let written = match &text {
-        Ok(text) => print::to(&mut std::io::stdout().lock(), text),
-        Err(what) => print::to(&mut std::io::stderr().lock(), &format!("weituo-verify: {what}")),
+        asked => run(&asked, language),
+    });
+    let (code, written) = match &ran {
+        Ok((code, text)) => (*code, print::to(&mut std::io::stdout().lock(), text)),
+        Err(failure) if as_json => {
+            let [zh, en] = [Language::Zh, Language::En].map(|language| failure.reason.get(language));
+            let error = serde_json::json!({ "code": failure.code, "reason": { "zh": zh, "en": en } });
+            let text = serde_json::json!({ "error": error }).to_string();
+            (2, print::to(&mut std::io::stderr().lock(), &text))
+        }
+        Err(failure) => {
+            let text = format!("weituo-verify: {}", failure.reason.get(language));
+            (2, print::to(&mut std::io::stderr().lock(), &text))
+        }
     };
     ExitCode::from(if written.is_err() { 2 } else { code })
 }
 
 /// Verifies and returns the exit code with what to print.
-fn run(asked: &Asked, language: Language) -> (u8, Result<String, String>) {
-    let Some(file) = &asked.file else { return (2, Err(words::NO_FILE.get(language).to_owned())) };
-    let text = match read(file, language) {
-        Ok(text) => text,
-        Err(what) => return (2, Err(what)),
-    };
-    let Some(text) = contained(&text) else {
-        return (2, Err(format!("{file}: {}", words::NO_DOSSIER.get(language))));
-    };
+fn run(asked: &Asked, language: Language) -> Result<(u8, String), Failure> {
+    let file = asked.file.as_ref().ok_or_else(|| Failure::usage(words::NO_FILE))?;
+    let text = read(file)?;
+    let text = contained(&text).ok_or_else(|| Failure::input(&words::NO_DOSSIER, file))?;
     let report = verify(&text, &asked.given);
     let shown = if asked.json { print::json(&report) } else { print::report(&report, language) };
-    (report.exit_code(), Ok(shown))
+    Ok((report.exit_code(), shown))
 }
 
 /// Reads the command line. The language takes effect at once, so that what is wrong is told in it.
-fn asked(language: &mut Language) -> Result<Asked, String> {
+fn asked(language: &mut Language) -> Result<Asked, Failure> {
     let mut asked = Asked::default();
     let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+    while let Some(argument) = parser.next()? {
         match argument {
             Short('h') => asked.help = true,
             Short('V') => asked.version = true,
@@ -71,10 +104,8 @@ fn asked(language: &mut Language) -> Result<Asked, String> {
                 let name = name.to_owned();
                 option(&mut asked, &name, &mut parser, language)?;
             }
-            Value(file) if asked.file.is_none() => {
-                asked.file = Some(file.string().map_err(|error| error.to_string())?);
-            }
-            other => return Err(other.unexpected().to_string()),
+            Value(file) if asked.file.is_none() => asked.file = Some(file.string()?),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(asked)
@@ -86,51 +117,50 @@ fn option(
     name: &str,
     parser: &mut lexopt::Parser,
     language: &mut Language,
-) -> Result<(), String> {
-    let mut value = || parser.value().and_then(lexopt::ValueExt::string).map_err(|error| error.to_string());
+) -> Result<(), Failure> {
+    let mut value = || parser.value().and_then(lexopt::ValueExt::string);
     match name {
-        "key" => asked.given.keys.extend(keys(&value()?, *language)?),
-        "auditor" => asked.given.auditors.extend(keys(&value()?, *language)?),
+        "key" => asked.given.keys.extend(keys(&value()?)?),
+        "auditor" => asked.given.auditors.extend(keys(&value()?)?),
         "receipt" => {
-            let Kept { label, text } = kept(value()?, *language)?;
+            let Kept { label, text } = kept(value()?)?;
             asked.given.receipts.extend(Kept::all_in(&label, text));
         }
-        "checkpoint" => asked.given.checkpoints.push(kept(value()?, *language)?),
+        "checkpoint" => asked.given.checkpoints.push(kept(value()?)?),
         "policy" => {
             let file = value()?;
-            let policy = Policy::parse(read(&file, *language)?.as_bytes());
-            asked.given.policy = Some(policy.map_err(|error| format!("{file}: {}", chain(&error)))?);
+            let policy = Policy::parse(read(&file)?.as_bytes());
+            let bad = |error| Failure::input(&words::BAD_POLICY, format!("{file}: {}", chain(&error)));
+            asked.given.policy = Some(policy.map_err(bad)?);
         }
         "lang" => *language = words::language(Some(&value()?)),
         "json" => asked.json = true,
         "help" => asked.help = true,
         "version" => asked.version = true,
-        _ => return Err(Long(name).unexpected().to_string()),
+        _ => return Err(Long(name).unexpected().into()),
     }
     Ok(())
 }
 
 /// Reads what somebody kept.
-fn kept(label: String, language: Language) -> Result<Kept, String> {
-    let text = read(&label, language)?;
+fn kept(label: String) -> Result<Kept, Failure> {
+    let text = read(&label)?;
     Ok(Kept { label, text })
 }
 
 /// Reads verifier keys: the key itself, or a file that holds some, one a line.
-fn keys(given: &str, language: Language) -> Result<Vec<VerifierKey>, String> {
+fn keys(given: &str) -> Result<Vec<VerifierKey>, Failure> {
     if let Ok(key) = given.trim().parse() {
         return Ok(vec![key]);
     }
-    let refused =
-        |error: &dyn std::fmt::Display| format!("{}: {given}: {error}", words::BAD_KEY.get(language));
+    let refused = |why: &dyn Display| Failure::input(&words::BAD_KEY, format!("{given}: {why}"));
     let text = fs::read_to_string(given).map_err(|error| refused(&error))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(str::parse).collect::<Result<_, _>>().map_err(|error| refused(&error))
 }
 
-fn read(file: &str, language: Language) -> Result<String, String> {
-    let unreadable =
-        |what: &dyn std::fmt::Display| format!("{}: {file}: {what}", words::UNREADABLE.get(language));
+fn read(file: &str) -> Result<String, Failure> {
+    let unreadable = |why: &dyn Display| Failure::input(&words::UNREADABLE, format!("{file}: {why}"));
     let bytes = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
     if bytes > MAX_FILE_BYTES {
         return Err(unreadable(&format!("{bytes} bytes")));

@@ -92,6 +92,29 @@ fn wrong_use_is_told_and_never_called_intact() {
 }
 
 #[test]
+fn a_failure_is_told_to_programs_with_a_code_and_in_both_languages() {
+    let (file, key) = (data("agreement.json"), data("key.txt"));
+    for (arguments, code, zh, en) in [
+        (&[][..], "usage", "请给出卷宗文件", "name the dossier's file"),
+        (&[&file, "--colour", "red"], "usage", "命令行有误", "invalid option '--colour'"),
+        (&[&file, "--key", "nonsense"], "input", "既不是核验公钥", "neither a verifier key"),
+        (
+            &["/nowhere.json", "--key", &key],
+            "input",
+            "无法读取: /nowhere.json",
+            "cannot be read: /nowhere.json",
+        ),
+        (&[&file, "--policy", &file], "input", "不是信任策略", "not a trust policy"),
+    ] {
+        let (exit, printed) = run(&[arguments, &["--json"]].concat());
+        let told: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        let reason = |language: &str| told["error"]["reason"][language].as_str().unwrap().to_owned();
+        assert_eq!((exit, told["error"]["code"].as_str()), (Some(2), Some(code)), "{printed}");
+        assert!(reason("zh").starts_with(zh) && reason("en").starts_with(en), "{printed}");
+    }
+}
+
+#[test]
 fn it_is_below_three_megabytes_stripped() {
     if cfg!(debug_assertions) {
         // What is shipped is optimised; an unoptimised one says nothing about it.

@@ -1,0 +1,162 @@
+//! What a cycle has on a bureau's docket, as its row holds it: the words of each duty once, however often it is due.
+//!
+//! Absent: anything that depends on a day; that is computed when a view is built.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use weituo_events::{EventType, OrganisationId, Role, Text};
+
+use crate::cycle::Cycle;
+use crate::dates;
+use crate::obligations::{Done, Obligation, ObligationStatus, Spell};
+
+/// What one cycle has on one bureau's docket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocketCycle {
+    /// Id of the agreement.
+    pub agreement: String,
+    /// The bureau that watches over it.
+    pub bureau: String,
+    /// What it watches over, on whatever days.
+    pub duties: Vec<DocketDuty>,
+    /// The entrusted school.
+    pub school: Option<OrganisationId>,
+    /// The trustee, or the lead school.
+    pub trustee: Option<OrganisationId>,
+}
+
+/// One duty and all its times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocketDuty {
+    /// What all its times have in common.
+    pub words: DutyWords,
+    /// When it is due.
+    pub times: Vec<DueTime>,
+}
+
+/// What an obligation says that is the same each time it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DutyWords {
+    /// The act that fulfils it.
+    pub act: EventType,
+    /// Who may fulfil it.
+    pub by: Arc<[Role]>,
+    /// Which level the text names for it.
+    pub level: Option<Arc<str>>,
+    /// True when the duty or its window is a local setting.
+    pub local: bool,
+    /// The passage that it rests on.
+    pub source: Option<Arc<str>>,
+    /// The duty in words.
+    pub title: Arc<Text>,
+}
+
+/// One time at which a duty is due, and the days on which it is so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueTime {
+    /// Code of the duty, with its number where it recurs.
+    pub code: String,
+    /// What fulfilled it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<Done>,
+    /// First day of its window.
+    pub due_from: NaiveDate,
+    /// Last day of its window.
+    pub due_until: NaiveDate,
+    /// Day from which the obligation says that it has fallen away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallen_from: Option<NaiveDate>,
+    /// Number of the year, semester or month, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// The first day on which it is due at all.
+    pub since: NaiveDate,
+    /// The day from which it has fallen away or stands otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub void_from: Option<NaiveDate>,
+}
+
+impl DocketCycle {
+    /// Returns what a cycle has on every bureau's docket.
+    pub fn of(cycle: &Cycle, spells: Vec<Spell>) -> impl Iterator<Item = Self> {
+        let mut dockets: BTreeMap<String, Vec<DocketDuty>> = BTreeMap::new();
+        for Spell { obligation, since, void_from } in spells {
+            let Obligation { act, bureau, by, code, done, due_from, due_until, level, local, number, .. } =
+                obligation;
+            let Obligation { source, title, void_from: fallen_from, .. } = obligation;
+            let words = DutyWords { act, by, level, local, source, title };
+            let time = DueTime { code, done, due_from, due_until, fallen_from, number, since, void_from };
+            let duties = dockets.entry(bureau).or_default();
+            match duties.iter_mut().find(|duty| duty.words == words) {
+                Some(duty) => duty.times.push(time),
+                None => duties.push(DocketDuty { words, times: vec![time] }),
+            }
+        }
+        let facts = &cycle.facts;
+        dockets.into_iter().map(|(bureau, duties)| Self {
+            agreement: cycle.id.clone(),
+            bureau,
+            duties,
+            school: facts.school.clone(),
+            trustee: facts.trustee.clone().or_else(|| facts.lead.clone()),
+        })
+    }
+
+    /// Returns its items.
+    pub fn into_items(self) -> impl Iterator<Item = DocketItem> {
+        let Self { agreement, bureau, duties, school, trustee } = self;
+        let times = duties
+            .into_iter()
+            .flat_map(|DocketDuty { words, times }| times.into_iter().map(move |time| (words.clone(), time)));
+        times.map(move |(DutyWords { act, by, level, local, source, title }, time)| {
+            let DueTime { code, done, due_from, due_until, fallen_from, number, since, void_from } = time;
+            let obligation = Obligation {
+                act,
+                bureau: bureau.clone(),
+                by,
+                code,
+                done,
+                due_from,
+                due_until,
+                level,
+                local,
+                number,
+                source,
+                title,
+                void_from: fallen_from,
+            };
+            let (agreement, school, trustee) = (agreement.clone(), school.clone(), trustee.clone());
+            DocketItem { agreement, obligation, school, since, trustee, void_from }
+        })
+    }
+}
+
+/// One thing due, with the cycle that it belongs to and the days on which it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DocketItem {
+    /// Id of the agreement.
+    pub agreement: String,
+    /// What is due.
+    pub obligation: Obligation,
+    /// The entrusted school.
+    pub school: Option<OrganisationId>,
+    /// The first day on which it is due at all.
+    pub since: NaiveDate,
+    /// The trustee, or the lead school.
+    pub trustee: Option<OrganisationId>,
+    /// The day from which it has fallen away or stands otherwise.
+    pub void_from: Option<NaiveDate>,
+}
+
+impl DocketItem {
+    /// Returns the item as it stood on a day; `None` where it did not yet, or not any more.
+    #[must_use]
+    pub fn as_of(mut self, on: NaiveDate) -> Option<Self> {
+        self.obligation.done = self.obligation.done.filter(|done| dates::earliest(&done.effective) <= on);
+        let stands = self.since <= on && self.void_from.is_none_or(|day| on < day);
+        (stands && self.obligation.status(on) != ObligationStatus::Void).then_some(self)
+    }
+}
