@@ -1,5 +1,6 @@
-//! What a cycle has on a bureau's docket, as its row holds it: the words of each duty once, however often it is due.
+//! What a cycle has on a bureau's docket, as its row holds it: the terms of each duty once, however often it is due.
 //!
+//! Invariant: the rows of a cycle give back every spell that they were made of, by duty and then by due date.
 //! Absent: anything that depends on a day; that is computed when a view is built.
 
 use std::collections::BTreeMap;
@@ -28,18 +29,18 @@ pub struct DocketCycle {
     pub trustee: Option<OrganisationId>,
 }
 
-/// One duty and all its times.
+/// The terms of a duty and every time at which something is due on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocketDuty {
-    /// What all its times have in common.
-    pub words: DutyWords,
+    /// What these times have in common.
+    pub terms: DutyTerms,
     /// When it is due.
     pub times: Vec<DueTime>,
 }
 
 /// What an obligation says that is the same each time it is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DutyWords {
+pub struct DutyTerms {
     /// The act that fulfils it.
     pub act: EventType,
     /// Who may fulfil it.
@@ -66,7 +67,7 @@ pub struct DueTime {
     pub due_from: NaiveDate,
     /// Last day of its window.
     pub due_until: NaiveDate,
-    /// Day from which the obligation says that it has fallen away.
+    /// [`Obligation::void_from`]: day from which it has fallen away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallen_from: Option<NaiveDate>,
     /// Number of the year, semester or month, from 1.
@@ -74,7 +75,7 @@ pub struct DueTime {
     pub number: Option<u32>,
     /// The first day on which it is due at all.
     pub since: NaiveDate,
-    /// The day from which it has fallen away or stands otherwise.
+    /// [`Spell::void_from`]: day from which it has fallen away or stands otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub void_from: Option<NaiveDate>,
 }
@@ -84,15 +85,27 @@ impl DocketCycle {
     pub fn of(cycle: &Cycle, spells: Vec<Spell>) -> impl Iterator<Item = Self> {
         let mut dockets: BTreeMap<String, Vec<DocketDuty>> = BTreeMap::new();
         for Spell { obligation, since, void_from } in spells {
-            let Obligation { act, bureau, by, code, done, due_from, due_until, level, local, number, .. } =
-                obligation;
-            let Obligation { source, title, void_from: fallen_from, .. } = obligation;
-            let words = DutyWords { act, by, level, local, source, title };
+            let Obligation {
+                act,
+                bureau,
+                by,
+                code,
+                done,
+                due_from,
+                due_until,
+                level,
+                local,
+                number,
+                source,
+                title,
+                void_from: fallen_from,
+            } = obligation;
+            let terms = DutyTerms { act, by, level, local, source, title };
             let time = DueTime { code, done, due_from, due_until, fallen_from, number, since, void_from };
             let duties = dockets.entry(bureau).or_default();
-            match duties.iter_mut().find(|duty| duty.words == words) {
+            match duties.iter_mut().find(|duty| duty.terms == terms) {
                 Some(duty) => duty.times.push(time),
-                None => duties.push(DocketDuty { words, times: vec![time] }),
+                None => duties.push(DocketDuty { terms, times: vec![time] }),
             }
         }
         let facts = &cycle.facts;
@@ -105,13 +118,13 @@ impl DocketCycle {
         })
     }
 
-    /// Returns its items.
+    /// Returns its items, by duty: whoever shows them puts them in order.
     pub fn into_items(self) -> impl Iterator<Item = DocketItem> {
         let Self { agreement, bureau, duties, school, trustee } = self;
         let times = duties
             .into_iter()
-            .flat_map(|DocketDuty { words, times }| times.into_iter().map(move |time| (words.clone(), time)));
-        times.map(move |(DutyWords { act, by, level, local, source, title }, time)| {
+            .flat_map(|DocketDuty { terms, times }| times.into_iter().map(move |time| (terms.clone(), time)));
+        times.map(move |(DutyTerms { act, by, level, local, source, title }, time)| {
             let DueTime { code, done, due_from, due_until, fallen_from, number, since, void_from } = time;
             let obligation = Obligation {
                 act,
@@ -158,5 +171,61 @@ impl DocketItem {
         self.obligation.done = self.obligation.done.filter(|done| dates::earliest(&done.effective) <= on);
         let stands = self.since <= on && self.void_from.is_none_or(|day| on < day);
         (stands && self.obligation.status(on) != ObligationStatus::Void).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::obligations;
+    use crate::testing::{record, rulebooks, sample_acts};
+
+    #[test]
+    fn the_rows_of_a_cycle_give_back_every_spell_that_they_were_made_of() {
+        let (rulebooks, mut cycles) = (rulebooks(), BTreeMap::<String, Cycle>::new());
+        for recorded in record(sample_acts()).iter().filter(|one| one.act.stream.category() == "agreement") {
+            cycles.entry(recorded.act.stream.id().to_owned()).or_default().apply(recorded, &rulebooks);
+        }
+        let mut members = [0; 4];
+        for cycle in cycles.values() {
+            let rulebook = cycle.rulebook(&rulebooks).unwrap();
+            let mut spells = obligations::over_time(cycle, rulebook, &rulebook.working_calendar());
+            for (number, spell) in spells.iter_mut().enumerate() {
+                // Two bureaus, and every member that may be missing.
+                if number % 3 == 0 {
+                    spell.obligation.bureau = "bureau-other".to_owned();
+                }
+                if number % 5 == 0 {
+                    (spell.void_from, spell.obligation.void_from) =
+                        (Some(spell.since), Some(spell.obligation.due_until));
+                }
+            }
+            let rows: Vec<DocketCycle> = DocketCycle::of(cycle, spells.clone()).collect();
+            assert_eq!(rows.len(), 2);
+            let mut back = Vec::new();
+            for row in rows {
+                let read: DocketCycle = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
+                assert_eq!(read, row);
+                for DocketItem { agreement, obligation, school, since, trustee, void_from } in
+                    read.into_items()
+                {
+                    assert_eq!((&agreement, &school), (&cycle.id, &cycle.facts.school));
+                    assert_eq!(trustee.as_ref(), cycle.facts.trustee.as_ref().or(cycle.facts.lead.as_ref()));
+                    back.push(Spell { obligation, since, void_from });
+                }
+            }
+            for spell in &back {
+                let Obligation { done, number, void_from, .. } = &spell.obligation;
+                let here = [done.is_some(), number.is_some(), void_from.is_some(), spell.void_from.is_some()];
+                members.iter_mut().zip(here).for_each(|(count, is_there)| *count += i32::from(is_there));
+            }
+            let order = |spells: &mut Vec<Spell>| {
+                spells.sort_by_key(|one| (one.obligation.due_until, one.obligation.code.clone(), one.since));
+            };
+            order(&mut back);
+            order(&mut spells);
+            assert_eq!(back, spells);
+        }
+        assert!(members.iter().all(|count| *count > 0), "{members:?}");
     }
 }

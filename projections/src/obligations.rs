@@ -35,7 +35,7 @@ pub struct Done {
 }
 
 /// One thing due in one cycle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Obligation {
     /// The act that fulfils it.
     pub act: EventType,

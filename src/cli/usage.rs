@@ -69,9 +69,16 @@ fn why_zh(why: &(dyn std::error::Error + 'static)) -> String {
         "应为 IP 地址与端口,如 127.0.0.1:8080".to_owned()
     } else {
         let why = why.to_string();
-        // Clap's own words for a number out of its bounds, which have no type of their own.
-        why.split_once(" is not in ").map_or(why.clone(), |(_, bounds)| format!("应在 {bounds} 之内"))
+        bounds_zh(&why).unwrap_or(why)
     }
+}
+
+/// Returns clap's own words for a number out of its bounds, which have no type of their own.
+fn bounds_zh(why: &str) -> Option<String> {
+    let (number, bounds) = why.split_once(" is not in ")?;
+    number.parse::<i128>().ok()?;
+    let (least, most) = bounds.split_once("..=")?;
+    Some(format!("应在 {least} 至 {most} 之间"))
 }
 
 fn context(error: &Error, kind: ContextKind) -> Option<String> {

@@ -524,7 +524,7 @@ fn a_command_line_that_cannot_be_read_is_refused_in_the_language_asked_for_and_a
         (
             "zh",
             &["record", "--wait-for-witnesses=0"],
-            "--wait-for-witnesses[=<SECONDS>] 的值不能是 0:应在 1..=3600 之内",
+            "--wait-for-witnesses[=<SECONDS>] 的值不能是 0:应在 1 至 3600 之间",
             "0 is not in 1..=3600",
         ),
     ] {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use lexopt::ValueExt as _;
 use lexopt::prelude::{Long, Short, Value};
 use weituo_proof::policy::Policy;
-use weituo_proof::{Both, Language, VerifierKey, both};
+use weituo_proof::{Both, Language, VerifierKey};
 use weituo_verifier::{Given, Kept, chain, contained, verify};
 
 /// A file of more bytes is not read: memory holds a dossier several times over.
@@ -44,20 +44,28 @@ impl Failure {
 
     /// What was named cannot be read, or holds something else.
     fn input(words: &Both, about: impl Display) -> Self {
-        let tell = |language| format!("{}: {about}", words.get(language));
-        Self { code: "input", reason: Both::of(tell(Language::Zh), tell(Language::En)) }
+        let (zh, en) = (words.get(Language::Zh), words.get(Language::En));
+        Self { code: "input", reason: Both::of(format!("{zh}:{about}"), format!("{en}: {about}")) }
     }
 }
 
 /// What is wrong with the command line, in the words of its parser.
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Self::usage(both!("命令行有误:{error};见 --help", "{error}; see --help"))
+        let zh = match &error {
+            lexopt::Error::MissingValue { option: Some(option) } => format!("{option} 缺少值"),
+            lexopt::Error::UnexpectedOption(option) => format!("不认识的选项 {option}"),
+            lexopt::Error::UnexpectedArgument(argument) => format!("多余的参数 {}", argument.display()),
+            lexopt::Error::UnexpectedValue { option, .. } => format!("{option} 不带值"),
+            other => format!("命令行有误:{other}"),
+        };
+        Self::usage(Both::of(format!("{zh};见 --help"), format!("{error}; see --help")))
     }
 }
 
 fn main() -> ExitCode {
     let mut language = words::language(None);
+    // What is wrong may come before the option is reached.
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     let ran = asked(&mut language).and_then(|asked| match asked {
         Asked { help: true, .. } => Ok((0, words::HELP.get(language).to_owned())),

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// Largest size of the stripped binary, in bytes.
 const MAX_BYTES: u64 = 3_000_000;
@@ -12,12 +12,22 @@ fn data(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).display().to_string()
 }
 
+fn output(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weituo-verify")).env_clear().args(arguments).output().unwrap()
+}
+
 /// Runs the verifier; returns its exit code and all that it printed.
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_weituo-verify")).env_clear().args(arguments).output().unwrap();
+    let output = output(arguments);
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
+}
+
+/// Runs it where it cannot verify; returns what it says of that, all of it on standard error.
+fn failure(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &[][..]), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// Writes an altered copy of the dossier.
@@ -92,26 +102,34 @@ fn wrong_use_is_told_and_never_called_intact() {
 }
 
 #[test]
-fn a_failure_is_told_to_programs_with_a_code_and_in_both_languages() {
-    let (file, key) = (data("agreement.json"), data("key.txt"));
+fn a_failure_is_told_to_people_in_their_language_and_to_programs_in_both_with_a_code() {
+    let (file, key, folder) = (data("agreement.json"), data("key.txt"), tempfile::tempdir().unwrap());
+    let page = folder.path().join("page.html").display().to_string();
+    std::fs::write(&page, "<!doctype html><title>另一页</title>").unwrap();
     for (arguments, code, zh, en) in [
         (&[][..], "usage", "请给出卷宗文件", "name the dossier's file"),
-        (&[&file, "--colour", "red"], "usage", "命令行有误", "invalid option '--colour'"),
+        (&[&file, "--colour", "red"], "usage", "不认识的选项 --colour", "invalid option '--colour'"),
+        (&[&file, &file], "usage", "多余的参数 /", "unexpected argument"),
+        (&[&file, "--json=yes"], "usage", "--json 不带值", "unexpected argument for option '--json'"),
+        (&[&file, "--key"], "usage", "--key 缺少值", "missing argument for option '--key'"),
         (&[&file, "--key", "nonsense"], "input", "既不是核验公钥", "neither a verifier key"),
-        (
-            &["/nowhere.json", "--key", &key],
-            "input",
-            "无法读取: /nowhere.json",
-            "cannot be read: /nowhere.json",
-        ),
-        (&[&file, "--policy", &file], "input", "不是信任策略", "not a trust policy"),
+        (&["/nowhere.json", "--key", &key], "input", "无法读取:/nowhere", "cannot be read: /nowhere"),
+        (&[&page, "--key", &key], "input", "页面中没有卷宗:/", "the page contains no dossier: /"),
+        (&[&file, "--policy", &file], "input", "信任策略无法使用:/", "the trust policy cannot be used: /"),
     ] {
-        let (exit, printed) = run(&[arguments, &["--json"]].concat());
+        let printed = failure(&[&["--json"], arguments].concat());
         let told: serde_json::Value = serde_json::from_str(&printed).unwrap();
-        let reason = |language: &str| told["error"]["reason"][language].as_str().unwrap().to_owned();
-        assert_eq!((exit, told["error"]["code"].as_str()), (Some(2), Some(code)), "{printed}");
+        let reason = |language: &str| told["error"]["reason"][language].as_str().unwrap();
+        assert_eq!(told["error"]["code"], code, "{printed}");
         assert!(reason("zh").starts_with(zh) && reason("en").starts_with(en), "{printed}");
+        for language in ["zh", "en"] {
+            let said = failure(&[&["--lang", language], arguments].concat());
+            assert_eq!(said.trim_end(), format!("weituo-verify: {}", reason(language)));
+        }
     }
+    // The option may stand behind what is wrong.
+    let behind = failure(&[&file, "--colour", "red", "--json"]);
+    assert!(behind.starts_with("{\"error\""), "{behind}");
 }
 
 #[test]

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use serde::{Deserialize, Serialize};
 use weituo_events::EventType;
 
 use super::{Obligation, laid_out};
@@ -26,7 +25,7 @@ const MOVING: [EventType; 7] = [
 ];
 
 /// One obligation and the days on which it stands as it does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spell {
     /// What is due.
     pub obligation: Obligation,
