@@ -130,6 +130,7 @@ async fn checked(
         verifiers: beside.verifiers().to_vec(),
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
+        anchor_intended: beside.anchor_intended().filter(|_| anchored),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),
         anchor_broken_in_part: anchored && beside.anchor_broken_in_part(),
         ..VerifyOptions::default()

@@ -33,12 +33,12 @@ pub(super) async fn accept(
     kept: Option<String>,
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
-    let verifiers = key::read_all(&files.key)?.verifiers();
-    let anchor = Arc::new(Anchor::new(files.anchor, verifiers)?);
+    let keys = key::read_all(&files.key)?;
+    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers(), Some(SealKey::of(&keys)))?);
     match blocking(&anchor, Anchor::load).await {
         Ok(None) | Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. })) => {}
         Ok(Some(found)) => {
-            let size = found.size;
+            let (size, _) = found.vouched();
             let what = both!(
                 "锚点没有丢失:它为 {size} 条记录作证",
                 "the anchor is not lost: it vouches for {size} entries"

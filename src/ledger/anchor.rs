@@ -1,15 +1,20 @@
 //! The anchor: the newest signed checkpoint, kept outside the database, so that an older database is noticed.
 //!
-//! Contract: `advance` replaces the checkpoint only where it still is the one that the caller proved consistency from,
+//! Contract: the anchor vouches for a signed checkpoint or, by an intent, for the head that a batch leaves which follows one and is being
+//! committed; an intent of what was not committed can be withdrawn, nothing else. `advance` replaces the checkpoint only where it still is the one that the caller proved consistency from,
 //! only by a signed checkpoint that extends it, and is durable when it returns. So the anchor never goes back and never
 //! forks, whoever calls, in whatever order.
 //!
-//! Two kinds: a file, for one machine (`file`), and a witness of our own, for several (`remote`).
+//! Two kinds: a file, for one machine (`file`), and a witness of our own, for several (`remote`). With a file, a process that
+//! writes alone may have the anchor vouch for a batch while it is being committed (`intend`).
 //! Absent: when the anchor is advanced (`shared`), outside witnesses (`cosign`).
 //! Source: format.md "Append protocol" step 4; C2SP tlog-witness (the same rule).
 
 mod file;
+mod lease;
 mod remote;
+mod slot;
+mod slots;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +22,10 @@ use std::sync::Arc;
 
 use weituo_proof::{Hash, VerifierKey};
 
+use super::redo::Intended;
+use super::seal::SealKey;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
+use crate::store::Batch;
 use file::FileAnchor;
 use remote::RemoteAnchor;
 
@@ -28,15 +36,36 @@ pub(super) enum Anchor {
     Remote(RemoteAnchor),
 }
 
+/// What is anchored.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) checkpoint: SignedCheckpoint,
+    /// The batch that was being committed on it when its process, which was alone, ended.
+    pub(super) intended: Option<Intended>,
+}
+
+impl Standing {
+    /// Returns size and root that the anchor vouches for.
+    pub(super) fn vouched(&self) -> (u64, Hash) {
+        self.intended.as_ref().map_or(self.checkpoint.tree_head(), Intended::tree_head)
+    }
+
+    /// Returns size and root that a database of so many entries is held against: one that ends where a batch was to follow may
+    /// lack that batch, which is here.
+    pub(super) fn held_against(&self, size: u64) -> (u64, Hash) {
+        if size == self.checkpoint.size.get() { self.checkpoint.tree_head() } else { self.vouched() }
+    }
+}
+
 /// What became of an advance.
 #[derive(Debug)]
 pub(super) enum Advanced {
     /// The new checkpoint is on the disk.
     Durable,
-    /// Another process has anchored this size or a larger one.
-    Ahead(SignedCheckpoint),
+    /// Another process has anchored this size or a larger one: these, with the root.
+    Ahead((u64, Hash)),
     /// Another process has moved it, to a smaller size than ours: prove consistency from there.
-    Moved(SignedCheckpoint),
+    Moved((u64, Hash)),
 }
 
 /// Returns the address, where a place is that of a witness instead of a file's.
@@ -45,11 +74,16 @@ pub(super) fn address(place: &Path) -> Option<&str> {
 }
 
 impl Anchor {
-    /// Returns the anchor at a place: a path, or a witness's address.
-    pub(super) fn new(place: PathBuf, verifiers: Vec<VerifierKey>) -> Result<Self, LedgerError> {
+    /// Returns the anchor at a place: a path, or a witness's address. Without the seal of the log's keys no intent is believed, or
+    /// told.
+    pub(super) fn new(
+        place: PathBuf,
+        verifiers: Vec<VerifierKey>,
+        seal: Option<SealKey>,
+    ) -> Result<Self, LedgerError> {
         match address(&place) {
             Some(url) => RemoteAnchor::new(url, verifiers).map(Self::Remote),
-            None => Ok(Self::File(FileAnchor::new(place, verifiers))),
+            None => Ok(Self::File(FileAnchor::new(place, verifiers, seal))),
         }
     }
 
@@ -61,18 +95,21 @@ impl Anchor {
         }
     }
 
-    /// Returns the anchored checkpoint; `None` where there is none.
-    pub(super) fn load(&self) -> Result<Option<SignedCheckpoint>, LedgerError> {
+    /// Returns what is anchored; `None` where there is nothing.
+    pub(super) fn load(&self) -> Result<Option<Standing>, LedgerError> {
         match self {
             Self::File(file) => file.load(),
-            Self::Remote(remote) => remote.load(),
+            Self::Remote(remote) => {
+                let checkpoint = remote.load()?;
+                Ok(checkpoint.map(|checkpoint| Standing { checkpoint, intended: None }))
+            }
         }
     }
 
     /// Returns whether a part of it that was written is not whole, although the rest can be read.
     pub(super) fn is_broken_in_part(&self) -> Result<bool, LedgerError> {
         match self {
-            Self::File(file) => file.has_broken_slot(),
+            Self::File(file) => file.is_broken_in_part(),
             Self::Remote(_) => Ok(false),
         }
     }
@@ -94,7 +131,80 @@ impl Anchor {
         }
     }
 
-    /// Moves the anchor from `known` (size, root) to `next`, given the consistency proof between them.
+    /// Joins those who write to the log: before anything is committed, because one of them may be alone. Waits for him to give
+    /// way.
+    pub(super) fn join(&self) -> Result<(), LedgerError> {
+        match self {
+            Self::File(file) => file.join(),
+            Self::Remote(_) => Ok(()),
+        }
+    }
+
+    /// Whether `join` has nothing to do.
+    pub(super) fn has_joined(&self) -> bool {
+        match self {
+            Self::File(file) => file.has_joined(),
+            Self::Remote(_) => true,
+        }
+    }
+
+    /// Whether this process is the only one that writes, and knows the head, so that it may write what it is committing while it
+    /// commits it. Becomes so where it can; where others wait, lets them be present instead, as soon as no intent stands.
+    pub(super) fn may_intend(&self) -> bool {
+        match self {
+            Self::File(file) => file.may_intend(),
+            Self::Remote(_) => false,
+        }
+    }
+
+    /// Remembers that this process has just committed on the head that it knows.
+    pub(super) fn has_committed(&self) {
+        if let Self::File(file) = self {
+            file.has_committed();
+        }
+    }
+
+    /// Whether others have to wait until this process gives way.
+    pub(super) fn is_alone(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_alone(),
+            Self::Remote(_) => false,
+        }
+    }
+
+    /// Lets others be present, where they wait for it and no intent stands.
+    pub(super) fn give_way(&self) {
+        if let Self::File(file) = self {
+            file.give_way();
+        }
+    }
+
+    /// Leaves those who write to the log.
+    pub(super) fn leave(&self) {
+        if let Self::File(file) = self {
+            file.leave();
+        }
+    }
+
+    /// Writes a batch that is being committed on the anchored checkpoint, where it `may_intend`. Durable on return: from there on
+    /// the anchor vouches for the head that the batch leaves, until `advance` puts its checkpoint there or `withdraw` takes it back.
+    pub(super) fn intend(&self, base: &SignedCheckpoint, batch: &Batch) -> Result<(), LedgerError> {
+        match self {
+            Self::File(file) => file.intend(base, batch),
+            Self::Remote(_) => Err(no_intents(self.place())),
+        }
+    }
+
+    /// Takes back an intent whose batch was not committed, and never will be.
+    pub(super) fn withdraw(&self) -> Result<(), LedgerError> {
+        match self {
+            Self::File(file) => file.withdraw(),
+            Self::Remote(_) => Ok(()),
+        }
+    }
+
+    /// Moves the anchor from `known` (size, root) to `next`, given the consistency proof between them. Where it vouches for
+    /// `next` by an intent, the checkpoint takes its place.
     pub(super) fn advance(
         &self,
         known: (u64, Hash),
@@ -120,11 +230,11 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn fork(current: &SignedCheckpoint, next: &SignedCheckpoint) -> LedgerError {
-    tracing::error!(anchored = %current.text, refused = %next.text, "the anchor refuses a fork");
-    LedgerError::ReadOnly(ReadOnly::RootDiffers {
-        size: current.size.get(),
-        found: next.root,
-        anchored: current.root,
-    })
+fn no_intents(path: String) -> LedgerError {
+    LedgerError::Anchor { path, doing: "written", source: io::ErrorKind::Unsupported.into() }
+}
+
+fn fork((size, anchored): (u64, Hash), next: &SignedCheckpoint) -> LedgerError {
+    tracing::error!(size, %anchored, refused = %next.text, "the anchor refuses a fork");
+    LedgerError::ReadOnly(ReadOnly::RootDiffers { size, found: next.root, anchored })
 }

@@ -55,10 +55,12 @@ pub(super) async fn restore(
 ) -> Result<Copied, LedgerError> {
     let files = Files::of(url, options)?;
     let keys = key::read_all(&files.key)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers())?);
-    let anchored = blocking(&anchor, Anchor::load).await?.map_or(0, |anchored| anchored.size.get());
-    let source = store::open(from, options.store, false).await?;
     let seal = SealKey::of(&keys);
+    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers(), Some(seal.clone()))?);
+    // A batch that the anchor itself keeps is put in by the next start.
+    let anchored =
+        blocking(&anchor, Anchor::load).await?.map_or(0, |anchored| anchored.checkpoint.size.get());
+    let source = store::open(from, options.store, false).await?;
     let copied = async {
         source.require_current().await?;
         let size = head_of(&*source).await?.size;

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use weituo_proof::VerifierKey;
+use weituo_proof::{Hash, VerifierKey};
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Standing};
 use super::key;
 use super::options::{Files, Options};
 use super::seal::SealKey;
@@ -20,6 +20,7 @@ pub struct Beside {
     verifiers: Vec<VerifierKey>,
     seal: Option<SealKey>,
     anchor: Option<String>,
+    anchor_intended: Option<(u64, Hash)>,
     anchor_damaged: Option<String>,
     anchor_broken_in_part: bool,
 }
@@ -45,15 +46,22 @@ impl Beside {
         }
         let keys = key::read_all(key_file)?;
         let verifiers = keys.verifiers();
-        let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone())?;
-        let (anchor, anchor_damaged) = match kept.load() {
-            Ok(anchor) => (anchor.map(|one| one.text), None),
-            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => (None, Some(what)),
+        let seal = SealKey::of(&keys);
+        let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone(), Some(seal.clone()))?;
+        let mut found = Self { verifiers, ..Self::default() };
+        match kept.load() {
+            Ok(Some(Standing { checkpoint, intended })) => {
+                found.anchor = Some(checkpoint.text);
+                found.anchor_intended = intended.map(|intended| intended.tree_head());
+                found.anchor_broken_in_part = kept.is_broken_in_part()?;
+            }
+            Ok(None) => {}
+            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
+                found.anchor_damaged = Some(what);
+            }
             Err(error) => return Err(error),
-        };
-        let anchor_broken_in_part = anchor.is_some() && kept.is_broken_in_part()?;
-        let seal = Some(SealKey::of(&keys));
-        Ok(Self { verifiers, seal, anchor, anchor_damaged, anchor_broken_in_part })
+        }
+        Ok(Self { seal: Some(seal), ..found })
     }
 
     /// Returns whether the signing key is at hand.
@@ -74,6 +82,12 @@ impl Beside {
     /// Returns the anchored checkpoint, a signed note.
     pub fn anchor(&self) -> Option<&str> {
         self.anchor.as_deref()
+    }
+
+    /// Returns size and root of the head that a batch leaves which was being committed on the anchored checkpoint when the process
+    /// ended that wrote it. A database that ends at the checkpoint may lack it: the anchor keeps it for the next start.
+    pub fn anchor_intended(&self) -> Option<(u64, Hash)> {
+        self.anchor_intended
     }
 
     /// Returns what is wrong with an anchor that is there and cannot be understood.

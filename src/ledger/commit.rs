@@ -1,12 +1,11 @@
-//! Steps 2 to 5 of the append protocol: a prepared batch, and those chained on it while it commits.
+//! Steps 3 to 5 of the append protocol: a committed batch, and those chained on one while it commits.
 //!
-//! Invariants: at most one batch is being committed, and at most one is being anchored; nothing is signed before its commit,
-//! or while the batch before it is being anchored; the derived state is changed only after a commit, and before anything
+//! Invariants: at most one batch is being committed, and at most one is being anchored, unless the anchor vouched for it while
+//! it was committed; nothing is signed before its commit, or while the batch before it is being anchored; the derived state is changed only after a commit, and before anything
 //! else is taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
-//! Absent: preparing (`prepare`), what follows where a batch was not committed (`settle`).
-//! Source: format.md "Append protocol" steps 2 to 5 and chaining.
+//! Absent: preparing (`prepare`), sending off (`flight`), what follows where a batch was not committed (`settle`).
+//! Source: format.md "Append protocol" steps 3 to 5 and chaining.
 
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,12 +15,13 @@ use weituo_proof::{Checkpoint, LeafIndex, Position, RecordedAt, TreeSize, both};
 use super::answer::{answer_aside, refuse_all};
 use super::clock::ClockError;
 use super::derived::Step;
+use super::flight::{Anchored, Anchoring, Flight, Intent, Landed};
 use super::inbox::Inbox;
 use super::prepare::{Apart, Aside, Ground, Open, Pending, Prepared};
 use super::tree::Loaded;
 use super::types::{Accepted, LedgerError, Mode, Receipt, SignedCheckpoint, SubmitError};
-use super::writer::Writer;
-use crate::store::{self, Batch, CommitOutcome, Head, failpoint};
+use super::writer::{REST, Writer};
+use crate::store::{Batch, CommitOutcome, Head, failpoint};
 
 /// From so many submitters on, their own work takes longer than a commit.
 const MANY: usize = 32;
@@ -33,31 +33,6 @@ pub(super) struct Settled {
     pub(super) progressed: bool,
     /// Proposals not answered yet: they have to be prepared again.
     pub(super) again: Vec<Pending>,
-}
-
-/// What the store says of a commit.
-pub(super) type Outcome = store::Result<CommitOutcome>;
-type Commit = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-type Anchored = Result<(), LedgerError>;
-type Anchoring = Pin<Box<dyn Future<Output = Anchored> + Send>>;
-
-/// A batch that is being committed.
-struct Flight {
-    prepared: Prepared,
-    commit: Commit,
-    /// Its outcome, where there was one at once.
-    early: Option<Outcome>,
-    started: Instant,
-}
-
-impl Flight {
-    /// Returns the outcome, once.
-    async fn outcome(&mut self) -> Outcome {
-        match self.early.take() {
-            Some(outcome) => outcome,
-            None => (&mut self.commit).await,
-        }
-    }
 }
 
 /// A batch that is committed, and whose proposals are not answered yet.
@@ -106,20 +81,22 @@ impl Writer {
         let mut before = None;
         loop {
             let mut next = Open::on_batch(&flight.prepared);
-            let outcome = self.gather(&mut before, &mut flight, &mut next, inbox).await;
+            let Landed { outcome, intent } = self.gather(&mut before, &mut flight, &mut next, inbox).await;
             let (prepared, took) = (flight.prepared, flight.started.elapsed());
             // `Store::commit` has given the lock back, whatever the outcome.
             self.locked = false;
             if !matches!(outcome, Ok(CommitOutcome::Committed)) {
-                let mut again = self.not_committed(prepared, outcome).await;
+                let mut again = self.not_committed(prepared, outcome, intent).await;
                 again.extend(next.give_up().into_pending());
                 return Settled { progressed, again };
             }
             progressed = true;
             let submitters = prepared.batch.rows.len() + next.len();
             let enough = enough(submitters);
-            let mut committed = self.take_over(prepared);
-            let sent = if next.len() >= enough && self.may_chain() {
+            let mut committed = self.take_over(prepared, intent);
+            // Who is alone waits once for an anchor that follows its commit: from then on it is written beside the next one.
+            let catches_up = committed.anchoring.is_some() && self.shared.anchor.is_alone();
+            let sent = if next.len() >= enough && !catches_up && self.may_chain() {
                 // Never empty, so it is sent: `gather` answers for the one before it.
                 let sent = self.send(next).await;
                 if committed.anchoring.is_some() {
@@ -150,35 +127,21 @@ impl Writer {
     /// Commits a batch on which nothing is chained, and returns what has to be prepared again.
     pub(super) async fn commit_alone(&mut self, prepared: Prepared) -> Vec<Pending> {
         let mut flight = self.launch(prepared).await;
-        let outcome = flight.outcome().await;
+        let Landed { outcome, intent } = flight.landed().await;
         self.locked = false;
         match outcome {
             Ok(CommitOutcome::Committed) => {
-                let mut committed = self.take_over(flight.prepared);
+                let mut committed = self.take_over(flight.prepared, intent);
                 let anchored = committed.anchored().await;
                 self.answer(committed, anchored)
             }
-            outcome => self.not_committed(flight.prepared, outcome).await,
+            outcome => self.not_committed(flight.prepared, outcome, intent).await,
         }
     }
 
     /// Closes a batch and sends it off; where it has no entries, returns what was set apart.
     async fn send(&self, open: Open) -> Result<Flight, Apart> {
         Ok(self.launch(self.close(open)?).await)
-    }
-
-    /// Sends a batch off: when this returns, the database has it before it, whatever is done until the outcome is asked for.
-    async fn launch(&self, prepared: Prepared) -> Flight {
-        failpoint::hit("writer.before_commit");
-        let (store, batch) = (Arc::clone(&self.shared.store), Arc::clone(&prepared.batch));
-        let started = Instant::now();
-        let mut commit: Commit = Box::pin(async move { store.commit(&batch).await });
-        let early = tokio::select! {
-            biased;
-            outcome = &mut commit => Some(outcome),
-            () = std::future::ready(()) => None,
-        };
-        Flight { prepared, commit, early, started }
     }
 
     /// Takes proposals into the next batch until the one being committed is, and answers those of the batch before that one
@@ -189,7 +152,7 @@ impl Writer {
         flight: &mut Flight,
         next: &mut Open,
         inbox: &mut Inbox,
-    ) -> Outcome {
+    ) -> Landed {
         if let Some(mut committed) = before.take() {
             let anchored = loop {
                 let room = self.room(flight.prepared.batch.rows.len());
@@ -209,7 +172,7 @@ impl Writer {
         loop {
             tokio::select! {
                 biased;
-                outcome = flight.outcome() => return outcome,
+                landed = flight.landed() => return landed,
                 pending = inbox.proposal(), if next.len() < room => {
                     self.take_in(next, Some(&flight.prepared), pending);
                 }
@@ -250,12 +213,12 @@ impl Writer {
         let anchor_failed =
             self.shared.anchor_failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let writable = self.shared.read_only().is_none() && self.derived.frozen().is_none();
-        writable && self.unanchored.is_none() && !anchor_failed
+        writable && self.unanchored.is_none() && !anchor_failed && self.shared.anchor.has_joined()
     }
 
-    /// Takes over a committed batch, signs its head and begins to anchor it.
-    fn take_over(&mut self, prepared: Prepared) -> Committed {
-        // From here a crash recovers forward, because the batch is durable: the next start extends the anchor to it, and a
+    /// Takes over a committed batch, signs its head and begins to anchor it, unless the anchor vouches for it already.
+    fn take_over(&mut self, prepared: Prepared, intent: Intent) -> Committed {
+        // From here at the latest (by its intent, before) a crash recovers forward, because the batch is durable: the next start extends the anchor to it, and a
         // client that got no answer repeats its command by id.
         failpoint::hit("writer.after_commit");
         let Prepared { batch, chosen, positions, nodes, frontier, claims, apart, .. } = prepared;
@@ -268,8 +231,14 @@ impl Writer {
         self.head = batch.after.clone();
         self.shared.with_tree_mut(|tree| tree.extend(&nodes, frontier));
         let checkpoint = self.sign();
+        self.shared.anchor.has_committed();
+        self.rest_at = Instant::now() + REST;
         failpoint::hit("writer.before_anchor");
-        let anchoring = (self.limits.mode == Mode::Strict).then(|| -> Anchoring {
+        let vouched = intent == Intent::Durable;
+        if vouched {
+            self.shared.vouched_for(&checkpoint);
+        }
+        let anchoring = (self.limits.mode == Mode::Strict && !vouched).then(|| -> Anchoring {
             let (shared, checkpoint) = (Arc::clone(&self.shared), Arc::clone(&checkpoint));
             Box::pin(async move { shared.anchor_to(&checkpoint).await })
         });
@@ -361,8 +330,10 @@ impl Writer {
     }
 
     /// Signs the head, which is committed: never before, or an aborted batch would leave a second signed root.
-    pub(super) fn sign(&self) -> Arc<SignedCheckpoint> {
-        sign(&self.derived.signers(&self.keys, &self.head), &self.shared.origin, &self.head)
+    pub(super) fn sign(&mut self) -> Arc<SignedCheckpoint> {
+        let signed = sign(&self.derived.signers(&self.keys, &self.head), &self.shared.origin, &self.head);
+        self.signed = Some(Arc::clone(&signed));
+        signed
     }
 
     /// Returns the instant of an entry that follows one of `last`.

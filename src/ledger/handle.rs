@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -108,7 +109,7 @@ impl Ledger {
             };
             let seal = SealKey::of(&keys);
             let clock = Watched::new(options.clock);
-            let shared = Arc::clone(&shared);
+            let (shared, newest) = (Arc::clone(&shared), shared.checkpoint());
             if options.mode == Mode::Guard {
                 tasks.push(tokio::spawn(guard::run(Arc::clone(&shared))).abort_handle());
             }
@@ -126,8 +127,13 @@ impl Ledger {
                 locked: false,
                 fence_lost: None,
                 unanchored: None,
+                signed: newest,
+                rest_at: Instant::now(),
+                doubtful: None,
             };
             tokio::spawn(writer.run(messages));
+        } else {
+            shared.anchor.leave();
         }
         Ok(Self { shared, inbox, _tasks: Arc::new(Tasks(tasks)) })
     }

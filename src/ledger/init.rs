@@ -104,7 +104,7 @@ async fn make(
     };
     // From here a crash recovers forward: the log exists, and repeating `init` signs and anchors it.
     let checkpoint = sign(&[key], &init.origin, &head);
-    let anchor = Arc::new(Anchor::new(files.anchor.clone(), keys.verifiers())?);
+    let anchor = Arc::new(Anchor::new(files.anchor.clone(), keys.verifiers(), None)?);
     let first = SignedCheckpoint::clone(&checkpoint);
     blocking(&anchor, move |anchor| anchor.create(&first)).await
 }

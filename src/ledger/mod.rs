@@ -1,7 +1,8 @@
 //! The append path: from a proposal to a receipt, in one commit.
 //!
 //! One writer task a process takes proposals in, prepares a batch on the head it knows (`prepare`), commits it under the
-//! store's fence, signs the committed head, anchors it and answers (`commit`). Any number of processes share a database;
+//! store's fence (`flight`; a process that is alone has the anchor keep the batch meanwhile), signs the committed head, anchors it and
+//! answers (`commit`). Any number of processes share a database;
 //! one that loses the fence follows what the other wrote (`follow`) and prepares again, holding the head's lock.
 //!
 //! Invariants: an accepted proposal is durable, in strict mode anchored too; one tree size has one signed root, ever.
@@ -10,6 +11,7 @@
 
 mod accept;
 mod anchor;
+mod anchoring;
 mod answer;
 mod backup;
 mod beside;
@@ -17,6 +19,7 @@ mod clock;
 mod commit;
 mod cosign;
 mod derived;
+mod flight;
 mod follow;
 mod guard;
 mod handle;
@@ -29,6 +32,7 @@ mod options;
 mod prepare;
 mod proofs;
 mod recover;
+mod redo;
 mod rotate;
 mod seal;
 mod served;

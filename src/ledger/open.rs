@@ -1,7 +1,8 @@
 //! Opening a ledger: the start-up table of format.md, each row acted on.
 //!
 //! Invariants: the anchor is never lowered; a log that does not extend its anchor is opened for reading only and says
-//! why. What follows from the log is built by one scan.
+//! why; a batch that the anchor keeps and the database lacks is committed again (`redo`). What follows from the log is built
+//! by one scan.
 //! Absent: `recover` (appending what is missing) and `init`.
 //! Source: format.md "Append protocol", table "on start".
 
@@ -12,13 +13,14 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Both, Checkpoint, Entry, Hash, Origin, VerifierKey, both};
 
 use super::accept;
-use super::anchor::{Anchor, blocking};
+use super::anchor::{Anchor, Standing, blocking};
 use super::commit::sign;
 use super::cosign::{self, Witnesses};
 use super::derived::Derived;
 use super::follow::{self, Halt};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
+use super::redo::{Intended, Redone, redo};
 use super::rotate;
 use super::seal::SealKey;
 use super::shared::Shared;
@@ -37,6 +39,13 @@ pub(super) struct Opened {
     pub(super) head: Head,
     /// `None` where the key cannot be read, for a ledger opened for reading.
     pub(super) keys: Option<Keys>,
+}
+
+/// Whether the start-up table has been acted on.
+enum Acted {
+    Done,
+    /// Another process was faster: anchor and database are read again.
+    Again,
 }
 
 /// What the first entry says of its log.
@@ -70,7 +79,7 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
         (genesis.verifier.clone(), std::iter::once(genesis.verifier).chain(named).collect())
     };
     let witnesses = Witnesses::open(options, files.cosigned(), &genesis.origin, &verifiers)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, verifiers.clone())?);
+    let anchor = Arc::new(Anchor::new(files.anchor, verifiers.clone(), keys.as_ref().map(SealKey::of))?);
     let shared = Arc::new(Shared {
         store,
         origin: genesis.origin,
@@ -121,38 +130,90 @@ async fn named_keys(store: &dyn Store) -> Result<Vec<VerifierKey>, LedgerError> 
 impl Opened {
     /// Acts on the start-up table. The inner result is why the ledger may only be read.
     async fn start(&mut self, options: &Options) -> Result<Result<(), ReadOnly>, LedgerError> {
-        let anchored = match self.load_anchor(options).await {
-            Err(LedgerError::ReadOnly(reason)) => Err(reason),
-            anchored => Ok(anchored?),
-        };
+        loop {
+            match self.act(options).await {
+                Err(LedgerError::ReadOnly(reason)) => return Ok(Err(reason)),
+                Ok(Acted::Again) => {}
+                acted => return acted.map(|_| Ok(())),
+            }
+        }
+    }
+
+    async fn act(&mut self, options: &Options) -> Result<Acted, LedgerError> {
+        if !options.read_only {
+            blocking(&self.shared.anchor, Anchor::join).await?;
+        }
+        let anchored = self.load_anchor(options).await;
+        if !matches!(anchored, Ok(_) | Err(LedgerError::ReadOnly(_))) {
+            return anchored.map(|_| Acted::Done);
+        }
         // The head as it is after the anchor was read: what other processes commit and anchor meanwhile is no rollback.
         if let Some(head) = self.shared.store.head().await? {
             self.head = head;
         }
-        let watched = anchored.as_ref().ok().and_then(Option::as_ref).map_or(0, |anchor| anchor.size.get());
-        let passed = match follow::rows(&self.shared, &mut self.derived, self.head.size, watched).await {
-            Ok(passed) => passed,
-            Err(Halt::ReadOnly(reason)) => return Ok(Err(reason)),
-            Err(Halt::Store(error)) => return Err(error.into()),
-        };
-        if let Ok(Some(anchor)) = &anchored
-            && passed == Some(anchor.root)
+        let vouched =
+            anchored.as_ref().ok().and_then(Option::as_ref).map(|it| it.held_against(self.head.size));
+        let passed = self.follow(vouched).await?;
+        if let Ok(Some(standing)) = &anchored
+            && passed.is_some()
+            && passed == vouched.map(|(_, root)| root)
         {
             // What is anchored and in the database may leave, even where nothing may be written.
-            self.shared.publish(Arc::new(anchor.clone()));
+            self.shared.publish(Arc::new(standing.checkpoint.clone()));
         }
-        let anchored = match self.check(anchored, passed) {
-            Ok(anchored) => anchored,
-            Err(reason) => return Ok(Err(reason)),
+        let anchored = anchored?;
+        self.check(vouched, passed)?;
+        let (Some(seal), false) = (self.keys.as_ref().map(SealKey::of), options.read_only) else {
+            return Ok(Acted::Done);
         };
-        if anchored.is_none() && options.accept_lost_anchor && !options.read_only {
-            accept::record(self, options).await?;
+        match anchored {
+            Some(Standing { checkpoint, intended: Some(intended) })
+                if checkpoint.size.get() == self.head.size =>
+            {
+                match self.redo(&seal, &intended).await? {
+                    Some(vouched) => self.shared.set_anchored(vouched),
+                    None => return Ok(Acted::Again),
+                }
+            }
+            Some(standing) => self.shared.set_anchored(standing.vouched()),
+            None if options.accept_lost_anchor => accept::record(self, options).await?,
+            None => {}
         }
-        self.advance(anchored, options).await
+        self.advance(vouched.is_none(), options).await.map(|()| Acted::Done)
+    }
+
+    /// Follows the log to the head. Returns the root at the size that is vouched for, where it was passed.
+    async fn follow(&mut self, vouched: Option<(u64, Hash)>) -> Result<Option<Hash>, Halt> {
+        let watched = vouched.map_or(0, |(size, _)| size);
+        follow::rows(&self.shared, &mut self.derived, self.head.size, watched).await
+    }
+
+    /// Commits again what was being committed on this head when its process ended, and follows to it. Returns what the anchor
+    /// vouches for then; `None` where another head was there.
+    async fn redo(
+        &mut self,
+        seal: &SealKey,
+        intended: &Intended,
+    ) -> Result<Option<(u64, Hash)>, LedgerError> {
+        match redo(&self.shared, seal, &self.head, intended).await? {
+            Redone::Overtaken => return Ok(None),
+            Redone::Refused => {
+                blocking(&self.shared.anchor, Anchor::withdraw).await?;
+                return Ok(Some((self.head.size, self.head.root)));
+            }
+            Redone::Committed => {}
+        }
+        if let Some(head) = self.shared.store.head().await? {
+            self.head = head;
+        }
+        let vouched = intended.tree_head();
+        let passed = self.follow(Some(vouched)).await?;
+        self.check(Some(vouched), passed)?;
+        Ok(Some(vouched))
     }
 
     /// Returns the anchor, or what takes its place where it is lost or damaged.
-    async fn load_anchor(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
+    async fn load_anchor(&self, options: &Options) -> Result<Option<Standing>, LedgerError> {
         let anchor = &self.shared.anchor;
         let loaded = blocking(anchor, Anchor::load).await;
         let damaged = match &loaded {
@@ -187,23 +248,17 @@ impl Opened {
             let checkpoint = checkpoint.clone();
             blocking(anchor, move |anchor| anchor.replace_lost(&checkpoint)).await?;
         }
-        Ok(highest)
+        Ok(highest.map(|checkpoint| Standing { checkpoint, intended: None }))
     }
 
-    /// Compares database, anchor and key. Returns the anchor; `None` where it is lost and everything else holds.
-    fn check(
-        &mut self,
-        anchored: Result<Option<SignedCheckpoint>, ReadOnly>,
-        passed: Option<Hash>,
-    ) -> Result<Option<SignedCheckpoint>, ReadOnly> {
-        let anchored = anchored?;
-        if let Some(anchor) = &anchored {
-            let anchor_size = anchor.size.get();
+    /// Compares database, anchor and key.
+    fn check(&mut self, vouched: Option<(u64, Hash)>, passed: Option<Hash>) -> Result<(), ReadOnly> {
+        if let Some((anchor_size, anchored)) = vouched {
             if self.head.size < anchor_size {
                 return Err(ReadOnly::Behind { database_size: self.head.size, anchor_size });
             }
-            if let Some(found) = passed.filter(|found| *found != anchor.root) {
-                return Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored: anchor.root });
+            if let Some(found) = passed.filter(|found| *found != anchored) {
+                return Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored });
             }
         }
         match &mut self.keys {
@@ -219,40 +274,28 @@ impl Opened {
             }
             None => follow::check_root(&self.shared, &self.head)?,
         }
-        Ok(anchored)
+        Ok(())
     }
 
     /// Makes the anchor equal to the database and publishes the checkpoint.
-    async fn advance(
-        &self,
-        anchored: Option<SignedCheckpoint>,
-        options: &Options,
-    ) -> Result<Result<(), ReadOnly>, LedgerError> {
-        let (Some(keys), false) = (&self.keys, options.read_only) else { return Ok(Ok(())) };
+    async fn advance(&self, is_lost: bool, options: &Options) -> Result<(), LedgerError> {
+        let Some(keys) = &self.keys else { return Ok(()) };
         // Somebody else committed this head, and perhaps never learnt whether a standby has it.
         self.shared.store.barrier().await?;
         let checkpoint = sign(&self.derived.signers(keys, &self.head), &self.shared.origin, &self.head);
-        match anchored {
-            Some(anchor) => self.shared.set_anchored(&anchor),
-            None if options.accept_lost_anchor => {
-                tracing::warn!(
-                    size = self.head.size,
-                    "the anchor was lost: the database is accepted as it is"
-                );
-                let first = SignedCheckpoint::clone(&checkpoint);
-                blocking(&self.shared.anchor, move |anchor| anchor.replace_lost(&first)).await?;
-                self.shared.set_anchored(&checkpoint);
+        if is_lost {
+            if !options.accept_lost_anchor {
+                return Err(ReadOnly::AnchorLost { path: self.shared.anchor.place() }.into());
             }
-            None => {
-                let path = self.shared.anchor.place();
-                return Ok(Err(ReadOnly::AnchorLost { path }));
-            }
+            tracing::warn!(size = self.head.size, "the anchor was lost: the database is accepted as it is");
+            let first = SignedCheckpoint::clone(&checkpoint);
+            blocking(&self.shared.anchor, move |anchor| anchor.replace_lost(&first)).await?;
+            blocking(&self.shared.anchor, Anchor::join).await?;
+            self.shared.set_anchored(checkpoint.tree_head());
         }
-        match self.shared.anchor_to(&checkpoint).await {
-            Err(LedgerError::ReadOnly(reason)) => return Ok(Err(reason)),
-            anchored => anchored?,
-        }
+        self.shared.anchor_to(&checkpoint).await?;
+        self.shared.replace_intent(&checkpoint).await?;
         self.shared.publish(checkpoint);
-        Ok(Ok(()))
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use weituo_projections::Claims;
 use weituo_proof::{Draft, Frontier, LeafIndex, Origin, Position, RecordedAt, StreamHead, leaf_hash};
 
 use super::derived::Derived;
+use super::redo;
 use super::seal::SealKey;
 use super::tree::Node;
 use super::types::{Accepted, Place, Proposal, SubmitError};
@@ -56,6 +57,10 @@ pub(super) struct Prepared {
     pub(super) claims: Option<Claims>,
     /// Those not in the batch.
     pub(super) apart: Apart,
+    /// Whether it may be committed again from what the anchor keeps of it, without knowing whether it was before: nothing is
+    /// erased, no key of the log changes, and only a repeated command can keep the database from taking it in, because all salts
+    /// in it are fresh.
+    pub(super) redoable: bool,
     /// Heads of the streams that the batch touches.
     heads: HashMap<String, StreamHead>,
     commands: HashSet<[u8; 16]>,
@@ -285,6 +290,8 @@ impl Open {
             seal: seal.seal(origin.as_str(), size, &root, &spelled),
             recorded_at: spelled,
         };
+        let own = |row: &EntryRow| row.stream.starts_with("log/");
+        let redoable = self.erase.is_empty() && self.signed_digests.is_empty() && !self.rows.iter().any(own);
         let batch = Batch {
             before: self.before,
             after,
@@ -293,17 +300,18 @@ impl Open {
             erase: self.erase,
         };
         Ok(Prepared {
-            batch: Arc::new(batch),
             chosen: self.chosen,
             positions: self.positions,
             nodes: self.nodes,
             frontier: self.frontier,
             claims: self.claims,
             apart: self.apart,
+            redoable: redoable && redo::length(&batch) <= redo::ROOM,
             heads: self.heads,
             commands: self.commands,
             frozen: self.frozen,
             recorded_at,
+            batch: Arc::new(batch),
         })
     }
 

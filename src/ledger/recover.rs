@@ -1,4 +1,4 @@
-//! Recovery: the exact missing entries, from a backup, up to the anchored root.
+//! Recovery: the exact missing entries, from a backup and from what the anchor keeps itself, up to the root that it vouches for.
 //!
 //! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root,
 //! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Both, Disclosure, Entry, Frontier, both, leaf_hash};
+use weituo_proof::{Both, Entry, Frontier, both, leaf_hash};
 
-use super::anchor::{Anchor, blocking};
+use super::anchor::{Anchor, Standing, blocking};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
+use super::redo::{opens, row_of};
 use super::seal::SealKey;
-use super::types::{LedgerError, SignedCheckpoint};
+use super::types::LedgerError;
 use crate::store::{self, Batch, CommitOutcome, DisclosureRow, EntryRow, Head, LedgerUrl, Store};
 
 /// Entries walked at a time, which is the most that one batch puts back.
@@ -54,7 +55,8 @@ pub(super) async fn recover(
 ) -> Result<Recovered, LedgerError> {
     let files = Files::of(url, options)?;
     let keys = key::read_all(&files.key)?;
-    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers())?);
+    let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers(), Some(SealKey::of(&keys)))?);
+    blocking(&anchor, Anchor::join).await?;
     let anchored = blocking(&anchor, Anchor::load).await?;
     let anchored = anchored.ok_or_else(|| {
         cannot(Both::new("没有锚点说明应补回到哪里", "there is no anchor that says how far to recover"))
@@ -71,17 +73,16 @@ pub(super) async fn recover(
 async fn restore(
     store: &dyn Store,
     source: &mut Source,
-    anchored: &SignedCheckpoint,
+    anchored: &Standing,
     keys: &Keys,
 ) -> Result<Recovered, LedgerError> {
-    let size = anchored.size.get();
-    let mut found = Merged::new(size);
+    let (size, vouched) = anchored.vouched();
+    let mut found = Merged::new(anchored);
     while found.step(store, source).await? {
         found.missing.clear();
     }
     let root = found.frontier.root();
-    if root != anchored.root {
-        let vouched = anchored.root;
+    if root != vouched {
         return Err(cannot(both!(
             "数据库与备份合起来在大小 {size} 处的根哈希是 {root},锚点作证的是 {vouched}:其一有记录被改动;请对二者运行 \
              `weituo verify`",
@@ -91,7 +92,7 @@ async fn restore(
     }
     let erased: Vec<String> = found.erased.into_iter().collect();
     let (seal, origin) = (SealKey::of(keys), keys.first().name());
-    let (mut merged, mut restored) = (Merged::new(size), 0);
+    let (mut merged, mut restored) = (Merged::new(anchored), 0);
     loop {
         let more = merged.step(store, source).await?;
         if merged.missing.is_empty() && more {
@@ -99,7 +100,7 @@ async fn restore(
         }
         let (size, root, recorded_at) =
             (merged.frontier.size().get(), merged.frontier.root(), &merged.recorded_at);
-        if !more && root != anchored.root {
+        if !more && root != vouched {
             return Err(cannot(Both::new(
                 "备份在读取时有变化:请重试",
                 "the backup has changed while it was read: run it again",
@@ -117,7 +118,7 @@ async fn restore(
         if !whole || !store.disclosures_by_digest(&erased).await?.is_empty() {
             let rows = std::mem::take(&mut merged.missing);
             restored += rows.len() as u64;
-            let disclosures = source.disclosures(store, &rows, &erased).await?;
+            let disclosures = source.disclosures(store, &rows, &erased, anchored).await?;
             let before = head.as_ref().map(Head::fence);
             commit(store, Batch { before, after, rows, disclosures, erase: erased.clone() }).await?;
         }
@@ -143,7 +144,8 @@ async fn commit(store: &dyn Store, batch: Batch) -> Result<(), LedgerError> {
 }
 
 /// The entries of a log up to the anchor, as database and backup give them together, walked in steps.
-struct Merged {
+struct Merged<'a> {
+    anchored: &'a Standing,
     /// How many entries the anchor vouches for.
     size: u64,
     frontier: Frontier,
@@ -154,10 +156,10 @@ struct Merged {
     missing: Vec<EntryRow>,
 }
 
-impl Merged {
-    fn new(size: u64) -> Self {
-        let (frontier, recorded_at) = (Frontier::new(), String::new());
-        Self { size, frontier, recorded_at, erased: BTreeSet::new(), missing: Vec::new() }
+impl<'a> Merged<'a> {
+    fn new(anchored: &'a Standing) -> Self {
+        let (frontier, recorded_at, size) = (Frontier::new(), String::new(), anchored.vouched().0);
+        Self { anchored, size, frontier, recorded_at, erased: BTreeSet::new(), missing: Vec::new() }
     }
 
     /// Walks over at most `PAGE` entries, and returns whether there are more.
@@ -184,11 +186,15 @@ impl Merged {
         Ok(end < self.size)
     }
 
-    /// Takes the entries below `end` from the backup.
+    /// Takes the entries below `end` from the backup, and from the anchor those that it keeps itself.
     async fn fill(&mut self, source: &mut Source, end: u64) -> Result<(), LedgerError> {
         while self.frontier.size().get() < end {
             let next = self.frontier.size().get();
-            let page = source.page(next, end).await?;
+            let page: Vec<_> = match &self.anchored.intended {
+                Some(intended) if next >= intended.from => intended.entries_from(next, end).collect(),
+                Some(intended) => source.page(next, end.min(intended.from)).await?,
+                None => source.page(next, end).await?,
+            };
             if page.is_empty() {
                 return Err(cannot(both!(
                     "备份缺少序号 {next} 的记录",
@@ -196,7 +202,12 @@ impl Merged {
                 )));
             }
             for (body, leaf_index) in page.into_iter().zip(next..) {
-                let row = row_of(leaf_index, body)?;
+                let row = row_of(leaf_index, body).map_err(|error| {
+                    cannot(both!(
+                        "备份中序号 {leaf_index} 的记录:{error}",
+                        "the backup's entry at leaf index {leaf_index}: {error}"
+                    ))
+                })?;
                 self.take(&row)?;
                 self.missing.push(row);
             }
@@ -216,31 +227,6 @@ impl Merged {
         }
         Ok(())
     }
-}
-
-/// Returns the row of an entry: every column follows from its bytes.
-fn row_of(leaf_index: u64, body: Arc<str>) -> Result<EntryRow, LedgerError> {
-    let entry = Entry::parse(body.as_bytes()).map_err(|error| {
-        cannot(both!(
-            "备份中序号 {leaf_index} 的记录:{error}",
-            "the backup's entry at leaf index {leaf_index}: {error}"
-        ))
-    })?;
-    Ok(EntryRow {
-        leaf_index,
-        stream: entry.stream.to_string(),
-        sequence: entry.sequence,
-        command: entry.command.to_bytes(),
-        leaf_hash: leaf_hash(body.as_bytes()),
-        body,
-    })
-}
-
-/// Returns whether a disclosure opens a value that its entry seals, and says so by its right digest.
-fn opens(row: &EntryRow, kept: &DisclosureRow) -> bool {
-    let digest = Disclosure::decode(&kept.disclosure).map(|disclosure| disclosure.digest());
-    let sealed = Entry::parse(row.body.as_bytes()).map(|entry| entry.sealed_digests()).unwrap_or_default();
-    digest.is_ok_and(|digest| digest == kept.digest && sealed.contains(&digest))
 }
 
 /// A backup, opened.
@@ -320,13 +306,21 @@ impl Source {
         stored: &dyn Store,
         missing: &[EntryRow],
         erased: &[String],
+        anchored: &Standing,
     ) -> Result<Vec<DisclosureRow>, LedgerError> {
-        let Self::Ledger(backup) = self else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for row in missing {
-            let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
-            found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
+        let mut found: Vec<DisclosureRow> = match &anchored.intended {
+            Some(intended) => intended.disclosures().collect(),
+            None => Vec::new(),
+        };
+        found.retain(|kept| missing.iter().any(|row| opens(row, kept)));
+        if let Self::Ledger(backup) = self {
+            for row in missing {
+                let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
+                found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
+            }
         }
+        found.sort_unstable_by(|one, other| one.digest.cmp(&other.digest));
+        found.dedup_by(|one, other| one.digest == other.digest);
         found.retain(|row| erased.binary_search(&row.digest).is_err());
         let digests: Vec<String> = found.iter().map(|row| row.digest.clone()).collect();
         let stored = stored.disclosures_by_digest(&digests).await?;

@@ -27,6 +27,12 @@ impl SealKey {
         Self { first, older: all.collect() }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_seeds(seeds: &[u8]) -> Self {
+        let mut all = seeds.iter().map(|seed| Self::derived(&[*seed; 32]));
+        Self { first: all.next().expect("invariant: a test has a seed"), older: all.collect() }
+    }
+
     fn derived(signing_seed: &[u8; 32]) -> Hash {
         sha256(&[b"weituo/seal-key/v1\n", signing_seed])
     }
@@ -64,12 +70,8 @@ mod tests {
 
     #[test]
     fn every_member_of_the_head_row_is_under_the_seal() {
-        let key = |seeds: &[u8]| {
-            let mut all = seeds.iter().map(|seed| SealKey::derived(&[*seed; 32]));
-            SealKey { first: all.next().unwrap(), older: all.collect() }
-        };
-        let (other, later) = (key(&[8]), key(&[8, 7]));
-        let key = key(&[7]);
+        let (other, later) = (SealKey::of_seeds(&[8]), SealKey::of_seeds(&[8, 7]));
+        let key = SealKey::of_seeds(&[7]);
         let recorded_at = "2026-01-02T03:04:05.678Z".to_owned();
         let seal = key.seal("log.example", 3, &Hash::ZERO, &recorded_at);
         let head = Head { origin: "log.example".to_owned(), size: 3, root: Hash::ZERO, seal, recorded_at };

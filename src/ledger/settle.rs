@@ -1,19 +1,21 @@
 //! A batch that was not committed: why, and what of it has to be prepared again.
 //!
-//! Invariants: a commit whose outcome is not known is settled under the head row's lock before anything else is written; a
-//! head that another process committed is followed before anything is prepared on it.
+//! Invariants: a commit whose outcome is not known is settled under the head row's lock before anything else is written, and
+//! until then its intent stands; a head that another process committed is followed before anything is prepared on it.
 //! Absent: committing (`commit`), reading what others committed (`follow`).
 //! Source: format.md "Append protocol" step 2.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::anchor::{Anchor, blocking};
 use super::answer::refuse_all;
-use super::commit::Outcome;
-use super::follow::Halt;
+use super::flight::{Intent, Outcome};
 use super::prepare::{Pending, Prepared};
+use super::redo::place_taken;
 use super::types::{LedgerError, ReadOnly, SubmitError};
 use super::writer::Writer;
-use crate::store::{CommitOutcome, StoreError, failpoint};
+use crate::store::{Batch, CommitOutcome, StoreError, failpoint};
 
 /// Within this time of the last lost fence another one means that both processes go on writing.
 const CONTENDED: Duration = Duration::from_secs(1);
@@ -22,8 +24,23 @@ const TURN: Duration = Duration::from_millis(5);
 
 impl Writer {
     /// Finds out why a batch was not committed, and returns the proposals to prepare again.
-    pub(super) async fn not_committed(&mut self, prepared: Prepared, outcome: Outcome) -> Vec<Pending> {
+    pub(super) async fn not_committed(
+        &mut self,
+        prepared: Prepared,
+        outcome: Outcome,
+        intent: Intent,
+    ) -> Vec<Pending> {
+        let withdrawn = match &outcome {
+            _ if intent == Intent::None => Ok(()),
+            // Its intent stands until it is known.
+            Err(StoreError::CommitUnknown { .. }) => {
+                self.doubtful = Some(Arc::clone(&prepared.batch));
+                Ok(())
+            }
+            _ => self.withdraw(&prepared.batch).await,
+        };
         let settled = match outcome {
+            _ if withdrawn.is_err() => withdrawn,
             Ok(CommitOutcome::Committed) => Ok(()),
             Ok(CommitOutcome::FenceLost) => {
                 tracing::debug!(size = self.head.size, "the fence is lost: another process has committed");
@@ -61,28 +78,68 @@ impl Writer {
         self.settle().await
     }
 
+    /// Takes back the intent of a batch that was not committed; until that is done, nothing else is.
+    async fn withdraw(&mut self, batch: &Arc<Batch>) -> Result<(), LedgerError> {
+        self.doubtful = Some(Arc::clone(batch));
+        blocking(&self.shared.anchor, Anchor::withdraw).await?;
+        self.doubtful = None;
+        Ok(())
+    }
+
+    /// Finds out what became of a batch whose intent stands, because its commit's outcome was not known.
+    pub(super) async fn settle_doubtful(&mut self) -> Result<(), LedgerError> {
+        if self.doubtful.is_some() {
+            let settled = self.settle().await;
+            self.unlock().await;
+            settled?;
+        }
+        Ok(())
+    }
+
     /// Takes the head row's lock, which waits for whoever may still be committing, and reads what was committed. The
     /// lock is kept for the next batch, so that no process starves.
     async fn settle(&mut self) -> Result<(), LedgerError> {
-        // Most of what is new is read before the lock is taken, so that the lock is held for a short while only.
-        let followed = match self.catch_up().await {
+        // Most of what is new is read before the lock is taken, so that the lock is held for a short while only: but not behind an
+        // intent of which it is not known whether it is in the log.
+        let followed = if self.doubtful.is_none() { self.catch_up().await } else { Ok(()) };
+        let followed = match followed {
             Ok(()) => self.lock_and_follow().await,
-            halt => halt,
+            Err(halt) => Err(LedgerError::from(halt)),
         };
         if followed.is_err() {
             self.unlock().await;
         }
-        followed.map_err(LedgerError::from)
+        followed
     }
 
-    async fn lock_and_follow(&mut self) -> Result<(), Halt> {
+    async fn lock_and_follow(&mut self) -> Result<(), LedgerError> {
         let head = self.shared.store.lock_head().await?;
         self.locked = true;
         failpoint::hit("writer.locked");
         match head {
-            Some(head) => self.follow(head).await,
-            None => Err(Halt::ReadOnly(ReadOnly::Corrupt { what: "the head row is missing".to_owned() })),
+            Some(head) => {
+                self.decide_doubtful().await?;
+                self.follow(head).await.map_err(LedgerError::from)
+            }
+            None => {
+                Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what: "the head row is missing".to_owned() }))
+            }
         }
+    }
+
+    /// Under the head's lock what was in doubt is in the log, or never will be.
+    async fn decide_doubtful(&mut self) -> Result<(), LedgerError> {
+        let Some(batch) = self.doubtful.clone() else { return Ok(()) };
+        let ours = batch.rows.first();
+        let there = match ours {
+            Some(ours) => self.shared.store.entry(ours.leaf_index).await?,
+            None => None,
+        };
+        if there.as_ref() != ours {
+            self.withdraw(&batch).await?;
+        }
+        self.doubtful = None;
+        Ok(())
     }
 
     /// Finds which command ids of a batch are in the log already, too old to be remembered, or which of its disclosures.
@@ -93,9 +150,8 @@ impl Writer {
         let stored = self.shared.store.disclosures_by_digest(&digests).await?;
         if rows.is_empty() && stored.is_empty() {
             // The fence held, so the place in the stream is taken by a row that no writer put there.
-            let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
-            self.shared.halt(ReadOnly::Corrupt { what: what.clone() });
-            return Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what }));
+            self.shared.halt(place_taken());
+            return Err(LedgerError::ReadOnly(place_taken()));
         }
         for row in rows {
             self.derived.remember(row.command, row.leaf_index);

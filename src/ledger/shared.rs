@@ -88,9 +88,26 @@ impl Shared {
     }
 
     /// Takes over what the anchor was seen to hold.
-    pub(super) fn set_anchored(&self, checkpoint: &SignedCheckpoint) {
-        *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) =
-            (checkpoint.size.get(), checkpoint.root);
+    pub(super) fn set_anchored(&self, vouched: (u64, Hash)) {
+        *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) = vouched;
+    }
+
+    /// Remembers that the anchor vouches for a checkpoint.
+    pub(super) fn vouched_for(&self, checkpoint: &SignedCheckpoint) {
+        self.set_anchored(checkpoint.tree_head());
+        self.keep_anchored(checkpoint);
+    }
+
+    /// Puts a checkpoint in the place of the intent by which the anchor vouches for it, if one stands. Durable on return.
+    pub(super) async fn replace_intent(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+        let (known, next) = (checkpoint.tree_head(), checkpoint.clone());
+        match blocking(&self.anchor, move |anchor| anchor.advance(known, &next, &[])).await? {
+            Advanced::Durable | Advanced::Ahead(_) => Ok(()),
+            Advanced::Moved(_) => {
+                let source = std::io::Error::other("it vouches for less than is in the log");
+                Err(LedgerError::Anchor { path: self.anchor.place(), doing: "written", source })
+            }
+        }
     }
 
     /// Remembers a checkpoint that is anchored, for those who are served no other.
@@ -203,16 +220,15 @@ impl Shared {
             let to = next.clone();
             match blocking(&self.anchor, move |anchor| anchor.advance(known, &to, &proof)).await? {
                 Advanced::Durable => {
-                    self.set_anchored(next);
-                    self.keep_anchored(next);
+                    self.vouched_for(next);
                     return Ok(());
                 }
                 Advanced::Ahead(current) => {
-                    self.set_anchored(&current);
+                    self.set_anchored(current);
                     self.keep_anchored(next);
                     return Ok(());
                 }
-                Advanced::Moved(current) => self.set_anchored(&current),
+                Advanced::Moved(current) => self.set_anchored(current),
             }
         }
         let source = std::io::Error::other("other processes keep moving it");

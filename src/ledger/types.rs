@@ -1,6 +1,6 @@
 //! What goes into the ledger and what comes back.
 //!
-//! Invariants: an `Accepted` is returned only for a durable entry; in strict mode its checkpoint is anchored.
+//! Invariants: an `Accepted` is returned only for a durable entry; in strict mode the anchor vouches for its checkpoint.
 //! Absent: deciding (the aggregates), mapping to exit codes and HTTP statuses (the edges).
 //! Source: format.md "Append protocol" steps 1 and 5.
 
@@ -16,7 +16,8 @@ use crate::store::StoreError;
 /// When a receipt may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Nothing signed leaves before its anchor is durable.
+    /// Nothing signed leaves before the anchor vouches for it, durably: by a checkpoint, or by the batch itself, kept while it is
+    /// being committed.
     #[default]
     Strict,
     /// Answers do not wait; the anchor follows at most 50 ms behind, and exactly after a clean stop. A shorter rollback
@@ -57,6 +58,13 @@ pub struct SignedCheckpoint {
     pub root: Hash,
     /// The signed note (C2SP tlog-checkpoint).
     pub text: String,
+}
+
+impl SignedCheckpoint {
+    /// Returns its size and root.
+    pub(super) fn tree_head(&self) -> (u64, Hash) {
+        (self.size.get(), self.root)
+    }
 }
 
 /// Proof that an entry is in the log: what every accepted command gets.

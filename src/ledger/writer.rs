@@ -25,10 +25,13 @@ use super::prepare::{Apart, Aside, Open, Pending, Prepared};
 use super::seal::SealKey;
 use super::shared::Shared;
 use super::types::{LedgerError, Mode, ReadOnly, SignedCheckpoint, SubmitError};
-use crate::store::Head;
+use crate::store::{Batch, Head};
 
 /// How often a batch is prepared again for a lost fence, a repeated id or an unknown commit before it is given up.
 pub(super) const ATTEMPTS: u32 = 16;
+
+/// So long after its last batch the intent of a process that is alone is settled.
+pub(super) const REST: Duration = Duration::from_millis(20);
 
 /// Numbers that steer the writer.
 #[derive(Debug, Clone, Copy)]
@@ -56,12 +59,32 @@ pub(super) struct Writer {
     pub(super) locked: bool,
     /// When the fence was last lost to another process.
     pub(super) fence_lost: Option<Instant>,
-    /// A committed head whose anchor is not yet durable.
+    /// A committed head that the anchor does not vouch for yet.
     pub(super) unanchored: Option<Arc<SignedCheckpoint>>,
+    /// The head's signature, where this process has made it.
+    pub(super) signed: Option<Arc<SignedCheckpoint>>,
+    /// When it rests, if it is alone and nothing comes.
+    pub(super) rest_at: Instant,
+    /// A batch whose intent stands, and of which it is not known whether it was committed.
+    pub(super) doubtful: Option<Arc<Batch>>,
+}
+
+/// Leaves those who write to the log, however the writer ends.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.anchor.leave();
+    }
 }
 
 impl Writer {
     pub(super) async fn run(mut self, messages: mpsc::Receiver<Message>) {
+        let _leaving = Leaving(Arc::clone(&self.shared));
+        self.serve(messages).await;
+    }
+
+    async fn serve(&mut self, messages: mpsc::Receiver<Message>) {
         let mut inbox = Inbox::new(messages);
         let mut ticks = tokio::time::interval(self.limits.follow_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,6 +94,10 @@ impl Writer {
                     Some(message) => self.take(message, &mut inbox).await,
                     None => break,
                 },
+                () = tokio::time::sleep_until(self.rest_at.into()), if self.shared.anchor.is_alone() => {
+                    self.rest().await;
+                    ControlFlow::Continue(())
+                }
                 _ = ticks.tick() => {
                     self.tick().await;
                     // A look that took long would be due again at once, and be chosen before whoever waits, half the
@@ -238,6 +265,8 @@ impl Writer {
         if let Some(reason) = self.shared.read_only() {
             return Err(SubmitError::ReadOnly(reason));
         }
+        self.join().await?;
+        self.settle_doubtful().await?;
         if let Some(leaf_index) = self.derived.frozen() {
             return Err(SubmitError::ReadOnly(ReadOnly::Frozen { leaf_index }));
         }
@@ -259,34 +288,6 @@ impl Writer {
                 return Err(SubmitError::ReadOnly(reason));
             }
         }
-        Ok(())
-    }
-
-    /// Anchors a checkpoint (in strict mode) and lets it leave.
-    pub(super) async fn publish(&mut self, checkpoint: Arc<SignedCheckpoint>) -> Result<(), SubmitError> {
-        let anchored = match self.limits.mode {
-            Mode::Strict => self.shared.anchor_to(&checkpoint).await,
-            Mode::Guard => Ok(()),
-        };
-        self.let_leave(checkpoint, anchored)
-    }
-
-    /// Lets a checkpoint leave, unless it had to be anchored and could not be.
-    pub(super) fn let_leave(
-        &mut self,
-        checkpoint: Arc<SignedCheckpoint>,
-        anchored: Result<(), LedgerError>,
-    ) -> Result<(), SubmitError> {
-        if let Err(error) = anchored {
-            if let LedgerError::ReadOnly(reason) = &error {
-                self.shared.halt(reason.clone());
-            }
-            self.unanchored = Some(checkpoint);
-            return Err(SubmitError::from(error));
-        }
-        // Whatever could not be anchored before is smaller, and within what the anchor vouches for now.
-        self.unanchored = None;
-        self.shared.publish(checkpoint);
         Ok(())
     }
 
@@ -351,13 +352,5 @@ impl Writer {
             self.commit_index().await.map_err(LedgerError::from)?;
         }
         self.anchor_exactly().await
-    }
-
-    async fn anchor_exactly(&mut self) -> Result<(), LedgerError> {
-        let newest = self.unanchored.take().or_else(|| self.shared.checkpoint());
-        match newest {
-            Some(checkpoint) if self.shared.read_only().is_none() => self.shared.anchor_to(&checkpoint).await,
-            _ => Ok(()),
-        }
     }
 }

@@ -13,6 +13,7 @@ use weituo_verifier::{Collected, chain};
 
 use crate::store::Head;
 
+use super::kept;
 use super::replay::Replay;
 use super::scan::Scan;
 use super::{OutsideCheckpoint, VerifyOptions};
@@ -21,6 +22,8 @@ use super::{OutsideCheckpoint, VerifyOptions};
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     anchor: Option<Known>,
+    /// What the anchor keeps a batch for, where there is one.
+    pub(super) intended: Option<Checkpoint>,
     outside: Vec<(Both, Known)>,
 }
 
@@ -64,7 +67,8 @@ impl Opened {
                 "not proven: no checkpoint kept by anyone else was given",
             ));
         }
-        Self { anchor, outside }
+        let intended = anchor.as_ref().and_then(|known| kept::of(&known.checkpoint, options.anchor_intended));
+        Self { anchor, intended, outside }
     }
 
     fn all(&self) -> impl Iterator<Item = &Checkpoint> {
@@ -74,7 +78,7 @@ impl Opened {
 
     /// Returns the sizes at which roots are wanted.
     pub(super) fn sizes(&self) -> impl Iterator<Item = u64> {
-        self.all().map(|checkpoint| checkpoint.size.get())
+        self.all().chain(&self.intended).map(|checkpoint| checkpoint.size.get())
     }
 
     /// Judges the checkpoints that others kept. Returns the largest size that they vouch for.
@@ -204,12 +208,14 @@ impl Claims<'_> {
         if let Some(known) = &self.opened.anchor {
             let anchor = &known.checkpoint;
             // An anchor that says what the head row says adds no finding to the head row's.
-            let same =
-                self.head.is_some_and(|head| head.size == anchor.size.get() && head.root == anchor.root);
+            let same = self.says(anchor);
             let holds = compare(&THE_ANCHOR, FindingKind::AnchorDiffers, anchor, same, scan, intact);
             // The operator's own anchor is no witness: what only a revoked key signed there vouches for nothing.
-            if holds && known.counts(&THE_ANCHOR, scan, intact) && known.revoked(scan).is_none() {
-                vouched = vouched.max(anchor.size.get());
+            let counts = holds && known.counts(&THE_ANCHOR, scan, intact) && known.revoked(scan).is_none();
+            let holds_too = holds && kept::judge(self, anchor, scan, intact, notes);
+            if counts {
+                let intended = self.opened.intended.as_ref().filter(|_| holds_too).unwrap_or(anchor);
+                vouched = vouched.max(intended.size.get());
             }
         }
         vouched = vouched.max(self.opened.judge_outside(scan, age));
@@ -232,6 +238,11 @@ impl Claims<'_> {
                  verifier key and a checkpoint"
             ));
         }
+    }
+
+    /// Whether the head row says what a checkpoint says.
+    pub(super) fn says(&self, checkpoint: &Checkpoint) -> bool {
+        self.head.is_some_and(|head| head.size == checkpoint.size.get() && head.root == checkpoint.root)
     }
 
     /// Judges the head row. Returns the number of entries that its seal vouches for.

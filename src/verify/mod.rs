@@ -10,6 +10,7 @@ mod chain;
 mod disclosures;
 mod grown;
 mod heads;
+mod kept;
 mod names;
 mod outside;
 mod projections;
@@ -22,7 +23,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use weituo_proof::{Both, Finding, FindingKind, StreamName, Verdict, Verdicts, VerifierKey, both};
+use weituo_proof::{Both, Finding, FindingKind, Hash, StreamName, Verdict, Verdicts, VerifierKey, both};
 use weituo_verifier::{Collected, chain};
 
 use crate::store::{Head, Store, StoreError, StoreOptions};
@@ -64,6 +65,9 @@ pub struct VerifyOptions<'a> {
     pub seal: Option<&'a SealOf<'a>>,
     /// The anchored checkpoint, a signed note, read before this verification began.
     pub anchor: Option<String>,
+    /// Size and root of the head that a batch leaves which the anchor keeps for the next start: where a process ended while it
+    /// was committing it, the database may end before it.
+    pub anchor_intended: Option<(u64, Hash)>,
     /// What is wrong with an anchor that is there and cannot be what the ledger stored.
     pub anchor_damaged: Option<String>,
     /// Whether a part of the anchor is not whole, although a checkpoint could be read from the rest.

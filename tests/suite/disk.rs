@@ -166,31 +166,49 @@ async fn a_key_or_an_anchor_that_finds_no_room_is_not_left_half_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_anchor_on_a_read_only_disk_leaves_one_batch_unanchored_and_stops_a_start() {
+async fn an_anchor_on_a_read_only_disk_stops_a_start_and_changes_nothing() {
     let place = Place::new(Kind::Sqlite).await;
     let Some(disk) = SmallDisk::mount(&place.folder.path().join("small"), 1) else { return };
     let options = Options { anchor_file: Some(disk.0.join("ledger.anchor")), ..place.options() };
     let init = InitOptions { options: options.clone(), ..place.init_options() };
     let ledger = Ledger::init(&place.url, &init).await.unwrap();
-    let anchored = record(&ledger, "agreement/a", 1, None).await.pop().unwrap().receipt.checkpoint;
-    disk.remount("ro");
+    let older = std::fs::read(disk.0.join("ledger.anchor")).unwrap();
     let command = proposal("agreement/b", "n", None);
-    for _ in 0..2 {
-        let refused = ledger.submit(command.clone()).await.unwrap_err();
-        assert!(matches!(refused, SubmitError::Unavailable(_)), "{refused:?}");
-        assert!(told(&refused).contains("Read-only file system"), "{}", told(&refused));
-    }
-    let size = ledger.store().head().await.unwrap().unwrap().size;
-    assert_eq!((ledger.checkpoint().unwrap(), size), (Arc::clone(&anchored), anchored.size.get() + 1));
+    let accepted = ledger.submit(command.clone()).await.unwrap();
+    ledger.stop().await.unwrap();
     drop(ledger);
     // A start finds the database ahead of the anchor, which it cannot extend.
+    std::fs::write(disk.0.join("ledger.anchor"), &older).unwrap();
+    disk.remount("ro");
     let refused = Ledger::open(&place.url, options.clone()).await.unwrap_err();
     assert!(matches!(refused, LedgerError::Anchor { .. }) && refused.is_retryable(), "{refused:?}");
+    assert!(told(&refused).contains("Read-only file system"), "{}", told(&refused));
+    assert_eq!(std::fs::read(disk.0.join("ledger.anchor")).unwrap(), older);
     disk.remount("rw");
     let ledger = Ledger::open(&place.url, options).await.unwrap();
-    assert!(ledger.submit(command).await.unwrap().repeated);
+    let repeated = ledger.submit(command).await.unwrap();
+    assert_eq!((repeated.repeated, repeated.receipt.leaf_index), (true, accepted.receipt.leaf_index));
     ledger.stop().await.unwrap();
     assert_one_history(&*place.store().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_anchor_that_finds_no_room_for_an_intent_is_written_after_the_commit_as_before() {
+    let place = Place::new(Kind::Sqlite).await;
+    let Some(disk) = SmallDisk::mount(&place.folder.path().join("small"), 1) else { return };
+    let options = Options { anchor_file: Some(disk.0.join("ledger.anchor")), ..place.options() };
+    let init = InitOptions { options: options.clone(), ..place.init_options() };
+    let ledger = Ledger::init(&place.url, &init).await.unwrap();
+    disk.fill();
+    let accepted = record(&ledger, "agreement/a", 5, None).await;
+    let anchored = std::fs::read(disk.0.join("ledger.anchor")).unwrap();
+    let newest = &accepted.last().unwrap().receipt.checkpoint;
+    assert!(String::from_utf8_lossy(&anchored).contains(newest.text.as_str()), "signed, not intended");
+    disk.make_room();
+    record(&ledger, "agreement/b", 5, None).await;
+    ledger.stop().await.unwrap();
+    assert_one_history(&*place.store().await).await;
+    assert_eq!(Ledger::open(&place.url, options).await.unwrap().read_only(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

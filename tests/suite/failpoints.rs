@@ -17,7 +17,7 @@ use weituo_proof::{Hash, Receipt};
 use crate::support::commands::{parse, told};
 use crate::support::ledger::{Kind, assert_one_history};
 use crate::support::postgres::connect;
-use crate::support::process::{Bench, registration};
+use crate::support::process::{Bench, record, registration};
 
 /// Every step, and whether the batch is in the database when a process ends there.
 const STEPS: [(&str, bool); 8] = [
@@ -173,6 +173,124 @@ async fn a_process_killed_at_each_step_leaves_one_history_on_sqlite() {
 async fn a_process_killed_at_each_step_leaves_one_history_on_postgres() {
     killed_at_each_step(Kind::Postgres).await;
     killed_with_the_heads_lock(Kind::Postgres).await;
+}
+
+/// Somebody else's lock on the head, which keeps a commit waiting.
+enum Held {
+    Sqlite { _until_dropped: rusqlite::Connection },
+    Postgres(sqlx::PgConnection),
+}
+
+impl Held {
+    async fn on(bench: &Bench) -> Self {
+        use sqlx::Executor as _;
+        if let Some(path) = bench.ledger.strip_prefix("sqlite://") {
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            return Self::Sqlite { _until_dropped: connection };
+        }
+        let mut connection = connect(&bench.ledger).await;
+        connection.execute("BEGIN; SELECT size FROM head FOR UPDATE").await.unwrap();
+        Self::Postgres(connection)
+    }
+
+    /// Ends every other connection to the database, with whatever it had sent, and lets go.
+    async fn end(self) {
+        use sqlx::Executor as _;
+        if let Self::Postgres(mut connection) = self {
+            let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            connection.execute(others).await.unwrap();
+            connection.execute("ROLLBACK").await.unwrap();
+        }
+    }
+}
+
+/// Where a process that writes alone is killed in its second batch, the first that the anchor may vouch for while it is committed;
+/// whether its commit is kept waiting meanwhile; and whether the batch is in the log once another process has started.
+const ALONE: [(&str, bool, bool); 11] = [
+    ("", false, false),
+    ("anchor.before_intent=kill", true, false),
+    ("anchor.slot_written=kill:2", true, false),
+    // Not in the database, but in the anchor.
+    ("anchor.after_intent=kill", true, true),
+    ("anchor.after_intent=kill", false, true),
+    ("anchor.before_intent=sleep:500,store.after_commit=kill:2", false, true),
+    ("anchor.slot_written=sleep:500,store.after_commit=kill:2", false, true),
+    ("store.after_commit=kill:2", false, true),
+    ("writer.after_commit=kill:2", false, true),
+    ("writer.before_anchor=kill:2", false, true),
+    ("writer.before_answer=kill:2", false, true),
+];
+
+async fn killed_alone_at_each_step(kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let mut roots = HashMap::new();
+    for (number, (points, is_held, recorded)) in (1..).zip(ALONE) {
+        let (commands, name) =
+            ([registration(2 * number), registration(2 * number + 1)], format!("{number}"));
+        let wait = bench.path("wait");
+        let points = format!("writer.before_commit=touch-wait:{},{points}", wait.display());
+        let environment = [("WEITUO_FAILPOINTS", points.as_str())];
+        let mut process = bench.start_recording(&name, &commands, &environment);
+        wait_for(&wait, &mut process);
+        std::fs::remove_file(&wait).unwrap();
+        while bench.answers(&name).is_empty() {
+            assert_eq!(process.try_wait().unwrap(), None, "{points}: {}", bench.errors(&name));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        wait_for(&wait, &mut process);
+        let held = if is_held { Some(Held::on(&bench).await) } else { None };
+        if points.ends_with(',') {
+            signal("KILL", &process);
+        }
+        drop(std::fs::remove_file(&wait));
+        assert!(process.wait().unwrap().signal().is_some(), "{points}: {}", bench.errors(&name));
+        assert_eq!(bench.answers(&name).len(), 1, "{points} is before the answer");
+        if let Some(held) = held {
+            held.end().await;
+        }
+        let mut other = Other { roots, ..Other::open(&bench).await };
+        other.saw_answers(&bench, &name);
+        assert!(other.record(&bench, &commands[0]).await.unwrap(), "{points}: what was answered is there");
+        assert_eq!(other.record(&bench, &commands[1]).await.unwrap(), recorded, "{points}, held: {is_held}");
+        other.recorder.ledger().stop().await.unwrap();
+        assert_one_history(&*bench.store().await).await;
+        bench.assert_verifies();
+        roots = other.roots;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_while_it_writes_alone_leaves_a_batch_whole_or_not_at_all_on_sqlite() {
+    killed_alone_at_each_step(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_while_it_writes_alone_leaves_a_batch_whole_or_not_at_all_on_postgres() {
+    killed_alone_at_each_step(Kind::Postgres).await;
+}
+
+/// Nobody can let others in from a process that stands still in the middle of a batch: they say so in time, change nothing, and go on
+/// when it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_stopped_while_it_writes_alone_is_told_of_in_time_and_readers_go_on() {
+    let bench = Bench::new(Kind::Sqlite).await;
+    let (command, wait) = (registration(1), bench.path("wait"));
+    let points = format!("writer.before_answer=touch-wait:{}", wait.display());
+    let environment = [("WEITUO_FAILPOINTS", points.as_str())];
+    let mut process = bench.start_recording("stopped", std::slice::from_ref(&command), &environment);
+    wait_for(&wait, &mut process);
+    signal("STOP", &process);
+    let start = Instant::now();
+    let refused = bench.start_recording("other", &[registration(2)], &[]).wait().unwrap();
+    assert!(!refused.success() && start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(bench.errors("other").contains("another process records alone"), "{}", bench.errors("other"));
+    bench.assert_verifies();
+    signal("CONT", &process);
+    assert!(let_go(&wait, &mut process).success(), "{}", bench.errors("stopped"));
+    record(&bench, "after", 2..4);
+    bench.assert_verifies();
 }
 
 /// Asserts that a command was not recorded because of somebody's lock, and that the answer says it can be repeated.

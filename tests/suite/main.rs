@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "nothing here is reached from outside")]
 
+mod alone;
 mod append;
 mod backup;
 mod chaining;

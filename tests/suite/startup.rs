@@ -400,7 +400,7 @@ pub(crate) async fn roll_back(place: &Place, size: u64) -> u64 {
 }
 
 /// The seal as format.md describes it, computed by other means than the ledger's.
-fn seal_of(seed: &[u8; 32], origin: &str, size: u64, root: &str, recorded_at: &str) -> String {
+pub(crate) fn seal_of(seed: &[u8; 32], origin: &str, size: u64, root: &str, recorded_at: &str) -> String {
     let key = weituo_proof::sha256(&[b"weituo/seal-key/v1\n", seed]);
     let text = format!("weituo/seal/v1\n{origin}\n{size}\n{root}\n{recorded_at}\n");
     let pad = |byte: u8| {

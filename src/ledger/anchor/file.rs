@@ -1,88 +1,144 @@
 //! The anchor as a file beside the key, for the processes of one machine.
 //!
-//! Invariants: the file has two slots, each with a counter and a checksum; the older one is overwritten in place and
-//! synced, so a crash in the middle leaves the newer. Several processes on one machine share the file under its lock,
-//! which is waited for `LOCK_TIMEOUT` and no longer.
-//! Absent: the contract (`anchor`).
-//! Source: format.md "Append protocol" step 4.
+//! Two slots of 4,096 bytes, then for each of them a part of `redo::ROOM` bytes. The older slot is overwritten in place and
+//! synced, so a crash in the middle leaves the newer. A slot says which signed checkpoint is anchored. Where one process is
+//! alone it may say more: an intent, the head of a batch that follows that checkpoint, with its redo in the slot's own part, so that
+//! the batch can be committed at the same time. Until the intent is settled or withdrawn the anchor vouches for it as for a
+//! checkpoint, and a restart finds the batch either in the database or here.
+//!
+//! Invariants: several processes on one machine write the file under its lock, which is waited for `LOCK_TIMEOUT` and no longer;
+//! an intent is written by who is alone only (`lease`), and nobody gives way before his is settled or withdrawn; where none
+//! stands, no redo does.
+//! Absent: the contract (`anchor`), the bytes of a slot (`slot`) and of a redo (`redo`).
+//! Source: format.md "Append protocol" step 4; docs/decisions/0018.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weituo_proof::tree::verify_consistency;
-use weituo_proof::{Checkpoint, Hash, VerifierKey, sha256};
+use weituo_proof::{Checkpoint, Hash, TreeSize, VerifierKey};
 
-use super::{Advanced, fork};
+use super::lease::{self, Lease, Named};
+use super::slot::{Intent, SLOT_BYTES, Slot};
+use super::slots::{self, Slots, read_redo};
+use super::{Advanced, Standing, fork};
 use crate::files::create_whole;
+use crate::ledger::redo::{self, Intended};
+use crate::ledger::seal::SealKey;
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
-use crate::store::failpoint;
+use crate::store::{Batch, failpoint};
 
-const MAGIC: &[u8; 16] = b"weituo anchor 1\n";
-const SLOT_BYTES: usize = 4096;
-const HEADER_BYTES: usize = 16 + 8 + 4;
-const CHECKSUM_BYTES: usize = 32;
-/// How long another process's lock is waited for: it is held for one write, so whoever holds it longer is stopped.
+/// How long another process is waited for: one that writes holds the lock for one write, and one that is alone gives way
+/// after two batches, so whoever takes longer is stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_STEP: Duration = Duration::from_millis(1);
+const LOCK_HELD: &str = "another process has held its lock";
+const NOT_GIVEN_WAY: &str = "another process records alone and has not given way";
 
 /// The anchor file of one log.
 #[derive(Debug)]
 pub(in crate::ledger) struct FileAnchor {
     path: PathBuf,
     verifiers: Vec<VerifierKey>,
+    seal: Option<SealKey>,
     /// The checkpoint last found or written, whose signature need not be verified again.
     verified: Mutex<Option<SignedCheckpoint>>,
+    /// This process's part in the log, once it has joined those who write to it. Never locked while a write is waited for.
+    lease: Mutex<Option<Lease>>,
+    /// Held by the one task of this process that writes the file. Whether, since this process has looked, everything behind the slots is
+    /// zeros where no intent stands.
+    swept: Mutex<bool>,
 }
 
-struct Slot {
-    counter: u64,
-    at: usize,
+/// What an open file says.
+struct Found {
+    slots: Slots,
+    /// Which slot is the newest, and whether its intent counts.
+    newest: usize,
+    counts: bool,
     checkpoint: SignedCheckpoint,
 }
 
+impl Found {
+    fn intent(&self) -> Option<&Intent> {
+        self.slots.at(self.newest).1.filter(|_| self.counts)
+    }
+
+    /// Whether the last write did not break off.
+    fn is_clean(&self) -> bool {
+        self.counts && self.slots.last_written() == Some(self.newest)
+    }
+
+    /// Returns size and root that the anchor vouches for.
+    fn vouched(&self) -> (u64, Hash) {
+        self.intent().map_or(self.checkpoint.tree_head(), Intent::tree_head)
+    }
+
+    fn write(
+        &self,
+        file: &File,
+        checkpoint: &SignedCheckpoint,
+        intent: Option<(Intent, Vec<u8>)>,
+    ) -> io::Result<()> {
+        self.slots.write(self.newest, file, &checkpoint.text, intent)
+    }
+}
+
 impl FileAnchor {
-    pub(super) fn new(path: PathBuf, verifiers: Vec<VerifierKey>) -> Self {
-        Self { path, verifiers, verified: Mutex::default() }
+    pub(super) fn new(path: PathBuf, verifiers: Vec<VerifierKey>, seal: Option<SealKey>) -> Self {
+        let (verified, lease, swept) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { path, verifiers, seal, verified, lease, swept }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the anchored checkpoint; `None` where there is no file.
-    pub(super) fn load(&self) -> Result<Option<SignedCheckpoint>, LedgerError> {
+    /// Returns what is anchored; `None` where there is no file. An intent is told only where whoever wrote it is gone: one who
+    /// is there settles it himself.
+    pub(super) fn load(&self) -> Result<Option<Standing>, LedgerError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.error("read", error)),
         };
-        locked(|| file.try_lock_shared()).map_err(|error| self.error("read", error))?;
-        Ok(Some(self.newest(&file)?.checkpoint))
+        locked(LOCK_HELD, || file.try_lock_shared()).map_err(|error| self.error("read", error))?;
+        let found = self.read(&file)?;
+        let is_live = lease::is_somebodys_alone(&file);
+        let (Some(intent), Some(seal), false) = (found.intent(), &self.seal, is_live) else {
+            return Ok(Some(Standing { checkpoint: found.checkpoint, intended: None }));
+        };
+        let redo = read_redo(&file, found.newest, intent).map_err(|error| self.error("read", error))?;
+        let intended = Intended { from: found.checkpoint.size.get(), after: intent.after(), redo };
+        if !intended.is_sealed(seal) {
+            return Err(self.damaged(redo::NOT_SEALED.to_owned()));
+        }
+        Ok(Some(Standing { intended: Some(intended), checkpoint: found.checkpoint }))
     }
 
     /// Returns whether something is written in a slot that is not whole: by a write that broke off, or by an edit.
-    pub(super) fn has_broken_slot(&self) -> Result<bool, LedgerError> {
-        let read = |at: usize| -> io::Result<bool> {
+    pub(super) fn is_broken_in_part(&self) -> Result<bool, LedgerError> {
+        let broken = || -> io::Result<bool> {
             let file = File::open(&self.path)?;
-            let mut bytes = [0; SLOT_BYTES];
-            file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64)?;
-            Ok(bytes != [0; SLOT_BYTES] && decode(&bytes).is_none())
+            locked(LOCK_HELD, || file.try_lock_shared())?;
+            let slots = Slots::read(&file)?;
+            let is_torn = slots.newest(&file)? != slots.last_written().map(|at| (at, true));
+            Ok(is_torn || slots.has_broken(&file)?)
         };
-        let broken = read(0).and_then(|first| Ok(first || read(1)?));
-        broken.map_err(|error| self.error("read", error))
+        broken().map_err(|error| self.error("read", error))
     }
 
     /// Creates the file with a first checkpoint; refuses to replace another.
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
-        // Both slots from the start: later writes go into place and need no more room.
+        // Both slots from the start: a checkpoint goes into place and needs no more room. An intent may, and is left out without.
         let create = || {
-            let mut slots = encode(1, &checkpoint.text)?.to_vec();
+            let slot = Slot { counter: 1, checkpoint: checkpoint.text.clone(), intent: None };
+            let mut slots = slot.encode()?.to_vec();
             slots.resize(2 * SLOT_BYTES, 0);
-            create_whole(&self.path, &slots, 0o644)
+            create_whole(&self.path, &slots, 0o640)
         };
         create().map_err(|error| self.error("written", error))
     }
@@ -92,9 +148,110 @@ impl FileAnchor {
     pub(super) fn replace_lost(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         if self.path.exists() {
             let kept = self.path.with_extension("anchor.damaged");
-            std::fs::rename(&self.path, kept).map_err(|error| self.error("written", error))?;
+            let renamed = std::fs::rename(&self.path, &kept);
+            // Of what it kept for a restart, nothing is needed any more.
+            let cut = renamed.and_then(|()| OpenOptions::new().write(true).open(kept)).and_then(|file| {
+                let length = file.metadata()?.len();
+                file.set_len(length.min(2 * SLOT_BYTES as u64))
+            });
+            cut.map_err(|error| self.error("written", error))?;
         }
         self.create(checkpoint)
+    }
+
+    /// Joins those who write to the log, where this process has not yet, or the file is another than the one it joined.
+    pub(super) fn join(&self) -> Result<(), LedgerError> {
+        if self.has_joined() {
+            return Ok(());
+        }
+        let joined = || -> io::Result<Lease> {
+            let lease = Lease::open(&self.path)?;
+            locked(NOT_GIVEN_WAY, || lease.join())?;
+            Ok(lease)
+        };
+        *self.lease() = None;
+        let lease = match joined() {
+            Ok(lease) => Some(lease),
+            // There is none to join yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(self.error("written", error)),
+        };
+        *self.lease() = lease;
+        Ok(())
+    }
+
+    /// Whether `join` has nothing to do.
+    pub(super) fn has_joined(&self) -> bool {
+        self.lease().as_ref().is_some_and(|lease| lease.named(&self.path) != Named::Another)
+    }
+
+    /// Becomes or stays alone where nobody else is present. Returns whether an intent may be written: not before a commit of this
+    /// process has shown that it knows the head (`has_committed`), because somebody who is gone may have committed last.
+    pub(super) fn may_intend(&self) -> bool {
+        let mut lease = self.lease();
+        let present = lease.as_mut().filter(|lease| lease.named(&self.path) == Named::Same);
+        present.is_some_and(Lease::may_intend)
+    }
+
+    /// Remembers that this process has just committed on the head that it knows.
+    pub(super) fn has_committed(&self) {
+        if let Some(lease) = self.lease().as_mut() {
+            lease.has_committed();
+        }
+    }
+
+    /// Whether this process is alone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.lease().as_ref().is_some_and(Lease::is_alone)
+    }
+
+    /// Lets others be present, where they wait for it and no intent stands.
+    pub(super) fn give_way(&self) {
+        if let Some(lease) = self.lease().as_mut() {
+            lease.give_way();
+        }
+    }
+
+    /// Leaves those who write to the log.
+    pub(super) fn leave(&self) {
+        *self.lease() = None;
+    }
+
+    /// Writes what is being committed on a checkpoint, which is all that the anchor vouches for. Durable on return.
+    pub(super) fn intend(&self, base: &SignedCheckpoint, batch: &Batch) -> Result<(), LedgerError> {
+        let unwritable = |error| self.error("written", error);
+        let mut swept = self.writing();
+        let file = self.lease().as_mut().filter(|lease| lease.is_alone()).map(Lease::intend);
+        let file = file.ok_or_else(|| unwritable(io::Error::other("another process is present")))?;
+        // Of the very file that this process is alone with, whatever has its name by now.
+        locked(LOCK_HELD, || file.try_lock()).map_err(unwritable)?;
+        let intended = self.read(&file).and_then(|found| {
+            if found.vouched() != base.tree_head() {
+                return Err(unwritable(io::Error::other("the batch does not follow what it vouches for")));
+            }
+            failpoint::hit("anchor.before_intent");
+            let redo = redo::encode(batch);
+            let intent = Intent::new(&batch.after, &redo);
+            found.write(&file, base, Some((intent, redo))).map_err(unwritable)
+        });
+        drop(file.unlock());
+        *swept &= intended.is_ok();
+        intended?;
+        *self.verified() = Some(base.clone());
+        // From here a crash recovers forward: the next start commits the batch from what stands here.
+        failpoint::hit("anchor.after_intent");
+        Ok(())
+    }
+
+    /// Takes back an intent whose batch was not committed, of this process or of one that is gone.
+    pub(super) fn withdraw(&self) -> Result<(), LedgerError> {
+        let mut swept = self.writing();
+        let file = self.open()?;
+        let found = self.read(&file)?;
+        if found.intent().is_some() || !found.is_clean() {
+            self.write(&mut swept, &file, &found, &found.checkpoint)?;
+        }
+        self.settled(&mut swept, &file)
     }
 
     /// Moves the anchor from `known` (size, root) to `next`, given the consistency proof between them.
@@ -104,45 +261,91 @@ impl FileAnchor {
         next: &SignedCheckpoint,
         proof: &[Hash],
     ) -> Result<Advanced, LedgerError> {
-        let unwritable = |error| self.error("written", error);
-        let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(unwritable)?;
-        locked(|| file.try_lock()).map_err(unwritable)?;
-        let slot = self.newest(&file)?;
-        let current = &slot.checkpoint;
-        if current.size == next.size && current.root != next.root {
+        let mut swept = self.writing();
+        let file = self.open()?;
+        let found = self.read(&file)?;
+        let (current, to) = (found.vouched(), next.tree_head());
+        if current.0 == to.0 && current.1 != to.1 {
             return Err(fork(current, next));
         }
-        if current.size >= next.size {
-            return Ok(Advanced::Ahead(slot.checkpoint));
+        let stands = found.intent().is_some();
+        if current.0 > to.0 || current == to && !stands && found.is_clean() {
+            if !stands {
+                self.settled(&mut swept, &file)?;
+            }
+            return Ok(Advanced::Ahead(current));
         }
-        if (current.size.get(), current.root) != known {
-            return Ok(Advanced::Moved(slot.checkpoint));
+        if current != to && current != known {
+            return Ok(Advanced::Moved(current));
         }
-        if verify_consistency(current.size, next.size, proof, &current.root, &next.root).is_err() {
+        let extends =
+            || verify_consistency(TreeSize::new(current.0), next.size, proof, &current.1, &next.root);
+        if current != to && extends().is_err() {
             return Err(fork(current, next));
         }
         failpoint::hit("anchor.before_write");
-        let at = (1 - slot.at) * SLOT_BYTES;
-        file.write_all_at(&encode(slot.counter + 1, &next.text).map_err(unwritable)?, at as u64)
-            .and_then(|()| file.sync_data())
-            .map_err(unwritable)?;
+        self.write(&mut swept, &file, &found, next)?;
         failpoint::hit("anchor.after_write");
+        self.settled(&mut swept, &file)?;
         *self.verified() = Some(next.clone());
         Ok(Advanced::Durable)
     }
 
-    /// Returns the valid slot with the highest counter.
-    fn newest(&self, file: &File) -> Result<Slot, LedgerError> {
-        let slots = (0..2).map(|at| read_slot(file, at));
-        let slots = slots.collect::<io::Result<Vec<_>>>().map_err(|error| self.error("read", error))?;
-        let newest = slots.into_iter().flatten().max_by_key(|(counter, ..)| *counter);
-        let (counter, at, text) = newest.ok_or_else(|| self.damaged("neither slot is whole".to_owned()))?;
+    /// Writes a checkpoint without an intent.
+    fn write(
+        &self,
+        swept: &mut bool,
+        file: &File,
+        found: &Found,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<(), LedgerError> {
+        let written = found.write(file, checkpoint, None);
+        *swept &= written.is_ok();
+        written.map_err(|error| self.error("written", error))
+    }
+
+    /// Opens the file under its lock, once this process has joined it where it had joined another of this name.
+    fn open(&self) -> Result<File, LedgerError> {
+        if self.lease().is_some() {
+            self.join()?;
+        }
+        let open = || -> io::Result<File> {
+            let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+            locked(LOCK_HELD, || file.try_lock())?;
+            Ok(file)
+        };
+        open().map_err(|error| self.error("written", error))
+    }
+
+    /// Remembers that no intent stands, and sees to it that nothing else does behind the slots.
+    fn settled(&self, swept: &mut bool, file: &File) -> Result<(), LedgerError> {
+        if !*swept {
+            slots::sweep(file).map_err(|error| self.error("written", error))?;
+            *swept = true;
+        }
+        if let Some(lease) = self.lease().as_mut() {
+            lease.intends = false;
+        }
+        Ok(())
+    }
+
+    /// Reads what a file says.
+    fn read(&self, file: &File) -> Result<Found, LedgerError> {
+        let read = || -> io::Result<_> {
+            let slots = Slots::read(file)?;
+            let newest = slots.newest(file)?;
+            Ok((slots, newest))
+        };
+        let (slots, newest) = read().map_err(|error| self.error("read", error))?;
+        let neither = || self.damaged("neither slot is whole".to_owned());
+        let (newest, counts) = newest.ok_or_else(neither)?;
+        let (text, _) = slots.at(newest);
         let verified = self.verified().clone().filter(|verified| verified.text == text);
         let checkpoint = match verified {
             Some(verified) => verified,
-            None => self.verify(text)?,
+            None => self.verify(text.to_owned())?,
         };
-        Ok(Slot { counter, at, checkpoint })
+        Ok(Found { slots, newest, counts, checkpoint })
     }
 
     fn verify(&self, text: String) -> Result<SignedCheckpoint, LedgerError> {
@@ -157,6 +360,14 @@ impl FileAnchor {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn writing(&self) -> MutexGuard<'_, bool> {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn damaged(&self, what: String) -> LedgerError {
         LedgerError::ReadOnly(ReadOnly::AnchorDamaged { path: self.path.display().to_string(), what })
     }
@@ -167,7 +378,7 @@ impl FileAnchor {
 }
 
 /// Takes a lock within `LOCK_TIMEOUT`.
-fn locked(take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+fn locked(held: &str, take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
     let start = Instant::now();
     loop {
         match take() {
@@ -175,9 +386,9 @@ fn locked(take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => std::thread::sleep(LOCK_STEP),
             Err(TryLockError::WouldBlock) => {
+                let seconds = LOCK_TIMEOUT.as_secs();
                 let what = format!(
-                    "another process has held its lock for {} s: see whether one is stopped (`fuser`)",
-                    LOCK_TIMEOUT.as_secs()
+                    "{held} for {seconds} s: see whether one is stopped (`fuser FILE`), continue or end it"
                 );
                 return Err(io::Error::new(ErrorKind::TimedOut, what));
             }
@@ -185,125 +396,5 @@ fn locked(take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
     }
 }
 
-fn read_slot(file: &File, at: usize) -> io::Result<Option<(u64, usize, String)>> {
-    let mut bytes = [0; SLOT_BYTES];
-    match file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64) {
-        Ok(()) => Ok(decode(&bytes).map(|(counter, text)| (counter, at, text))),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn encode(counter: u64, text: &str) -> io::Result<[u8; SLOT_BYTES]> {
-    let end = HEADER_BYTES + text.len();
-    let mut slot = [0; SLOT_BYTES];
-    let length = u32::try_from(text.len()).ok().filter(|_| end + CHECKSUM_BYTES <= SLOT_BYTES);
-    let length =
-        length.ok_or_else(|| io::Error::other("the checkpoint does not fit a slot of 4,096 bytes"))?;
-    slot[..16].copy_from_slice(MAGIC);
-    slot[16..24].copy_from_slice(&counter.to_be_bytes());
-    slot[24..28].copy_from_slice(&length.to_be_bytes());
-    slot[HEADER_BYTES..end].copy_from_slice(text.as_bytes());
-    let checksum = sha256(&[&slot[..end]]);
-    slot[end..end + CHECKSUM_BYTES].copy_from_slice(checksum.as_bytes());
-    Ok(slot)
-}
-
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, String)> {
-    let (magic, rest) = slot.split_first_chunk::<16>()?;
-    let (counter, rest) = rest.split_first_chunk::<8>()?;
-    let (length, _) = rest.split_first_chunk::<4>()?;
-    let end = usize::try_from(u32::from_be_bytes(*length)).ok()?.checked_add(HEADER_BYTES)?;
-    let checksum = slot.get(end..end.checked_add(CHECKSUM_BYTES)?)?;
-    if magic != MAGIC || sha256(&[&slot[..end]]).as_bytes() != checksum {
-        return None;
-    }
-    Some((u64::from_be_bytes(*counter), String::from_utf8(slot[HEADER_BYTES..end].to_vec()).ok()?))
-}
-
 #[cfg(test)]
-mod tests {
-    use weituo_proof::{MemoryNodes, Origin, SigningKey, TreeSize};
-
-    use super::*;
-
-    struct Log {
-        folder: tempfile::TempDir,
-        key: SigningKey,
-        nodes: MemoryNodes,
-    }
-
-    impl Log {
-        fn new() -> Self {
-            let key = SigningKey::from_seed("log.example", [3; 32]).unwrap();
-            let mut nodes = MemoryNodes::new();
-            nodes.extend((0..20_u64).map(|index| weituo_proof::leaf_hash(&index.to_be_bytes())));
-            Self { folder: tempfile::tempdir().unwrap(), key, nodes }
-        }
-
-        fn anchor(&self) -> FileAnchor {
-            FileAnchor::new(self.folder.path().join("ledger.anchor"), vec![self.key.verifier().clone()])
-        }
-
-        fn at(&self, size: u64) -> SignedCheckpoint {
-            let Ok(root) = weituo_proof::tree::root(&self.nodes, TreeSize::new(size));
-            self.signed(size, root)
-        }
-
-        fn signed(&self, size: u64, root: Hash) -> SignedCheckpoint {
-            let (origin, size) = (Origin::new("log.example").unwrap(), TreeSize::new(size));
-            let text = Checkpoint { origin, size, root }.sign(&self.key).unwrap().to_string();
-            SignedCheckpoint { size, root, text }
-        }
-
-        fn proof(&self, from: u64, to: u64) -> Vec<Hash> {
-            weituo_proof::tree::consistency_proof(&self.nodes, TreeSize::new(from), TreeSize::new(to))
-                .unwrap()
-        }
-
-        fn advance(&self, from: u64, to: u64) -> Result<Advanced, LedgerError> {
-            self.anchor().advance((from, self.at(from).root), &self.at(to), &self.proof(from, to))
-        }
-    }
-
-    #[test]
-    fn the_anchor_moves_forward_only_and_never_forks() {
-        let log = Log::new();
-        assert!(log.anchor().load().unwrap().is_none());
-        log.anchor().create(&log.at(1)).unwrap();
-        assert!(log.anchor().create(&log.at(2)).is_err());
-        assert!(matches!(log.advance(1, 5).unwrap(), Advanced::Durable));
-        assert!(matches!(log.advance(5, 9).unwrap(), Advanced::Durable));
-        assert!(matches!(log.advance(5, 7).unwrap(), Advanced::Ahead(_)));
-        assert!(matches!(log.advance(5, 12).unwrap(), Advanced::Moved(now) if now == log.at(9)));
-        let other = log.signed(9, Hash([1; 32]));
-        assert!(log.anchor().advance((9, log.at(9).root), &other, &[]).is_err());
-        let fork = log.signed(12, Hash([1; 32]));
-        assert!(log.anchor().advance((9, log.at(9).root), &fork, &log.proof(9, 12)).is_err());
-        assert_eq!(log.anchor().load().unwrap(), Some(log.at(9)));
-    }
-
-    #[test]
-    fn a_torn_write_leaves_the_other_slot() {
-        let log = Log::new();
-        log.anchor().create(&log.at(1)).unwrap();
-        log.advance(1, 5).unwrap();
-        let file = OpenOptions::new().write(true).open(log.anchor().path()).unwrap();
-        file.write_all_at(b"torn", (SLOT_BYTES + HEADER_BYTES) as u64).unwrap();
-        assert_eq!(log.anchor().load().unwrap(), Some(log.at(1)));
-        assert!(matches!(log.advance(1, 7).unwrap(), Advanced::Durable));
-        assert_eq!(log.anchor().load().unwrap(), Some(log.at(7)));
-    }
-
-    #[test]
-    fn a_damaged_anchor_says_so() {
-        let log = Log::new();
-        std::fs::write(log.anchor().path(), [0; 100]).unwrap();
-        assert!(matches!(log.anchor().load(), Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { .. }))));
-        let other = SigningKey::from_seed("log.example", [4; 32]).unwrap();
-        let log = Log { key: other, ..Log::new() };
-        log.anchor().create(&log.at(1)).unwrap();
-        let stranger = SigningKey::from_seed("log.example", [5; 32]).unwrap().verifier().clone();
-        assert!(FileAnchor::new(log.anchor().path, vec![stranger]).load().is_err());
-    }
-}
+mod tests;

@@ -89,17 +89,18 @@ impl RemoteAnchor {
         // Only what the log's key signed counts.
         let gone = || self.failed(ErrorKind::NotFound, "it has lost its checkpoint of this log".to_owned());
         let current = self.load()?.ok_or_else(gone)?;
-        if status == 422 || (current.size == next.size && current.root != next.root) {
-            return Err(fork(&current, next));
+        let (size, root) = current.tree_head();
+        if status == 422 || (current.size == next.size && root != next.root) {
+            return Err(fork((size, root), next));
         }
         if current.size >= next.size {
-            return Ok(Advanced::Ahead(current));
+            return Ok(Advanced::Ahead((size, root)));
         }
-        if (current.size.get(), current.root) == known {
+        if (size, root) == known {
             let what = "it says that its checkpoint is another than it serves".to_owned();
             return Err(self.failed(ErrorKind::InvalidData, what));
         }
-        Ok(Advanced::Moved(current))
+        Ok(Advanced::Moved((size, root)))
     }
 
     fn ask(

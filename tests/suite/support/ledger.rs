@@ -88,6 +88,17 @@ impl Place {
         self.folder.path().join("ledger.anchor")
     }
 
+    /// Returns the signed notes in the anchor's two slots, read as docs/format.md lays them out.
+    pub(crate) fn anchored_notes(&self) -> std::collections::BTreeSet<String> {
+        let bytes = std::fs::read(self.anchor_file()).unwrap();
+        let slots = bytes[..8192].chunks(4096).filter(|slot| slot.starts_with(b"weituo anchor "));
+        let note = |slot: &[u8]| {
+            let length = u32::from_be_bytes(slot[24..28].try_into().unwrap());
+            String::from_utf8(slot[28..][..usize::try_from(length).unwrap()].to_vec()).unwrap()
+        };
+        slots.map(note).collect()
+    }
+
     pub(crate) fn options(&self) -> Options {
         Options {
             key_file: Some(self.key_file()),

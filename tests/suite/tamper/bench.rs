@@ -265,6 +265,7 @@ impl Bench {
             verifiers: beside.verifiers().to_vec(),
             seal: Some(&seal),
             anchor: beside.anchor().map(str::to_owned),
+            anchor_intended: beside.anchor_intended(),
             anchor_damaged: beside.anchor_damaged().map(str::to_owned),
             anchor_broken_in_part: beside.anchor_broken_in_part(),
             outside: outside
