@@ -172,6 +172,14 @@ impl Anchor {
         }
     }
 
+    /// Whether an intent of this process stands.
+    pub(super) fn intends(&self) -> bool {
+        match self {
+            Self::File(file) => file.intends(),
+            Self::Remote(_) => false,
+        }
+    }
+
     /// Lets others be present, where they wait for it and no intent stands.
     pub(super) fn give_way(&self) {
         if let Self::File(file) = self {
@@ -195,10 +203,10 @@ impl Anchor {
         }
     }
 
-    /// Takes back an intent whose batch was not committed, and never will be.
-    pub(super) fn withdraw(&self) -> Result<(), LedgerError> {
+    /// Takes back the intent of a head (size, root) whose batch was not committed, and never will be.
+    pub(super) fn withdraw(&self, after: (u64, Hash)) -> Result<(), LedgerError> {
         match self {
-            Self::File(file) => file.withdraw(),
+            Self::File(file) => file.withdraw(after),
             Self::Remote(_) => Ok(()),
         }
     }

@@ -66,14 +66,14 @@ impl Writer {
         if self.shared.read_only().is_some() {
             self.shared.anchor.leave();
         } else if self.doubtful.is_none()
+            && self.shared.anchor.intends()
             && let Some(signed) = self.signed.clone()
             && let Err(error) = self.shared.replace_intent(&signed).await
         {
             tracing::warn!(%error, "the anchor keeps an intent; it is tried again");
             again = RETRY;
-        } else {
-            self.shared.anchor.give_way();
         }
+        self.shared.anchor.give_way();
         self.rest_at = Instant::now() + again;
     }
 

@@ -93,9 +93,13 @@ impl Writer {
             progressed = true;
             let submitters = prepared.batch.rows.len() + next.len();
             let enough = enough(submitters);
+            let redoable = prepared.redoable;
             let mut committed = self.take_over(prepared, intent);
             // Who is alone waits once for an anchor that follows its commit: from then on it is written beside the next one.
-            let catches_up = committed.anchoring.is_some() && self.shared.anchor.is_alone();
+            let catches_up = redoable
+                && intent == Intent::None
+                && committed.anchoring.is_some()
+                && self.shared.anchor.is_alone();
             let sent = if next.len() >= enough && !catches_up && self.may_chain() {
                 // Never empty, so it is sent: `gather` answers for the one before it.
                 let sent = self.send(next).await;

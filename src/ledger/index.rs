@@ -65,7 +65,7 @@ pub(super) enum Asked {
 impl Writer {
     /// Proves what the index says of names, committing it before where it does not cover every entry.
     pub(super) async fn prove(&mut self, names: &Names) -> Result<Asked, SubmitError> {
-        self.catch_up().await.map_err(|halt| SubmitError::from(LedgerError::from(halt)))?;
+        self.look().await?;
         if let Some(wait) = self.too_soon()? {
             return Ok(Asked::TooSoon(wait));
         }

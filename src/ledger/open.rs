@@ -148,9 +148,8 @@ impl Opened {
             return anchored.map(|_| Acted::Done);
         }
         // The head as it is after the anchor was read: what other processes commit and anchor meanwhile is no rollback.
-        if let Some(head) = self.shared.store.head().await? {
-            self.head = head;
-        }
+        let head = self.shared.store.head().await?;
+        self.head = head.ok_or_else(|| StoreError::corrupt("the head row is missing"))?;
         let vouched =
             anchored.as_ref().ok().and_then(Option::as_ref).map(|it| it.held_against(self.head.size));
         let passed = self.follow(vouched).await?;
@@ -198,7 +197,8 @@ impl Opened {
         match redo(&self.shared, seal, &self.head, intended).await? {
             Redone::Overtaken => return Ok(None),
             Redone::Refused => {
-                blocking(&self.shared.anchor, Anchor::withdraw).await?;
+                let after = intended.tree_head();
+                blocking(&self.shared.anchor, move |anchor| anchor.withdraw(after)).await?;
                 return Ok(Some((self.head.size, self.head.root)));
             }
             Redone::Committed => {}

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::anchor::{Anchor, blocking};
+use super::anchor::blocking;
 use super::answer::refuse_all;
 use super::flight::{Intent, Outcome};
 use super::prepare::{Pending, Prepared};
@@ -81,7 +81,8 @@ impl Writer {
     /// Takes back the intent of a batch that was not committed; until that is done, nothing else is.
     async fn withdraw(&mut self, batch: &Arc<Batch>) -> Result<(), LedgerError> {
         self.doubtful = Some(Arc::clone(batch));
-        blocking(&self.shared.anchor, Anchor::withdraw).await?;
+        let after = (batch.after.size, batch.after.root);
+        blocking(&self.shared.anchor, move |anchor| anchor.withdraw(after)).await?;
         self.doubtful = None;
         Ok(())
     }
@@ -119,7 +120,10 @@ impl Writer {
         match head {
             Some(head) => {
                 self.decide_doubtful().await?;
-                self.follow(head).await.map_err(LedgerError::from)
+                self.follow(head).await?;
+                // What was in doubt is in the log, and as durable as a commit.
+                self.doubtful = None;
+                Ok(())
             }
             None => {
                 Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what: "the head row is missing".to_owned() }))
@@ -127,7 +131,7 @@ impl Writer {
         }
     }
 
-    /// Under the head's lock what was in doubt is in the log, or never will be.
+    /// Under the head's lock what was in doubt is in the log, or never will be and is withdrawn.
     async fn decide_doubtful(&mut self) -> Result<(), LedgerError> {
         let Some(batch) = self.doubtful.clone() else { return Ok(()) };
         let ours = batch.rows.first();
@@ -135,11 +139,7 @@ impl Writer {
             Some(ours) => self.shared.store.entry(ours.leaf_index).await?,
             None => None,
         };
-        if there.as_ref() != ours {
-            self.withdraw(&batch).await?;
-        }
-        self.doubtful = None;
-        Ok(())
+        if there.as_ref() == ours { Ok(()) } else { self.withdraw(&batch).await }
     }
 
     /// Finds which command ids of a batch are in the log already, too old to be remembered, or which of its disclosures.

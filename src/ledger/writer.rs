@@ -135,7 +135,7 @@ impl Writer {
                 let _ = answer.send(self.prove(&names).await);
             }
             Message::Follow(answer) => {
-                let _ = answer.send(self.catch_up().await.map_err(LedgerError::from));
+                let _ = answer.send(self.look().await);
             }
             Message::Stop(answer) => {
                 let _ = answer.send(self.stop().await);
@@ -151,7 +151,9 @@ impl Writer {
             return;
         }
         let was_unanchored = self.unanchored.is_some();
-        if let Err(Halt::Store(error)) = self.catch_up().await {
+        if let Err(error) = self.look().await
+            && !matches!(error, LedgerError::ReadOnly(_))
+        {
             tracing::info!(%error, "the database cannot be followed now");
             return;
         }
@@ -289,6 +291,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Reads what other processes have committed, once nothing of this one is in doubt.
+    pub(super) async fn look(&mut self) -> Result<(), LedgerError> {
+        self.settle_doubtful().await?;
+        self.catch_up().await.map_err(LedgerError::from)
     }
 
     /// Reads what other processes have committed.

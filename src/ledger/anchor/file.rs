@@ -23,7 +23,7 @@ use weituo_proof::{Checkpoint, Hash, TreeSize, VerifierKey};
 
 use super::lease::{self, Lease, Named};
 use super::slot::{Intent, SLOT_BYTES, Slot};
-use super::slots::{self, Slots, read_redo};
+use super::slots::{self, Found, Slots, read_redo};
 use super::{Advanced, Standing, fork};
 use crate::files::create_whole;
 use crate::ledger::redo::{self, Intended};
@@ -51,40 +51,6 @@ pub(in crate::ledger) struct FileAnchor {
     /// Held by the one task of this process that writes the file. Whether, since this process has looked, everything behind the slots is
     /// zeros where no intent stands.
     swept: Mutex<bool>,
-}
-
-/// What an open file says.
-struct Found {
-    slots: Slots,
-    /// Which slot is the newest, and whether its intent counts.
-    newest: usize,
-    counts: bool,
-    checkpoint: SignedCheckpoint,
-}
-
-impl Found {
-    fn intent(&self) -> Option<&Intent> {
-        self.slots.at(self.newest).1.filter(|_| self.counts)
-    }
-
-    /// Whether the last write did not break off.
-    fn is_clean(&self) -> bool {
-        self.counts && self.slots.last_written() == Some(self.newest)
-    }
-
-    /// Returns size and root that the anchor vouches for.
-    fn vouched(&self) -> (u64, Hash) {
-        self.intent().map_or(self.checkpoint.tree_head(), Intent::tree_head)
-    }
-
-    fn write(
-        &self,
-        file: &File,
-        checkpoint: &SignedCheckpoint,
-        intent: Option<(Intent, Vec<u8>)>,
-    ) -> io::Result<()> {
-        self.slots.write(self.newest, file, &checkpoint.text, intent)
-    }
 }
 
 impl FileAnchor {
@@ -161,9 +127,14 @@ impl FileAnchor {
 
     /// Joins those who write to the log, where this process has not yet, or the file is another than the one it joined.
     pub(super) fn join(&self) -> Result<(), LedgerError> {
+        self.rejoin(&mut self.writing())
+    }
+
+    fn rejoin(&self, swept: &mut bool) -> Result<(), LedgerError> {
         if self.has_joined() {
             return Ok(());
         }
+        *swept = false;
         let joined = || -> io::Result<Lease> {
             let lease = Lease::open(&self.path)?;
             locked(NOT_GIVEN_WAY, || lease.join())?;
@@ -205,6 +176,11 @@ impl FileAnchor {
         self.lease().as_ref().is_some_and(Lease::is_alone)
     }
 
+    /// Whether an intent of this process stands, or may.
+    pub(super) fn intends(&self) -> bool {
+        self.lease().as_ref().is_some_and(|lease| lease.intends)
+    }
+
     /// Lets others be present, where they wait for it and no intent stands.
     pub(super) fn give_way(&self) {
         if let Some(lease) = self.lease().as_mut() {
@@ -243,11 +219,15 @@ impl FileAnchor {
         Ok(())
     }
 
-    /// Takes back an intent whose batch was not committed, of this process or of one that is gone.
-    pub(super) fn withdraw(&self) -> Result<(), LedgerError> {
+    /// Takes back the intent of the head `after`, whose batch was not committed, of this process or of one that is gone. Where it
+    /// was not written, or not whole, the one before it stands, whose batch was.
+    pub(super) fn withdraw(&self, after: (u64, Hash)) -> Result<(), LedgerError> {
         let mut swept = self.writing();
-        let file = self.open()?;
+        let file = self.open(&mut swept)?;
         let found = self.read(&file)?;
+        if found.intent().is_some_and(|intent| intent.tree_head() != after) {
+            return Ok(());
+        }
         if found.intent().is_some() || !found.is_clean() {
             self.write(&mut swept, &file, &found, &found.checkpoint)?;
         }
@@ -262,7 +242,7 @@ impl FileAnchor {
         proof: &[Hash],
     ) -> Result<Advanced, LedgerError> {
         let mut swept = self.writing();
-        let file = self.open()?;
+        let file = self.open(&mut swept)?;
         let found = self.read(&file)?;
         let (current, to) = (found.vouched(), next.tree_head());
         if current.0 == to.0 && current.1 != to.1 {
@@ -305,9 +285,9 @@ impl FileAnchor {
     }
 
     /// Opens the file under its lock, once this process has joined it where it had joined another of this name.
-    fn open(&self) -> Result<File, LedgerError> {
+    fn open(&self, swept: &mut bool) -> Result<File, LedgerError> {
         if self.lease().is_some() {
-            self.join()?;
+            self.rejoin(swept)?;
         }
         let open = || -> io::Result<File> {
             let file = OpenOptions::new().read(true).write(true).open(&self.path)?;

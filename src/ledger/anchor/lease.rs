@@ -48,7 +48,7 @@ enum Part {
 pub(super) enum Named {
     /// Under its name.
     Same,
-    /// Nothing is under its name. It may come back.
+    /// Nothing that can be found is under its name. It may come back.
     Nothing,
     /// Another file is.
     Another,
@@ -93,8 +93,8 @@ impl Lease {
     pub(super) fn named(&self, path: &Path) -> Named {
         match (self.file.metadata(), std::fs::metadata(path)) {
             (Ok(own), Ok(there)) if (own.dev(), own.ino()) == (there.dev(), there.ino()) => Named::Same,
-            (Ok(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => Named::Nothing,
-            _ => Named::Another,
+            (Ok(_), Ok(_)) => Named::Another,
+            _ => Named::Nothing,
         }
     }
 

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-use weituo_proof::sha256;
+use weituo_proof::{Hash, sha256};
 
 use super::slot::{Intent, SLOT_BYTES, Slot};
 use crate::ledger::redo;
+use crate::ledger::types::SignedCheckpoint;
 use crate::store::failpoint;
 
 /// The slots of a file, as far as they are whole.
@@ -61,7 +62,7 @@ impl Slots {
     }
 
     /// Writes the slot that is not `newest`: a checkpoint and, where there is one, an intent with its redo. Durable on return.
-    pub(super) fn write(
+    fn write(
         &self,
         newest: usize,
         file: &File,
@@ -104,6 +105,40 @@ impl Slots {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What an open file says, its newest checkpoint verified (by `file`).
+pub(super) struct Found {
+    pub(super) slots: Slots,
+    /// Which slot is the newest, and whether its intent counts.
+    pub(super) newest: usize,
+    pub(super) counts: bool,
+    pub(super) checkpoint: SignedCheckpoint,
+}
+
+impl Found {
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        self.slots.at(self.newest).1.filter(|_| self.counts)
+    }
+
+    /// Whether the last write did not break off.
+    pub(super) fn is_clean(&self) -> bool {
+        self.counts && self.slots.last_written() == Some(self.newest)
+    }
+
+    /// Returns size and root that the anchor vouches for.
+    pub(super) fn vouched(&self) -> (u64, Hash) {
+        self.intent().map_or(self.checkpoint.tree_head(), Intent::tree_head)
+    }
+
+    pub(super) fn write(
+        &self,
+        file: &File,
+        checkpoint: &SignedCheckpoint,
+        intent: Option<(Intent, Vec<u8>)>,
+    ) -> io::Result<()> {
+        self.slots.write(self.newest, file, &checkpoint.text, intent)
     }
 }
 

@@ -156,11 +156,11 @@ fn an_intent_is_vouched_for_until_it_is_settled_or_withdrawn_and_then_leaves_no_
     assert!(!anchor.may_intend());
     anchor.has_committed();
     anchor.intend(&log.at(8), &batch(&log, 8, 9, 50)).unwrap();
-    anchor.withdraw().unwrap();
+    anchor.withdraw((9, log.at(9).root)).unwrap();
     assert!(!has_redo(&log));
     anchor.intend(&log.at(8), &batch(&log, 8, 11, 50)).unwrap();
     drop(anchor);
-    log.anchor().withdraw().unwrap();
+    log.anchor().withdraw((11, log.at(11).root)).unwrap();
     let withdrawn = log.anchor().load().unwrap().unwrap();
     assert_eq!((withdrawn.vouched(), has_redo(&log)), ((8, log.at(8).root), false));
 }
@@ -293,4 +293,25 @@ fn a_redo_that_no_slot_tells_of_is_swept_away() {
     assert!(has_redo(&log));
     assert!(matches!(log.advance(7, 7).unwrap(), Advanced::Ahead(_)), "nothing is to be anchored");
     assert!(!has_redo(&log));
+}
+
+#[test]
+fn withdrawing_an_intent_that_was_not_written_leaves_the_one_before_it() {
+    let log = Log::new();
+    let anchor = alone(&log);
+    anchor.intend(&log.at(5), &batch(&log, 5, 7, 100)).unwrap();
+    let answered = std::fs::read(log.anchor().path()).unwrap();
+    anchor.withdraw((9, log.at(9).root)).unwrap();
+    assert_eq!(std::fs::read(log.anchor().path()).unwrap(), answered, "it never came to be written");
+    anchor.intend(&log.at(7), &batch(&log, 7, 9, 100)).unwrap();
+    // Of its redo the disk took in a part only.
+    let bytes = std::fs::read(log.anchor().path()).unwrap();
+    let file = OpenOptions::new().write(true).open(log.anchor().path()).unwrap();
+    let torn = bytes[2 * SLOT_BYTES..].iter().position(|byte| *byte == b'x').unwrap();
+    file.write_all_at(&[0; 8], (2 * SLOT_BYTES + torn) as u64).unwrap();
+    anchor.withdraw((9, log.at(9).root)).unwrap();
+    drop(anchor);
+    let left = log.anchor().load().unwrap().unwrap();
+    assert_eq!(left.vouched(), (7, log.at(7).root));
+    assert_eq!(left.intended.unwrap().entries().count(), 2, "with all that a restart needs");
 }
