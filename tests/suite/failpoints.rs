@@ -271,6 +271,36 @@ async fn a_process_killed_while_it_writes_alone_leaves_a_batch_whole_or_not_at_a
     killed_alone_at_each_step(Kind::Postgres).await;
 }
 
+/// A process that finds itself alone does not know what one that has just died committed and did not anchor: an intent on the head
+/// before it would never be in the log, and the next start would take the log for a forged one.
+async fn alone_behind_a_commit_that_nobody_anchored(kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let mut other = Other::open(&bench).await;
+    let (command, fresh) = (other.fresh(), other.fresh());
+    let environment = [("WEITUO_FAILPOINTS", "writer.after_commit=kill")];
+    let mut process = bench.start_recording("dead", std::slice::from_ref(&command), &environment);
+    assert!(process.wait().unwrap().signal().is_some(), "{}", bench.errors("dead"));
+    other.record(&bench, &fresh).await.unwrap();
+    let intends = || {
+        let anchor = std::fs::read(bench.path("ledger.anchor")).unwrap();
+        anchor.windows(9).any(|window| window == b"redo_hash")
+    };
+    assert!(!intends(), "an intent was written before the head was known");
+    assert!(other.record(&bench, &command).await.unwrap());
+    for _ in 0..50 {
+        let fresh = other.fresh();
+        other.record(&bench, &fresh).await.unwrap();
+    }
+    assert!(intends(), "and is, once it is");
+    other.end(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_alone_commits_once_before_he_writes_an_intent() {
+    alone_behind_a_commit_that_nobody_anchored(Kind::Sqlite).await;
+    alone_behind_a_commit_that_nobody_anchored(Kind::Postgres).await;
+}
+
 /// Nobody can let others in from a process that stands still in the middle of a batch: they say so in time, change nothing, and go on
 /// when it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
