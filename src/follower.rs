@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use weituo_events::{Category, Recorded};
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
-use weituo_proof::StreamName;
+use weituo_proof::{StreamName, both};
 
 use crate::store::{ApplyOutcome, Generation, ProjectionChange, Store, StoreError, Which};
 
@@ -195,7 +195,7 @@ impl Follower {
 
     /// Folds the next batch.
     async fn step(&self, fold: &mut Fold) -> Result<Step, FollowError> {
-        let from = i64::try_from(fold.next_leaf).map_err(|_| StoreError::corrupt("a cursor beyond 2^63"))?;
+        let from = i64::try_from(fold.next_leaf).map_err(|_| StoreError::beyond())?;
         let batch: Vec<Recorded> = self
             .store
             .scan(from, BATCH)
@@ -207,9 +207,11 @@ impl Follower {
                 // A row beyond a hole would be read, and folded, once for every leaf index that is missing.
                 if row.leaf_index != expected {
                     let found = row.leaf_index;
-                    return Err(
-                        StoreError::corrupt(format!("leaf {found} where leaf {expected} follows")).into()
+                    let what = both!(
+                        "应为序号 {expected} 之处是序号 {found}",
+                        "leaf {found} where leaf {expected} follows"
                     );
+                    return Err(StoreError::corrupt(what).into());
                 }
                 recorded(&row)
             })

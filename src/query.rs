@@ -249,7 +249,7 @@ pub async fn find_hash(store: &dyn Store, hash: Hash) -> Result<Vec<EntryRow>, S
     let mut found = Vec::new();
     let mut next = 0_u64;
     loop {
-        let from = i64::try_from(next).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
+        let from = i64::try_from(next).map_err(|_| StoreError::beyond())?;
         let page = store.scan(from, PAGE).await?;
         let full = page.len() == PAGE as usize;
         let first = next;

@@ -131,7 +131,7 @@ async fn checked(
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_intended: beside.anchor_intended().filter(|_| anchored),
-        anchor_damaged: beside.anchor_damaged().filter(|_| anchored).map(str::to_owned),
+        anchor_damaged: beside.anchor_damaged().filter(|_| anchored).cloned(),
         anchor_broken_in_part: anchored && beside.anchor_broken_in_part(),
         ..VerifyOptions::default()
     };

@@ -34,9 +34,9 @@ fn zh(error: &(dyn Error + 'static)) -> String {
     let url: Option<&LedgerUrlError> = error.downcast_ref();
     let translated = error
         .downcast_ref()
-        .and_then(ledger)
-        .or_else(|| error.downcast_ref().and_then(read_only))
-        .or_else(|| error.downcast_ref().and_then(submit))
+        .map(ledger)
+        .or_else(|| error.downcast_ref().map(read_only))
+        .or_else(|| error.downcast_ref().map(submit))
         .or_else(|| error.downcast_ref().map(clock))
         .or_else(|| error.downcast_ref().map(store))
         .or_else(|| error.downcast_ref().map(follow))
@@ -54,14 +54,15 @@ fn zh(error: &(dyn Error + 'static)) -> String {
     translated.unwrap_or_else(|| error.to_string())
 }
 
-fn ledger(error: &LedgerError) -> Option<String> {
-    Some(match error {
+fn ledger(error: &LedgerError) -> String {
+    match error {
         LedgerError::Store(_) => "数据库出错".to_owned(),
         LedgerError::Anchor { path, .. } => format!("锚点 {path} 无法读写"),
-        LedgerError::Key { path, what } => format!("密钥文件 {path}:{what}"),
+        LedgerError::Key { path, what } => format!("密钥文件 {path}:{}", what.get(Language::Zh)),
         LedgerError::ReadOnly(_) => "台账只读".to_owned(),
         LedgerError::Recover { what } => format!("无法补回:{}", what.get(Language::Zh)),
         LedgerError::Stopped => "台账已停止".to_owned(),
+        LedgerError::Record(_) => "台账未能写入自身的一条记录".to_owned(),
         LedgerError::Policy { path, .. } => format!("策略文件 {path} 不能使用"),
         LedgerError::LogKey(error) => match error {
             LogKeyError::InUse { key } => {
@@ -78,12 +79,12 @@ fn ledger(error: &LedgerError) -> Option<String> {
         LedgerError::NotFound { what } | LedgerError::Exists { what } | LedgerError::Invalid { what } => {
             what.get(Language::Zh).to_owned()
         }
-        _ => return None,
-    })
+        LedgerError::Clock(error) => clock(error),
+    }
 }
 
-fn read_only(error: &ReadOnly) -> Option<String> {
-    Some(match error {
+fn read_only(error: &ReadOnly) -> String {
+    match error {
         ReadOnly::Requested => "以只读方式打开".to_owned(),
         ReadOnly::Behind { database_size, anchor_size } => format!(
             "数据库有 {database_size} 条记录,锚点为 {anchor_size} 条作证:请运行 `weituo recover --from 备份`"
@@ -92,19 +93,22 @@ fn read_only(error: &ReadOnly) -> Option<String> {
             "前 {size} 条记录的根哈希为 {found},锚点为 {anchored}:记录被改动;请运行 `weituo verify`,再恢复备份"
         ),
         ReadOnly::SealWrong { size } => {
-            format!("头行(共 {size} 条)的封印不是本台账密钥所作:请运行 `weituo verify`")
+            format!("首行(共 {size} 条)的封印不是本台账密钥所作:请运行 `weituo verify`")
         }
         ReadOnly::HeadDiffers { head_size, found_size, .. } => {
-            format!("头行记为 {head_size} 条,实有 {found_size} 条,或根哈希不符:请运行 `weituo verify`")
+            format!("首行记为 {head_size} 条,实有 {found_size} 条,或根哈希不符:请运行 `weituo verify`")
         }
         ReadOnly::KeyNotInLog { key } => format!("密钥 {key} 不是 log/main 所列的密钥"),
         ReadOnly::AnchorLost { path } => {
             format!("锚点 {path} 丢失:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点")
         }
-        ReadOnly::AnchorDamaged { path, what } => format!("锚点 {path} 损坏:{what}"),
+        ReadOnly::AnchorDamaged { path, what } => format!(
+            "锚点 {path} 损坏:{};请放回正确的锚点,或运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点",
+            what.get(Language::Zh)
+        ),
         ReadOnly::Frozen { leaf_index } => format!("台账已在序号 {leaf_index} 封存,其后不再记录"),
-        ReadOnly::Corrupt { .. } => return None,
-    })
+        ReadOnly::Corrupt { what } => format!("{}:请运行 `weituo verify`", what.get(Language::Zh)),
+    }
 }
 
 fn clock(error: &ClockError) -> String {
@@ -119,8 +123,8 @@ fn clock(error: &ClockError) -> String {
     }
 }
 
-fn submit(error: &SubmitError) -> Option<String> {
-    Some(match error {
+fn submit(error: &SubmitError) -> String {
+    match error {
         SubmitError::ReadOnly(_) => "台账只读".to_owned(),
         SubmitError::Unavailable(_) => "台账暂时无法记录;请用同一编号重试".to_owned(),
         SubmitError::Stopped => "台账已停止".to_owned(),
@@ -128,8 +132,14 @@ fn submit(error: &SubmitError) -> Option<String> {
             "命令已记录,序号 {leaf_index},但 {seconds} 秒内未获足够的见证附署:稍后请运行 `weituo receipt {leaf_index}`"
         ),
         SubmitError::Invalid(_) => "这不能成为存证记录".to_owned(),
-        _ => return None,
-    })
+        SubmitError::Clock(error) => clock(error),
+        SubmitError::Conflict { .. } => "决定之后流有变动".to_owned(),
+        SubmitError::Claim(_) => "被拒绝".to_owned(),
+        SubmitError::Reused { leaf_index } => {
+            format!("此编号已在序号 {leaf_index} 记录了别的内容:请用新编号")
+        }
+        SubmitError::Disclosure { digest } => format!("披露 {digest} 不对应此事项的任何密封值"),
+    }
 }
 
 fn store(error: &StoreError) -> String {
@@ -137,7 +147,9 @@ fn store(error: &StoreError) -> String {
         StoreError::Unavailable { .. } => "数据库暂时不可用".to_owned(),
         StoreError::CommitUnknown { .. } => "数据库没有说明是否已提交".to_owned(),
         StoreError::Full { .. } => "数据库空间已满".to_owned(),
-        StoreError::Corrupt { what } => format!("数据库中有非本程序写入的内容:{what};请运行 `weituo verify`"),
+        StoreError::Corrupt { what } => {
+            format!("数据库中有非本程序写入的内容:{};请运行 `weituo verify`", what.get(Language::Zh))
+        }
         StoreError::Schema { what } => what.get(Language::Zh).to_owned(),
         StoreError::Fault { .. } => "数据库拒绝了操作".to_owned(),
     }
@@ -175,7 +187,15 @@ fn not_canonical(error: &NotCanonical) -> String {
         Reason::Null => "含有 U+0000,请去掉".to_owned(),
         Reason::IntegerRange => "整数超出 ±(2^53 - 1)".to_owned(),
         Reason::Depth => format!("嵌套超过 {MAX_DEPTH} 层"),
-        reason => reason.to_string(),
+        Reason::NotUtf8 => "不是 UTF-8".to_owned(),
+        Reason::UnexpectedEnd => "文本在一个值中间结束".to_owned(),
+        Reason::UnexpectedByte => "此处不应有这个字节".to_owned(),
+        Reason::TrailingBytes => "值之后还有内容".to_owned(),
+        Reason::Key => "键应为 [a-z][a-z0-9_]* 或 _sd".to_owned(),
+        Reason::KeyOrder => "键应严格递增".to_owned(),
+        Reason::NotInteger => "数应为普通整数".to_owned(),
+        Reason::RawControl => "控制字符应转义".to_owned(),
+        Reason::Escape => "转义应最短且必要".to_owned(),
     };
     format!("第 {} 字节:{reason}", error.offset)
 }
@@ -282,6 +302,8 @@ fn stamp_answer(error: &Unusable) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weituo_proof::Both;
+
     use super::*;
 
     #[test]
@@ -296,5 +318,11 @@ mod tests {
         assert!(chain_zh(&large).contains("最多 65535 字节,此条有 70000 字节"), "{}", chain_zh(&large));
         let full = StoreError::Full { doing: "appending", source: "disk full".into() };
         assert_eq!(chain_zh(&LedgerError::Store(full)), "数据库出错:数据库空间已满:disk full");
+        let what = Both::new("两槽都不完整", "neither slot is whole");
+        let damaged = ReadOnly::AnchorDamaged { path: "a.anchor".to_owned(), what };
+        assert_eq!(
+            chain_zh(&LedgerError::ReadOnly(damaged)),
+            "台账只读:锚点 a.anchor 损坏:两槽都不完整;请放回正确的锚点,或运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点"
+        );
     }
 }

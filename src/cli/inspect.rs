@@ -70,7 +70,7 @@ async fn page(
     if let Some(stream) = stream {
         return store.stream_rows(stream.as_str(), next, PAGE).await;
     }
-    let from = i64::try_from(next).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
+    let from = i64::try_from(next).map_err(|_| StoreError::beyond())?;
     store.scan(from, PAGE).await?.into_iter().map(crate::store::Scanned::into_row).collect()
 }
 

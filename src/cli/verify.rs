@@ -72,7 +72,7 @@ pub(super) async fn run(
         seal,
         anchor: beside.anchor().map(str::to_owned),
         anchor_intended: beside.anchor_intended(),
-        anchor_damaged: beside.anchor_damaged().map(str::to_owned),
+        anchor_damaged: beside.anchor_damaged().cloned(),
         anchor_broken_in_part: beside.anchor_broken_in_part(),
         outside: asked.outside,
         stream: asked.stream,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::Value;
 use weituo_events::{Category, Event, Recorded};
 use weituo_proof::dossier::{DisclosedValue, NamedDocument, Subject, SubjectKind};
-use weituo_proof::{Disclosure, Entry, Hash, LeafIndex, StreamName};
+use weituo_proof::{Disclosure, Entry, Hash, LeafIndex, StreamName, both};
 
 use crate::follower::{FollowError, recorded};
 use crate::ledger::{Names, Proven};
@@ -191,7 +191,10 @@ fn digest_in(value: &Value) -> Option<&str> {
 async fn entry(store: &dyn Store, leaf_index: u64) -> Result<EntryRow, StoreError> {
     let row = store.entry(leaf_index).await?;
     row.ok_or_else(|| {
-        StoreError::corrupt(format!("there is no entry at leaf index {leaf_index}; run `weituo verify`"))
+        StoreError::corrupt(both!(
+            "没有序号 {leaf_index} 的记录",
+            "there is no entry at leaf index {leaf_index}"
+        ))
     })
 }
 

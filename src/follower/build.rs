@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle};
 use weituo_events::Category;
 use weituo_projections::{PROJECTIONS, Row, Rulebooks, StreamState, rows};
-use weituo_proof::StreamName;
+use weituo_proof::{StreamName, both};
 
 use super::{Fold, FollowError, Follower, STATES, Step, Sum, SumKey, home, read_rulebooks, recorded};
 use crate::store::{
@@ -102,7 +102,11 @@ impl Follower {
             if next.is_none() {
                 streams.close();
                 if from_the_first && streams.entries != cursor {
-                    let what = format!("{} entries below leaf {cursor}: some are missing", streams.entries);
+                    let entries = streams.entries;
+                    let what = both!(
+                        "序号 {cursor} 之前只有 {entries} 条记录:有缺失",
+                        "{entries} entries below leaf {cursor}: some are missing"
+                    );
                     return Err(StoreError::corrupt(what).into());
                 }
             }

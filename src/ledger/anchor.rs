@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weituo_proof::{Hash, VerifierKey};
+use weituo_proof::{Both, Hash, VerifierKey, both};
 
 use super::redo::Intended;
 use super::seal::SealKey;
@@ -66,6 +66,11 @@ pub(super) enum Advanced {
     Ahead((u64, Hash)),
     /// Another process has moved it, to a smaller size than ours: prove consistency from there.
     Moved((u64, Hash)),
+}
+
+/// What is wrong with an anchor whose checkpoint no key of the log opens.
+fn not_of_this_log(error: &dyn std::fmt::Display) -> Both {
+    both!("其检查点不是这一台账的:{error}", "its checkpoint is not this log's: {error}")
 }
 
 /// Returns the address, where a place is that of a witness instead of a file's.

@@ -201,7 +201,10 @@ impl<'a> Copying<'a> {
         let rows = page.into_iter().map(store::Scanned::into_row).collect::<Result<Vec<_>, _>>()?;
         match rows.iter().zip(from..).find(|(row, expected)| row.leaf_index != *expected) {
             None if !rows.is_empty() => Ok(rows),
-            _ => Err(StoreError::corrupt(format!("an entry is missing from leaf index {from} on")).into()),
+            _ => {
+                let what = both!("序号 {from} 起缺少记录", "an entry is missing from leaf index {from} on");
+                Err(StoreError::corrupt(what).into())
+            }
         }
     }
 
@@ -228,7 +231,9 @@ impl<'a> Copying<'a> {
 fn parse(row: &EntryRow) -> Result<Entry, LedgerError> {
     let entry = Entry::parse(row.body.as_bytes());
     entry.map_err(|error| {
-        StoreError::corrupt(format!("the entry at leaf index {}: {error}", row.leaf_index)).into()
+        let leaf_index = row.leaf_index;
+        let what = both!("序号 {leaf_index} 的记录:{error}", "the entry at leaf index {leaf_index}: {error}");
+        StoreError::corrupt(what).into()
     })
 }
 

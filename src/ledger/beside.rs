@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use weituo_proof::{Hash, VerifierKey};
+use weituo_proof::{Both, Hash, VerifierKey};
 
 use super::anchor::{Anchor, Standing};
 use super::key;
@@ -21,7 +21,7 @@ pub struct Beside {
     seal: Option<SealKey>,
     anchor: Option<String>,
     anchor_intended: Option<(u64, Hash)>,
-    anchor_damaged: Option<String>,
+    anchor_damaged: Option<Both>,
     anchor_broken_in_part: bool,
 }
 
@@ -91,8 +91,8 @@ impl Beside {
     }
 
     /// Returns what is wrong with an anchor that is there and cannot be understood.
-    pub fn anchor_damaged(&self) -> Option<&str> {
-        self.anchor_damaged.as_deref()
+    pub fn anchor_damaged(&self) -> Option<&Both> {
+        self.anchor_damaged.as_ref()
     }
 
     /// Returns whether a part of the anchor is not whole, so that a newer checkpoint than the one read may have stood there.

@@ -15,7 +15,7 @@ use weituo_proof::{Checkpoint, LeafIndex, Position, RecordedAt, TreeSize, both};
 use super::answer::{answer_aside, refuse_all};
 use super::clock::ClockError;
 use super::derived::Step;
-use super::flight::{Anchored, Anchoring, Flight, Intent, Landed};
+use super::flight::{Anchored, Anchoring, Flight, IntentOutcome, Landed};
 use super::inbox::Inbox;
 use super::prepare::{Apart, Aside, Ground, Open, Pending, Prepared};
 use super::tree::Loaded;
@@ -97,7 +97,7 @@ impl Writer {
             let mut committed = self.take_over(prepared, intent);
             // Who is alone waits once for an anchor that follows its commit: from then on it is written beside the next one.
             let catches_up = redoable
-                && intent == Intent::None
+                && intent == IntentOutcome::None
                 && committed.anchoring.is_some()
                 && self.shared.anchor.is_alone();
             let sent = if next.len() >= enough && !catches_up && self.may_chain() {
@@ -221,7 +221,7 @@ impl Writer {
     }
 
     /// Takes over a committed batch, signs its head and begins to anchor it, unless the anchor vouches for it already.
-    fn take_over(&mut self, prepared: Prepared, intent: Intent) -> Committed {
+    fn take_over(&mut self, prepared: Prepared, intent: IntentOutcome) -> Committed {
         // From here at the latest (by its intent, before) a crash recovers forward, because the batch is durable: the next start extends the anchor to it, and a
         // client that got no answer repeats its command by id.
         failpoint::hit("writer.after_commit");
@@ -238,7 +238,7 @@ impl Writer {
         self.shared.anchor.has_committed();
         self.rest_at = Instant::now() + REST;
         failpoint::hit("writer.before_anchor");
-        let vouched = intent == Intent::Durable;
+        let vouched = intent == IntentOutcome::Durable;
         if vouched {
             self.shared.vouched_for(&checkpoint);
         }

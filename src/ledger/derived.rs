@@ -15,7 +15,7 @@ use weituo_events::{Act, Event};
 use weituo_projections::Claims;
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::map::{Map, MapProof, PartyChain, party_name, stream_value};
-use weituo_proof::{CommandId, Entry, Hash, LeafIndex, RecordedAt, SigningKey, StreamHead, StreamName};
+use weituo_proof::{CommandId, Entry, Hash, LeafIndex, RecordedAt, SigningKey, StreamHead, StreamName, both};
 
 use super::index::{Names, PartyProof};
 use super::key::Keys;
@@ -247,15 +247,19 @@ impl Derived {
 
     /// Applies an entry that was read from the database.
     pub(super) fn apply_row(&mut self, row: &EntryRow, leaf_hash: Hash) -> Result<(), ReadOnly> {
-        let corrupt = |what: &str, error: &dyn std::fmt::Display| ReadOnly::Corrupt {
-            what: format!("the entry at leaf index {} {what}: {error}; run `weituo verify`", row.leaf_index),
+        let unreadable = |error: &dyn std::fmt::Display| {
+            let leaf_index = row.leaf_index;
+            let what = both!(
+                "序号 {leaf_index} 的记录无法读取:{error}",
+                "the entry at leaf index {leaf_index} cannot be read: {error}"
+            );
+            ReadOnly::Corrupt { what }
         };
-        let header = header(&row.body).map_err(|error| corrupt("cannot be read", &error))?;
+        let header = header(&row.body).map_err(|error| unreadable(&error))?;
         let of_log = header.stream.starts_with("log/");
         if of_log || Claims::concerns(&header.event_type) {
-            let entry =
-                Entry::parse(row.body.as_bytes()).map_err(|error| corrupt("cannot be read", &error))?;
-            let act = Act::from_entry(&entry).map_err(|error| corrupt("is of no known type", &error))?;
+            let entry = Entry::parse(row.body.as_bytes()).map_err(|error| unreadable(&error))?;
+            let act = Act::from_entry(&entry).map_err(|error| unreadable(&error))?;
             if Claims::concerns(&header.event_type) {
                 self.claims.apply(&act, header.sequence);
             }

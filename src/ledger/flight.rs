@@ -24,7 +24,7 @@ pub(super) type Anchoring = Pin<Box<dyn Future<Output = Anchored> + Send>>;
 
 /// What became of a batch's intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
+pub(super) enum IntentOutcome {
     /// None was to be written.
     None,
     /// It could not be written, or perhaps it was.
@@ -36,7 +36,7 @@ pub(super) enum Intent {
 /// What became of a commit, and of its intent.
 pub(super) struct Landed {
     pub(super) outcome: Outcome,
-    pub(super) intent: Intent,
+    pub(super) intent: IntentOutcome,
 }
 
 /// A batch that is being committed.
@@ -72,7 +72,7 @@ impl Writer {
                     let (outcome, intent) = tokio::join!(commit, intending);
                     Landed { outcome, intent }
                 }
-                None => Landed { outcome: commit.await, intent: Intent::None },
+                None => Landed { outcome: commit.await, intent: IntentOutcome::None },
             }
         });
         let early = tokio::select! {
@@ -84,7 +84,7 @@ impl Writer {
     }
 
     /// Returns the writing of a batch's intent, where the anchor may vouch for it while it is being committed.
-    fn intending(&self, prepared: &Prepared) -> Option<impl Future<Output = Intent> + Send + 'static> {
+    fn intending(&self, prepared: &Prepared) -> Option<impl Future<Output = IntentOutcome> + Send + 'static> {
         // Asked for every batch, because it is where this process gives way, too.
         let may_intend = self.limits.mode == Mode::Strict && self.shared.anchor.may_intend();
         let before = prepared.batch.before?;
@@ -93,10 +93,10 @@ impl Writer {
         let (anchor, batch) = (Arc::clone(&self.shared.anchor), Arc::clone(&prepared.batch));
         let intending = async move {
             match blocking(&anchor, move |anchor| anchor.intend(&base, &batch)).await {
-                Ok(()) => Intent::Durable,
+                Ok(()) => IntentOutcome::Durable,
                 Err(error) => {
                     tracing::debug!(%error, "no intent could be written: the anchor is, after the commit");
-                    Intent::Failed
+                    IntentOutcome::Failed
                 }
             }
         };

@@ -4,7 +4,7 @@
 //! Absent: the complete verification (`verify`), which also checks what following does not need.
 //! Source: format.md "Append protocol" step 2.
 
-use weituo_proof::{Hash, leaf_hash};
+use weituo_proof::{Both, Hash, both, leaf_hash};
 
 use super::derived::Derived;
 use super::seal::SealKey;
@@ -14,6 +14,9 @@ use crate::store::{Head, StoreError};
 
 /// Entries in a page.
 const PAGE: u32 = 4_096;
+
+/// What is wrong with a database that has entries and no head.
+pub(super) const NO_HEAD_ROW: Both = Both::new("没有首行", "the head row is missing");
 
 /// Why following ended early.
 #[derive(Debug)]
@@ -103,7 +106,6 @@ pub(super) fn check_root(shared: &Shared, head: &Head) -> Result<(), ReadOnly> {
 }
 
 fn missing(leaf_index: u64) -> ReadOnly {
-    ReadOnly::Corrupt {
-        what: format!("the entry at leaf index {leaf_index} is missing; run `weituo verify`"),
-    }
+    let what = both!("缺少序号 {leaf_index} 的记录", "the entry at leaf index {leaf_index} is missing");
+    ReadOnly::Corrupt { what }
 }

@@ -7,15 +7,17 @@
 
 use std::path::Path;
 
-use weituo_proof::{SigningKey, VerifierKey, both};
+use weituo_proof::note::KeyError;
+use weituo_proof::{Both, SigningKey, VerifierKey, both};
 
 use super::types::LedgerError;
 use crate::files::create_whole;
 
 /// Makes a key of this name from the system's randomness and writes its file, mode 0600.
 pub(crate) fn create(path: &Path, name: &str) -> Result<SigningKey, LedgerError> {
-    let key = SigningKey::from_seed(name, random()?).map_err(|error| key_error(path, &error))?;
-    create_whole(path, format!("{key}\n").as_bytes(), 0o600).map_err(|error| key_error(path, &error))?;
+    let key = SigningKey::from_seed(name, random()?).map_err(|error| key_error(path, Both::plain(error)))?;
+    create_whole(path, format!("{key}\n").as_bytes(), 0o600)
+        .map_err(|error| key_error(path, Both::plain(error)))?;
     Ok(key)
 }
 
@@ -71,20 +73,26 @@ pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
     if keys.older.is_empty() {
         Ok(keys.first)
     } else {
-        Err(key_error(path, &"it holds several keys of a log"))
+        Err(key_error(path, Both::new("其中有一个台账的几把密钥", "it holds several keys of a log")))
     }
 }
 
 /// Reads a log's key file: the key in use and, after a rotation, older ones, one a line.
 pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
-    let text = std::fs::read_to_string(path).map_err(|error| key_error(path, &error))?;
-    let mut keys = text.trim_end().split('\n').map(|line| line.trim_end().parse::<SigningKey>());
-    let first = keys.next().ok_or_else(|| key_error(path, &"it is empty"))?;
-    let first = first.map_err(|error| key_error(path, &error))?;
-    let older = keys.collect::<Result<Vec<_>, _>>().map_err(|error| key_error(path, &error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| key_error(path, Both::plain(error)))?;
+    let mut keys = text.trim_end().lines().map(|line| line.trim_end().parse::<SigningKey>());
+    let first = keys.next().ok_or_else(|| key_error(path, Both::new("是空的", "it is empty")))?;
+    let unusable = |error: KeyError| key_error(path, both!("有一行不是可用的签名密钥({error})", "{error}"));
+    let first = first.map_err(unusable)?;
+    let older = keys.collect::<Result<Vec<_>, _>>().map_err(unusable)?;
     match older.iter().find(|key| key.name() != first.name()) {
         Some(other) => {
-            Err(key_error(path, &format!("it holds keys of two logs, {} and {}", first.name(), other.name())))
+            let (one, other) = (first.name(), other.name());
+            let what = both!(
+                "其中有两个台账的密钥:{one} 与 {other}",
+                "it holds keys of two logs, {one} and {other}"
+            );
+            Err(key_error(path, what))
         }
         None => Ok(Keys { first, older }),
     }
@@ -99,6 +107,6 @@ pub(super) fn random() -> Result<[u8; 32], LedgerError> {
     Ok(bytes)
 }
 
-fn key_error(path: &Path, error: &dyn std::fmt::Display) -> LedgerError {
-    LedgerError::Key { path: path.display().to_string(), what: error.to_string() }
+fn key_error(path: &Path, what: Both) -> LedgerError {
+    LedgerError::Key { path: path.display().to_string(), what }
 }

@@ -17,7 +17,7 @@ use super::anchor::{Anchor, Standing, blocking};
 use super::commit::sign;
 use super::cosign::{self, Witnesses};
 use super::derived::Derived;
-use super::follow::{self, Halt};
+use super::follow::{self, Halt, NO_HEAD_ROW};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
 use super::redo::{Intended, Redone, redo};
@@ -103,17 +103,25 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
 }
 
 async fn read_genesis(store: &dyn Store) -> Result<Genesis, LedgerError> {
-    let row = store.entry(0).await?.ok_or_else(|| StoreError::corrupt("entry 0 is missing"))?;
+    let row = store
+        .entry(0)
+        .await?
+        .ok_or_else(|| StoreError::corrupt(Both::new("没有记录 0", "entry 0 is missing")))?;
     let entry = Entry::parse(row.body.as_bytes());
-    let entry = entry.map_err(|error| StoreError::corrupt(format!("entry 0 cannot be read: {error}")))?;
+    let entry = entry.map_err(|error| {
+        StoreError::corrupt(both!("记录 0 无法读取:{error}", "entry 0 cannot be read: {error}"))
+    })?;
     match Act::from_entry(&entry).map(|act| act.event) {
         Ok(Event::LogOpened(opened)) => {
             let verifier = opened.key.parse();
-            let verifier =
-                verifier.map_err(|error| StoreError::corrupt(format!("entry 0 names no key: {error}")))?;
+            let verifier = verifier.map_err(|error| {
+                StoreError::corrupt(both!("记录 0 没有列出密钥:{error}", "entry 0 names no key: {error}"))
+            })?;
             Ok(Genesis { origin: entry.ledger, verifier })
         }
-        _ => Err(StoreError::corrupt("entry 0 is not a LogOpened").into()),
+        _ => {
+            Err(StoreError::corrupt(Both::new("记录 0 不是 LogOpened", "entry 0 is not a LogOpened")).into())
+        }
     }
 }
 
@@ -149,7 +157,7 @@ impl Opened {
         }
         // The head as it is after the anchor was read: what other processes commit and anchor meanwhile is no rollback.
         let head = self.shared.store.head().await?;
-        self.head = head.ok_or_else(|| StoreError::corrupt("the head row is missing"))?;
+        self.head = head.ok_or_else(|| StoreError::corrupt(NO_HEAD_ROW))?;
         let vouched =
             anchored.as_ref().ok().and_then(Option::as_ref).map(|it| it.held_against(self.head.size));
         let passed = self.follow(vouched).await?;

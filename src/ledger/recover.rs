@@ -3,7 +3,8 @@
 //! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root,
 //! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
 //! it, so that an interrupted recovery is finished by repeating it. Memory does not grow with the log. No stored entry is
-//! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased.
+//! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased. A batch that the anchor
+//! keeps, and of which the database has nothing, is the next start's to settle.
 //! Absent: making backups; mending altered entries (restore the whole database for that).
 //! Source: format.md "Append protocol", table "on start".
 
@@ -43,7 +44,7 @@ pub enum Backup {
 pub struct Recovered {
     /// Number of entries put back.
     pub restored: u64,
-    /// Tree size now, which is the anchor's.
+    /// Tree size now, which is that of the anchor's checkpoint, or of the batch that it keeps where the database has any of it.
     pub size: u64,
 }
 
@@ -58,16 +59,26 @@ pub(super) async fn recover(
     let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers(), Some(SealKey::of(&keys)))?);
     blocking(&anchor, Anchor::join).await?;
     let anchored = blocking(&anchor, Anchor::load).await?;
-    let anchored = anchored.ok_or_else(|| {
+    let mut anchored = anchored.ok_or_else(|| {
         cannot(Both::new("没有锚点说明应补回到哪里", "there is no anchor that says how far to recover"))
     })?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
+    if !reaches_beyond(&*store, anchored.checkpoint.size.get()).await? {
+        anchored.intended = None;
+    }
     let mut source = Source::open(backup, options).await?;
     let recovered = restore(&*store, &mut source, &anchored, &keys).await;
     store.close().await;
     source.close().await;
     recovered
+}
+
+/// Whether the database has, or once had, anything beyond so many entries.
+async fn reaches_beyond(store: &dyn Store, size: u64) -> Result<bool, LedgerError> {
+    let from = i64::try_from(size).unwrap_or(i64::MAX);
+    let had = store.head().await?.is_some_and(|head| head.size > size);
+    Ok(had || !store.scan(from, 1).await?.is_empty())
 }
 
 async fn restore(

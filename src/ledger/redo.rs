@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use weituo_proof::tree::verify_inclusion;
-use weituo_proof::{Disclosure, Entry, EntryError, Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
+use weituo_proof::{Both, Disclosure, Entry, EntryError, Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
 
 use super::follow::Halt;
 use super::seal::SealKey;
@@ -26,7 +26,12 @@ pub(super) const ROOM: usize = 1 << 20;
 /// A leaf index's 20 digits, a space and a line's end.
 const BESIDE_DISCLOSURE: usize = 22;
 /// What is wrong with a batch that somebody else put there.
-pub(super) const NOT_SEALED: &str = "the batch that it keeps is not one that a key of the log sealed";
+pub(super) const NOT_SEALED: Both = Both::new(
+    "其中所存的一批不是本台账的密钥所封",
+    "the batch that it keeps is not one that a key of the log sealed",
+);
+const OTHER_ROOT: Both =
+    Both::new("其中所存的一批得出另一根哈希", "the batch that it keeps leads to another root");
 
 /// A batch that was being committed on an anchored head when its process ended.
 #[derive(Debug, Clone)]
@@ -161,16 +166,16 @@ pub(super) async fn redo(
     head: &Head,
     intended: &Intended,
 ) -> Result<Redone, Halt> {
-    let damaged = |what: &str| {
+    let damaged = |what| {
         let path = shared.anchor.place();
-        Halt::ReadOnly(ReadOnly::AnchorDamaged { path, what: what.to_owned() })
+        Halt::ReadOnly(ReadOnly::AnchorDamaged { path, what })
     };
     if !intended.is_sealed(seal) {
         return Err(damaged(NOT_SEALED));
     }
     let frontier = shared.with_tree(|tree| tree.frontier().clone());
     let batch = intended.batch(head, frontier);
-    let batch = Arc::new(batch.ok_or_else(|| damaged("the batch that it keeps leads to another root"))?);
+    let batch = Arc::new(batch.ok_or_else(|| damaged(OTHER_ROOT))?);
     tracing::warn!(
         from = head.size,
         to = intended.after.size,
@@ -193,7 +198,8 @@ pub(super) async fn redo(
 
 /// Why nothing is written where the database has a row that no writer put there.
 pub(super) fn place_taken() -> ReadOnly {
-    let what = "an entry stands where the next of its stream belongs; run `weituo verify`".to_owned();
+    let what =
+        Both::new("有记录占着其流下一条的位置", "an entry stands where the next of its stream belongs");
     ReadOnly::Corrupt { what }
 }
 

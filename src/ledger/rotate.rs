@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use weituo_events::payload::{LogFrozen, LogKeyAdded, LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::{Both, Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey};
+use weituo_proof::{Both, Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey, both};
 
 use super::clock::ClockError;
 use super::handle::Ledger;
@@ -251,9 +251,10 @@ pub(super) async fn log_events(store: &dyn Store) -> Result<(Option<StreamHead>,
         }
         for row in rows {
             let unreadable = |error: &dyn std::fmt::Display| {
-                StoreError::corrupt(format!(
-                    "the entry at leaf index {} cannot be read: {error}",
-                    row.leaf_index
+                let leaf_index = row.leaf_index;
+                StoreError::corrupt(both!(
+                    "序号 {leaf_index} 的记录无法读取:{error}",
+                    "the entry at leaf index {leaf_index} cannot be read: {error}"
                 ))
             };
             let entry = Entry::parse(row.body.as_bytes()).map_err(|error| unreadable(&error))?;
@@ -276,5 +277,5 @@ fn id_of(key: &VerifierKey) -> String {
 }
 
 fn in_place(path: &Path, change: impl FnOnce() -> std::io::Result<()>) -> Result<(), LedgerError> {
-    change().map_err(|error| LedgerError::Key { path: path.display().to_string(), what: error.to_string() })
+    change().map_err(|error| LedgerError::Key { path: path.display().to_string(), what: Both::plain(error) })
 }

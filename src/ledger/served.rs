@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use weituo_proof::both;
 use weituo_proof::tile::{TileKind, TilePath, encode_bundle};
 
 use super::handle::Ledger;
@@ -53,7 +54,10 @@ impl Ledger {
             self.shared.with_tree(|tree| tree.tile_row(level, first..end))
         };
         if hashes.len() as u64 != end - first {
-            let what = format!("hashes {first} to {end} of level {level} are not all there");
+            let what = both!(
+                "第 {level} 层的哈希 {first} 至 {end} 不全",
+                "hashes {first} to {end} of level {level} are not all there"
+            );
             return Err(StoreError::corrupt(what).into());
         }
         Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
@@ -61,14 +65,17 @@ impl Ledger {
 
     async fn entry_bundle(&self, path: &TilePath, size: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         let Some((first, end)) = range(path, 0, size) else { return Ok(None) };
-        let from = i64::try_from(first).map_err(|_| StoreError::corrupt("a leaf index beyond 2^63"))?;
+        let from = i64::try_from(first).map_err(|_| StoreError::beyond())?;
         let rows = self.shared.store.scan(from, u32::from(path.width())).await?;
         let rows = rows.into_iter().map(Scanned::into_row).collect::<Result<Vec<_>, _>>()?;
         let there = rows.iter().map(|row| row.leaf_index).eq(first..end);
         let bodies: Vec<&str> = rows.iter().map(|row| &*row.body).collect();
         match encode_bundle(&bodies) {
             Ok(bundle) if there => Ok(Some(bundle)),
-            _ => Err(StoreError::corrupt(format!("entries {first} to {end} are not all there")).into()),
+            _ => {
+                let what = both!("记录 {first} 至 {end} 不全", "entries {first} to {end} are not all there");
+                Err(StoreError::corrupt(what).into())
+            }
         }
     }
 }

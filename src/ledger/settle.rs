@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::anchor::blocking;
 use super::answer::refuse_all;
-use super::flight::{Intent, Outcome};
+use super::flight::{IntentOutcome, Outcome};
+use super::follow::NO_HEAD_ROW;
 use super::prepare::{Pending, Prepared};
 use super::redo::place_taken;
 use super::types::{LedgerError, ReadOnly, SubmitError};
@@ -28,10 +29,10 @@ impl Writer {
         &mut self,
         prepared: Prepared,
         outcome: Outcome,
-        intent: Intent,
+        intent: IntentOutcome,
     ) -> Vec<Pending> {
         let withdrawn = match &outcome {
-            _ if intent == Intent::None => Ok(()),
+            _ if intent == IntentOutcome::None => Ok(()),
             // Its intent stands until it is known.
             Err(StoreError::CommitUnknown { .. }) => {
                 self.doubtful = Some(Arc::clone(&prepared.batch));
@@ -125,9 +126,7 @@ impl Writer {
                 self.doubtful = None;
                 Ok(())
             }
-            None => {
-                Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what: "the head row is missing".to_owned() }))
-            }
+            None => Err(LedgerError::ReadOnly(ReadOnly::Corrupt { what: NO_HEAD_ROW })),
         }
     }
 

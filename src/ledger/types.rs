@@ -240,18 +240,21 @@ pub enum ReadOnly {
         path: String,
     },
     /// The anchor's file holds no valid slot, or one of another log.
-    #[error("the anchor {path} is damaged: {what}")]
+    #[error(
+        "the anchor {path} is damaged: {}; put the right one back, or run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept",
+        what.en()
+    )]
     AnchorDamaged {
         /// Where it is.
         path: String,
         /// What is wrong.
-        what: String,
+        what: Both,
     },
     /// A row cannot have been written by this program.
-    #[error("{what}")]
+    #[error("{}; run `weituo verify`", what.en())]
     Corrupt {
         /// Which, and what it holds.
-        what: String,
+        what: Both,
     },
     /// `LogFrozen` is in the log: nothing follows it.
     #[error("the log is frozen since leaf index {leaf_index}")]
@@ -279,12 +282,12 @@ pub enum LedgerError {
         source: std::io::Error,
     },
     /// The key's file cannot be read, written or understood.
-    #[error("the key file {path}: {what}")]
+    #[error("the key file {path}: {}", what.en())]
     Key {
         /// Its file.
         path: String,
         /// What is wrong.
-        what: String,
+        what: Both,
     },
     /// The ledger may not write.
     #[error("the ledger is read-only")]

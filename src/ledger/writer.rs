@@ -18,7 +18,7 @@ use super::answer::refuse_all;
 use super::clock::Watched;
 use super::commit::Settled;
 use super::derived::Derived;
-use super::follow::{self, Halt};
+use super::follow::{self, Halt, NO_HEAD_ROW};
 use super::inbox::{Inbox, Message};
 use super::key::Keys;
 use super::prepare::{Apart, Aside, Open, Pending, Prepared};
@@ -303,7 +303,7 @@ impl Writer {
     pub(super) async fn catch_up(&mut self) -> Result<(), Halt> {
         match self.shared.store.head().await? {
             Some(head) => self.follow(head).await,
-            None => Err(self.halted(ReadOnly::Corrupt { what: "the head row is missing".to_owned() })),
+            None => Err(self.halted(ReadOnly::Corrupt { what: NO_HEAD_ROW })),
         }
     }
 

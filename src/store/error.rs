@@ -38,10 +38,10 @@ pub enum StoreError {
         source: Source,
     },
     /// The stored rows cannot have been written by this program.
-    #[error("the database holds what no writer stored: {what}; run `weituo verify`")]
+    #[error("the database holds what no writer stored: {}; run `weituo verify`", what.en())]
     Corrupt {
         /// Table, column and what stands there.
-        what: String,
+        what: Both,
     },
     /// There is no ledger at this address, or one of another version.
     #[error("{}", what.en())]
@@ -66,8 +66,13 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. } | Self::CommitUnknown { .. })
     }
 
-    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
-        Self::Corrupt { what: what.into() }
+    pub(crate) fn corrupt(what: Both) -> Self {
+        Self::Corrupt { what }
+    }
+
+    /// Makes an error of a place beyond those that a log can have.
+    pub(crate) fn beyond() -> Self {
+        Self::corrupt(Both::new("有超出 2^63 的位置", "a place beyond 2^63"))
     }
 
     /// Makes an error of a call that was not answered in time.

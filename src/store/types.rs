@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use super::StoreError;
 
@@ -224,11 +224,16 @@ impl Scanned {
         match self {
             Self::Row(row) => Ok(row),
             Self::Garbled(GarbledRow { leaf_index: Some(at), column, found }) => {
-                Err(StoreError::corrupt(format!("entry at leaf index {at}: {column} is {found}")))
+                let what = both!(
+                    "序号 {at} 的记录:{column} 为 {found}",
+                    "entry at leaf index {at}: {column} is {found}"
+                );
+                Err(StoreError::corrupt(what))
             }
-            Self::Garbled(GarbledRow { column, found, .. }) => {
-                Err(StoreError::corrupt(format!("entry: {column} is {found}")))
-            }
+            Self::Garbled(GarbledRow { column, found, .. }) => Err(StoreError::corrupt(both!(
+                "一条记录的 {column} 为 {found}",
+                "entry: {column} is {found}"
+            ))),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Opened {
             );
             let finding = Finding::new(FindingKind::AnchorDiffers, detail);
             let expected = Both::new("这一台账的检查点", "a checkpoint of this log");
-            intact.push(finding.differing(expected, what));
+            intact.push(finding.differing(expected, what.clone()));
         }
         if options.anchor_broken_in_part {
             intact.could_not(Both::new(

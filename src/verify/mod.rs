@@ -69,7 +69,7 @@ pub struct VerifyOptions<'a> {
     /// was committing it, the database may end before it.
     pub anchor_intended: Option<(u64, Hash)>,
     /// What is wrong with an anchor that is there and cannot be what the ledger stored.
-    pub anchor_damaged: Option<String>,
+    pub anchor_damaged: Option<Both>,
     /// Whether a part of the anchor is not whole, although a checkpoint could be read from the rest.
     pub anchor_broken_in_part: bool,
     /// Checkpoints that somebody else kept.

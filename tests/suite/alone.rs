@@ -62,7 +62,7 @@ async fn findings(place: &Place) -> (Vec<FindingKind>, Vec<String>) {
         seal: Some(&seal_of),
         anchor: beside.anchor().map(str::to_owned),
         anchor_intended: beside.anchor_intended(),
-        anchor_damaged: beside.anchor_damaged().map(str::to_owned),
+        anchor_damaged: beside.anchor_damaged().cloned(),
         anchor_broken_in_part: beside.anchor_broken_in_part(),
         ..VerifyOptions::default()
     };
@@ -129,6 +129,27 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), reason);
         ledger.stop().await.unwrap();
         let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        assert_eq!((done.restored, done.size), (1, before));
+        let ledger = place.open().await;
+        assert_eq!(ledger.read_only(), None);
+        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
+        let kept = ledger.store().disclosures(before..last).await.unwrap();
+        assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
+        ledger.stop().await.unwrap();
+        assert_one_history(&*place.store().await).await;
+    }
+
+    async fn entries_cut_out_behind_an_intents_base_are_recovered_with_what_the_anchor_kept(place: Place) {
+        let left = answered_and_ended(&place).await;
+        let [earlier, before, last] = sizes(&left)[..] else { panic!() };
+        let whole = rows(&*place.store().await).await;
+        let backup = place.folder.path().join("entries.jsonl");
+        let lines: Vec<&str> = whole[..usize::try_from(before).unwrap()].iter().map(|row| &*row.body).collect();
+        std::fs::write(&backup, lines.join("\n")).unwrap();
+        std::fs::write(place.anchor_file(), &left.anchor).unwrap();
+        roll_back(&place, last).await;
+        place.tamper(&format!("DELETE FROM entry WHERE leaf_index >= {earlier}; DELETE FROM disclosure WHERE leaf_index >= {earlier}")).await;
+        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
         assert_eq!((done.restored, done.size), (2, last));
         assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
         let ledger = place.open().await;
@@ -168,13 +189,19 @@ on_both_stores! {
 
     async fn an_intent_whose_command_had_been_recorded_before_is_taken_back_and_not_put_in(place: Place) {
         let left = answered_and_ended(&place).await;
-        let before = sizes(&left)[1];
+        let [earlier, before, _] = sizes(&left)[..] else { panic!() };
         roll_back(&place, before).await;
         // As a process leaves it that ends between the database's refusal and taking its intent back.
         let ids = [&left.accepted[2], &left.accepted[0]].map(|it| Entry::parse(it.receipt.entry.as_bytes()).unwrap());
         let body = left.accepted[2].receipt.entry.replace(ids[0].command.as_str(), ids[1].command.as_str());
         std::fs::write(place.anchor_file(), intending(&place, &left, &body).await).unwrap();
         let kept = rows(&*place.store().await).await;
+        // Also where the database was set back behind the intent's base, and has to be recovered first.
+        let backup = place.folder.path().join("entries.jsonl");
+        std::fs::write(&backup, kept.iter().map(|row| &*row.body).collect::<Vec<_>>().join("\n")).unwrap();
+        roll_back(&place, earlier).await;
+        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        assert_eq!((done.restored, done.size), (1, before));
         let ledger = place.open().await;
         assert_eq!(ledger.read_only(), None);
         assert_eq!(rows(&*place.store().await).await, kept);

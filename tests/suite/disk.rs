@@ -150,7 +150,10 @@ async fn a_key_or_an_anchor_that_finds_no_room_is_not_left_half_written() {
     let with_key = Options { key_file: Some(key.clone()), ..place.options() };
     let init = |options: Options| InitOptions { options, ..place.init_options() };
     let refused = Ledger::init(&place.url, &init(with_key)).await.unwrap_err();
-    assert!(matches!(&refused, LedgerError::Key { what, .. } if what.contains("No space")), "{refused:?}");
+    assert!(
+        matches!(&refused, LedgerError::Key { what, .. } if what.en().contains("No space")),
+        "{refused:?}"
+    );
     assert!(!key.exists());
     let with_anchor = Options { anchor_file: Some(anchor.clone()), ..place.options() };
     let refused = Ledger::init(&place.url, &init(with_anchor.clone())).await.unwrap_err();

@@ -19,12 +19,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weituo_proof::tree::verify_consistency;
-use weituo_proof::{Checkpoint, Hash, TreeSize, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Hash, TreeSize, VerifierKey};
 
 use super::lease::{self, Lease, Named};
 use super::slot::{Intent, SLOT_BYTES, Slot};
 use super::slots::{self, Found, Slots, read_redo};
-use super::{Advanced, Standing, fork};
+use super::{Advanced, Standing, fork, not_of_this_log};
 use crate::files::create_whole;
 use crate::ledger::redo::{self, Intended};
 use crate::ledger::seal::SealKey;
@@ -80,7 +80,7 @@ impl FileAnchor {
         let redo = read_redo(&file, found.newest, intent).map_err(|error| self.error("read", error))?;
         let intended = Intended { from: found.checkpoint.size.get(), after: intent.after(), redo };
         if !intended.is_sealed(seal) {
-            return Err(self.damaged(redo::NOT_SEALED.to_owned()));
+            return Err(self.damaged(redo::NOT_SEALED));
         }
         Ok(Some(Standing { intended: Some(intended), checkpoint: found.checkpoint }))
     }
@@ -317,7 +317,7 @@ impl FileAnchor {
             Ok((slots, newest))
         };
         let (slots, newest) = read().map_err(|error| self.error("read", error))?;
-        let neither = || self.damaged("neither slot is whole".to_owned());
+        let neither = || self.damaged(Both::new("两槽都不完整", "neither slot is whole"));
         let (newest, counts) = newest.ok_or_else(neither)?;
         let (text, _) = slots.at(newest);
         let verified = self.verified().clone().filter(|verified| verified.text == text);
@@ -330,7 +330,7 @@ impl FileAnchor {
 
     fn verify(&self, text: String) -> Result<SignedCheckpoint, LedgerError> {
         let (checkpoint, _) = Checkpoint::open_by(&text, &self.verifiers)
-            .map_err(|error| self.damaged(format!("its checkpoint is not this log's: {error}")))?;
+            .map_err(|error| self.damaged(not_of_this_log(&error)))?;
         let checkpoint = SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text };
         *self.verified() = Some(checkpoint.clone());
         Ok(checkpoint)
@@ -348,7 +348,7 @@ impl FileAnchor {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn damaged(&self, what: String) -> LedgerError {
+    fn damaged(&self, what: Both) -> LedgerError {
         LedgerError::ReadOnly(ReadOnly::AnchorDamaged { path: self.path.display().to_string(), what })
     }
 

@@ -8,7 +8,7 @@
 //! Absent: what being alone allows (`file`); systems and file systems without such locks, where nobody is ever alone.
 //! Source: fcntl(2) of Linux, "Open file description locks"; docs/decisions/0018.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -25,6 +25,8 @@ const OTHERS: u32 = 0o007;
 #[derive(Debug)]
 pub(super) struct Lease {
     file: Arc<File>,
+    /// Device and inode of the file.
+    id: (u64, u64),
     /// Whether there are such locks. Over a network they and the file's own are one, so nobody is alone there.
     lockable: bool,
     part: Part,
@@ -65,8 +67,8 @@ impl Lease {
     /// Opens the file, to become present.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = Arc::new(OpenOptions::new().read(true).write(true).open(path)?);
-        let lockable = !system::is_of_the_network(&file);
-        Ok(Self { file, lockable, part: Part::Present, intends: false })
+        let (id, lockable) = (id(&file.metadata()?), !system::is_of_the_network(&file));
+        Ok(Self { file, id, lockable, part: Part::Present, intends: false })
     }
 
     /// Becomes present, unless another process is alone, which then learns that this one waits.
@@ -91,10 +93,10 @@ impl Lease {
 
     /// Returns where the file is that this process has joined, seen from its name.
     pub(super) fn named(&self, path: &Path) -> Named {
-        match (self.file.metadata(), std::fs::metadata(path)) {
-            (Ok(own), Ok(there)) if (own.dev(), own.ino()) == (there.dev(), there.ino()) => Named::Same,
-            (Ok(_), Ok(_)) => Named::Another,
-            _ => Named::Nothing,
+        match std::fs::metadata(path) {
+            Ok(there) if id(&there) == self.id => Named::Same,
+            Ok(_) => Named::Another,
+            Err(_) => Named::Nothing,
         }
     }
 
@@ -152,6 +154,11 @@ impl Lease {
 /// Whether somebody is alone with this file, seen from another open file, be it of the same process.
 pub(super) fn is_somebodys_alone(file: &File) -> bool {
     is_held(file, PRESENT, Kind::Shared)
+}
+
+/// Returns device and inode.
+fn id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 fn close_to_others(file: &File) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use weituo_proof::witness::AddCheckpoint;
 use weituo_proof::{Both, Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
 
-use super::{Advanced, fork};
+use super::{Advanced, fork, not_of_this_log};
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::failpoint;
 use crate::witness::client::{Answer, Client, ClientError};
@@ -42,7 +42,7 @@ impl RemoteAnchor {
         let served = self.client.newest(&self.origin).map_err(|error| self.unreachable("read", error))?;
         let Some(text) = served else { return Ok(None) };
         let (checkpoint, _) = Checkpoint::open_by(&text, &self.verifiers).map_err(|error| {
-            let what = format!("its checkpoint is not this log's: {error}");
+            let what = not_of_this_log(&error);
             LedgerError::ReadOnly(ReadOnly::AnchorDamaged { path: self.url().to_owned(), what })
         })?;
         Ok(Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text }))

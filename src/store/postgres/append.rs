@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Executor as _, Row as _};
 use tokio::sync::Mutex;
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use super::connect::{self, fault, is_broken};
 use super::warnings::Warnings;
@@ -280,7 +280,7 @@ pub(super) async fn head(pool: &sqlx::PgPool) -> sqlx::Result<Option<PgRow>> {
 
 /// Reads the columns of the head row.
 pub(super) fn read_head(row: &PgRow) -> Result<Head> {
-    let column = |name: &str| StoreError::corrupt(format!("head row: {name}"));
+    let column = |name: &str| StoreError::corrupt(both!("首行:{name}", "head row: {name}"));
     let bytes = |name: &str| -> Result<[u8; 32]> {
         row.try_get::<Vec<u8>, _>(name)
             .ok()

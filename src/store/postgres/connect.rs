@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgSeverity};
 use sqlx::{Connection as _, Executor as _};
+use weituo_proof::both;
 
 use super::warnings::Warnings;
 use crate::store::schema::NO_LEDGER_HERE;
@@ -150,9 +151,10 @@ pub(super) fn fault(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
             Some(code) if ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) => {
                 StoreError::Unavailable { doing, source }
             }
-            Some(code) if code.starts_with("XX") => {
-                StoreError::Corrupt { what: format!("PostgreSQL says while {doing}: {source}") }
-            }
+            Some(code) if code.starts_with("XX") => StoreError::corrupt(both!(
+                "PostgreSQL 报告:{source}",
+                "PostgreSQL says while {doing}: {source}"
+            )),
             _ => StoreError::Fault { doing, source },
         }
     }

@@ -221,10 +221,13 @@ impl Store for PostgresStore {
         let hashes: Option<Vec<Hash>> = found.into_iter().collect();
         match hashes {
             Some(hashes) if hashes.len() as u64 == range.end.saturating_sub(range.start) => Ok(hashes),
-            _ => Err(StoreError::corrupt(format!(
-                "entry: leaf hashes missing or garbled between leaf indexes {} and {}",
-                range.start, range.end
-            ))),
+            _ => {
+                let Range { start, end } = range;
+                Err(StoreError::corrupt(both!(
+                    "序号 {start} 至 {end} 之间有叶哈希缺失或不成形",
+                    "entry: leaf hashes missing or garbled between leaf indexes {start} and {end}"
+                )))
+            }
         }
     }
 

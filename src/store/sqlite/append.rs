@@ -5,7 +5,7 @@
 //! Source: format.md "Append protocol" step 2.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use super::worker::{fault, roll_back};
 use crate::store::failpoint;
@@ -31,7 +31,9 @@ pub(super) fn head(connection: &Connection) -> Result<Option<Head>> {
     stored.map_err(|error| match error {
         rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::corrupt(format!("head row: {error}")),
+        | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            StoreError::corrupt(both!("首行:{error}", "head row: {error}"))
+        }
         error => fault("reading the head")(error),
     })
 }

@@ -4,6 +4,7 @@
 //! Absent: folds (weituo-projections).
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use weituo_proof::Both;
 
 use super::read::page;
 use super::worker::fault;
@@ -61,7 +62,7 @@ pub(super) fn start(connection: &mut Connection, name: &str, fold_version: i64) 
         )?;
         Ok(Some(generation))
     })?
-    .ok_or_else(|| StoreError::corrupt("projection: no generation started"))
+    .ok_or_else(|| StoreError::corrupt(Both::new("投影没有开始的一代", "projection: no generation started")))
 }
 
 pub(super) fn activate(connection: &mut Connection, generations: &[(String, i64)]) -> Result<ApplyOutcome> {

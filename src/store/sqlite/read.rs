@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use weituo_proof::Hash;
+use weituo_proof::{Hash, both};
 
 use super::worker::fault;
 use crate::store::types::{MAX_TEXT_BYTES, garbled};
@@ -62,14 +62,12 @@ pub(super) fn leaf_hashes(connection: &Connection, range: Range<u64>) -> Result<
         });
     match hashes {
         Ok(hashes) if hashes.len() as u64 == range.end.saturating_sub(range.start) => Ok(hashes),
-        Ok(hashes) => Err(StoreError::corrupt(format!(
-            "entry: {} leaf hashes stored for leaf indexes {} to {}",
-            hashes.len(),
-            range.start,
-            range.end
-        ))),
-        Err(StoreError::Fault { .. }) => {
-            Err(StoreError::corrupt(format!("entry: a leaf hash from leaf index {} on", range.start)))
+        Ok(_) | Err(StoreError::Fault { .. }) => {
+            let Range { start, end } = range;
+            Err(StoreError::corrupt(both!(
+                "序号 {start} 至 {end} 之间有叶哈希缺失或不成形",
+                "entry: leaf hashes missing or garbled between leaf indexes {start} and {end}"
+            )))
         }
         Err(error) => Err(error),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{Semaphore, oneshot};
+use weituo_proof::both;
 
 use crate::store::{Result, StoreError};
 
@@ -160,7 +161,7 @@ pub(super) fn fault(doing: &'static str) -> impl Fn(Error) -> StoreError {
             }
             Some(ErrorCode::DiskFull) => StoreError::Full { doing, source },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StoreError::Corrupt { what: format!("SQLite says while {doing}: {source}") }
+                StoreError::corrupt(both!("SQLite 报告:{source}", "SQLite says while {doing}: {source}"))
             }
             Some(ErrorCode::SystemIoFailure) => StoreError::Unavailable { doing, source },
             _ => StoreError::Fault { doing, source },

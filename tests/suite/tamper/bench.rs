@@ -266,7 +266,7 @@ impl Bench {
             seal: Some(&seal),
             anchor: beside.anchor().map(str::to_owned),
             anchor_intended: beside.anchor_intended(),
-            anchor_damaged: beside.anchor_damaged().map(str::to_owned),
+            anchor_damaged: beside.anchor_damaged().cloned(),
             anchor_broken_in_part: beside.anchor_broken_in_part(),
             outside: outside
                 .map(|text| OutsideCheckpoint { label: "kept.txt".into(), text: text.to_owned() })
