@@ -138,7 +138,7 @@ fn submit(error: &SubmitError) -> String {
         SubmitError::Reused { leaf_index } => {
             format!("此编号已在序号 {leaf_index} 记录了别的内容:请用新编号")
         }
-        SubmitError::Disclosure { digest } => format!("披露 {digest} 不对应此事项的任何密封值"),
+        SubmitError::Disclosure { digest } => format!("披露值 {digest} 不对应此事项的任何密封值"),
     }
 }
 

@@ -6,7 +6,7 @@ use weituo_proof::witness::{AddCheckpoint, cosignature};
 use weituo_proof::{Checkpoint, Hash, SignedNote};
 
 use crate::support::process::text;
-use crate::support::witness::{Log, Witness, command, files, get, post};
+use crate::support::witness::{Log, Witness, command, files, get};
 
 const ORIGIN: &str = "log.example/witnessed";
 
@@ -198,7 +198,7 @@ fn a_witness_killed_between_keeping_and_answering_goes_on_from_what_it_kept() {
     stopping.env("WEITUO_FAILPOINTS", format!("witness.after_persist=touch-wait:{}", paused.display()));
     scene.witness = Witness::of(stopping);
     let (url, body) = (format!("{}/add-checkpoint", scene.witness.url), scene.log.request(5, 9).to_string());
-    let asked = std::thread::spawn(move || post(&url, &body).is_err());
+    let asked = std::thread::spawn(move || crate::support::witness::post(&url, &body).is_err());
     while !paused.exists() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }

@@ -1,0 +1,138 @@
+//! The command line in the hands of somebody who checks: altered, forged and lost things, and what is reported of them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::commands::CYCLES;
+use crate::support::shell::{Shell, registration};
+
+#[test]
+fn an_outside_checkpoint_is_extended_or_the_log_is_not_the_one_it_was() {
+    let shell = Shell::sqlite().filled(1);
+    let kept = shell.path("kept.txt");
+    std::fs::write(&kept, shell.run(&["checkpoint"]).expect_code(0).out).unwrap();
+    shell.record(CYCLES[1].1).expect_code(0);
+    let kept = kept.display().to_string();
+    let ran = shell.run(&["verify", "--checkpoint", &kept]).expect_code(0);
+    assert!(ran.out.contains("extends the checkpoints given"), "{}", ran.out);
+    let other = Shell::sqlite().filled(1);
+    std::fs::copy(shell.path("ledger.key"), other.path("stranger.key")).unwrap();
+    other.run(&["verify", "--checkpoint", &kept]).expect_code(1);
+}
+
+#[test]
+fn an_altered_receipt_is_no_checkpoint_and_a_state_beyond_the_log_is_not_shown() {
+    let shell = Shell::sqlite().filled(1);
+    let receipt = shell.run(&["receipt", "5"]).expect_code(0).out;
+    std::fs::write(shell.path("kept.txt"), &receipt).unwrap();
+    shell.run(&["verify", "--checkpoint", "kept.txt"]).expect_code(0);
+    for member in ["extra ", "index "] {
+        let at = receipt.find(member).unwrap() + member.len();
+        let other = if receipt.as_bytes()[at] == b'5' { "4" } else { "5" };
+        let altered = format!("{}{other}{}", &receipt[..at], &receipt[at + 1..]);
+        std::fs::write(shell.path("altered.txt"), altered).unwrap();
+        let ran = shell.run(&["verify", "--checkpoint", "altered.txt"]);
+        assert_ne!(ran.code, 0, "{member}: {}", ran.out);
+    }
+    let beyond = shell.run(&["show", "organisation", "bureau-wz", "--at", "99999"]);
+    assert!(beyond.err.contains("there is no state as of 99999"), "{}", beyond.err);
+    assert_ne!(beyond.code, 0);
+}
+
+#[test]
+fn an_edited_entry_and_a_deleted_one_are_named_by_verify() {
+    let shell = Shell::sqlite().filled(1);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 20", [])
+        .unwrap();
+    database.execute("DELETE FROM entry WHERE leaf_index = 25", []).unwrap();
+    let report = shell.run(&["--json", "verify"]).expect_code(1).json();
+    let leaves: Vec<u64> = report["intact"]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|finding| finding["leaf_index"].as_u64())
+        .collect();
+    assert!(leaves.contains(&20) && leaves.contains(&25), "{report}");
+}
+
+#[test]
+fn entries_lost_with_the_database_are_put_back_from_a_backup_byte_for_byte() {
+    let shell = Shell::sqlite().filled(1);
+    let whole = shell.path("whole.db");
+    let older = shell.path("older.db");
+    let copy = |to: &Path| {
+        let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+        database.execute("VACUUM INTO ?1", [to.display().to_string()]).unwrap();
+    };
+    copy(&older);
+    shell.record(CYCLES[1].1).expect_code(0);
+    copy(&whole);
+    let before = shell.run(&["--json", "log"]).expect_code(0).out;
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        drop(std::fs::remove_file(shell.path(name)));
+    }
+    std::fs::copy(&older, shell.path("ledger.db")).unwrap();
+    let refused = shell.record(&registration(1, "一")).expect_code(2);
+    assert!(refused.err.contains("weituo recover"), "{}", refused.err);
+    shell.run(&["verify"]).expect_code(1);
+    shell.run(&["recover", "--from", &format!("sqlite://{}", whole.display())]).expect_code(0);
+    assert_eq!(shell.run(&["--json", "log"]).expect_code(0).out, before);
+    shell.record(&registration(1, "一")).expect_code(0);
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn findings_and_lost_output_are_never_reported_as_success() {
+    let shell = Shell::sqlite().filled(0);
+    let into = |path: &str, arguments: &[&str]| {
+        let out = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        let output = shell.command(arguments).stdout(out).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(into("/dev/null", &["verify"]).0, Some(0));
+    let (code, told) = into("/dev/full", &["checkpoint"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("standard output cannot be written"), "{told}");
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 4", [])
+        .unwrap();
+    assert_eq!(into("/dev/null", &["verify"]).0, Some(1));
+    assert_eq!(into("/dev/full", &["verify"]).0, Some(2));
+}
+
+#[test]
+fn a_forged_disclosure_is_not_shown_as_what_was_sealed() {
+    let shell = Shell::sqlite().filled(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    let entry = shell.run(&["--json", "log", "organisation/extra-1"]).expect_code(0).lines().remove(0);
+    let leaf = entry["leaf_index"].to_string();
+    let (_, forged) = weituo_proof::sealed::seal([7; 16], "text", Value::String("伪造".to_owned())).unwrap();
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("UPDATE disclosure SET disclosure = ?1 WHERE leaf_index = ?2", (forged, &leaf)).unwrap();
+    let shown = shell.run(&["entry", &leaf]).expect_code(0).out;
+    assert!(!shown.contains("伪造"), "{shown}");
+    shell.run(&["verify"]).expect_code(1);
+}
+
+#[test]
+fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_by_a_word_that_the_log_records() {
+    let shell = Shell::sqlite().filled(0);
+    let kept = shell.path("kept.txt");
+    std::fs::write(&kept, shell.run(&["checkpoint"]).expect_code(0).out).unwrap();
+    let lost = |shell: &Shell| std::fs::remove_file(shell.path("ledger.anchor")).unwrap();
+    lost(&shell);
+    shell.record(&registration(1, "一")).expect_code(2);
+    shell.run(&["receipt", "3"]).expect_code(2);
+    shell.run(&["recover", "--checkpoint", kept.to_str().unwrap()]).expect_code(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    lost(&shell);
+    shell.run(&["recover", "--accept-lost-anchor"]).expect_code(0);
+    shell.record(&registration(2, "二")).expect_code(0);
+    assert!(shell.run(&["--json", "log", "log/main"]).expect_code(0).out.contains("AnchorAccepted"));
+    shell.run(&["verify"]).expect_code(0);
+    shell.run(&["recover"]).expect_code(2);
+}
