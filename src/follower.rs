@@ -159,7 +159,7 @@ impl Follower {
     }
 
     /// Returns the fold that readers see; `None` where there is none yet, where a projection stands apart from the others
-    /// or was folded by another version, so that all have to be rebuilt.
+    /// or was folded by another version, or where they stand beyond the log, so that all have to be rebuilt.
     async fn current(&self) -> Result<Option<Fold>, FollowError> {
         if !self.store.all_generations().await?.iter().any(|(_, generation)| generation.active) {
             return Ok(None);
@@ -189,6 +189,10 @@ impl Follower {
             generations.insert(*name, active.generation);
         }
         let next_leaf = next_leaf.unwrap_or(0);
+        // Read afterwards, so no cursor can have got ahead of it.
+        if self.store.head().await?.is_some_and(|head| head.size < next_leaf) {
+            return Ok(None);
+        }
         let rulebooks = read_rulebooks(&*self.store, next_leaf).await?;
         Ok(Some(Fold::new(generations, next_leaf, rulebooks)))
     }

@@ -88,8 +88,13 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         return Ok(report.exit_code());
     }
     done(desk, "restore-done", copied, &url.to_string(), &report);
-    if beside.anchor().is_none() && !desk.voice.json {
-        line(desk.voice.word("restore-no-anchor"));
+    if desk.voice.json {
+        return Ok(0);
+    }
+    match beside.vouched_size() {
+        None => line(desk.voice.word("restore-no-anchor")),
+        Some(size) if size > copied.size => line(desk.voice.word("restore-behind")),
+        Some(_) => {}
     }
     Ok(0)
 }

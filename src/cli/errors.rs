@@ -31,7 +31,6 @@ pub(super) fn chain_zh(error: &(dyn Error + 'static)) -> String {
 }
 
 fn zh(error: &(dyn Error + 'static)) -> String {
-    let url: Option<&LedgerUrlError> = error.downcast_ref();
     let translated = error
         .downcast_ref()
         .map(ledger)
@@ -50,8 +49,13 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(witness_state))
         .or_else(|| error.downcast_ref().map(stamp))
         .or_else(|| error.downcast_ref().map(stamp_answer))
-        .or_else(|| url.map(|_| "台账地址应为 sqlite://路径 或 postgres://用户@主机/数据库".to_owned()));
+        .or_else(|| error.downcast_ref().map(ledger_url));
     translated.unwrap_or_else(|| error.to_string())
+}
+
+fn ledger_url(error: &LedgerUrlError) -> String {
+    let given = error.given();
+    format!("{given:?} 不是台账地址:应为 sqlite://路径 或 postgres://用户@主机/数据库")
 }
 
 fn ledger(error: &LedgerError) -> String {
@@ -100,10 +104,13 @@ fn read_only(error: &ReadOnly) -> String {
         }
         ReadOnly::KeyNotInLog { key } => format!("密钥 {key} 不是 log/main 所列的密钥"),
         ReadOnly::AnchorLost { path } => {
-            format!("锚点 {path} 丢失:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点")
+            format!(
+                "锚点 {path} 丢失:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点;\
+                 或以 `weituo recover --accept-lost-anchor` 认可数据库现状,此事会记入台账"
+            )
         }
         ReadOnly::AnchorDamaged { path, what } => format!(
-            "锚点 {path} 损坏:{};请放回正确的锚点,或运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点",
+            "锚点 {path} 损坏,或密钥文件不是本台账最新的:{};请放回正确的文件;确无其他锚点时,才移走它并运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点",
             what.get(Language::Zh)
         ),
         ReadOnly::Frozen { leaf_index } => format!("台账已在序号 {leaf_index} 封存,其后不再记录"),
@@ -322,7 +329,7 @@ mod tests {
         let damaged = ReadOnly::AnchorDamaged { path: "a.anchor".to_owned(), what };
         assert_eq!(
             chain_zh(&LedgerError::ReadOnly(damaged)),
-            "台账只读:锚点 a.anchor 损坏:两槽都不完整;请放回正确的锚点,或运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点"
+            "台账只读:锚点 a.anchor 损坏,或密钥文件不是本台账最新的:两槽都不完整;请放回正确的文件;确无其他锚点时,才移走它并运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点"
         );
     }
 }

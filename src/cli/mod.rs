@@ -45,7 +45,7 @@ use crate::ledger::{Ledger, Mode, Options};
 use crate::query::Query;
 use crate::recorder::Recorder;
 use crate::stamp::Stamps;
-use crate::store::LedgerUrl;
+use crate::store::{LedgerUrl, NO_LEDGER_HERE, Store, StoreError};
 use args::{Action, Cli, Shared};
 use output::{Failure, Voice};
 
@@ -242,16 +242,27 @@ impl Desk<'_> {
             .map_err(|error| Failure::from_error("ledger-open", &error))
     }
 
-    /// Opens the store and brings the projections up to the log.
-    pub(crate) async fn query(&self) -> Result<Query, Failure> {
+    /// Opens the ledger's store to fold its log, which writes projections: into a database of this program's schema only.
+    pub(crate) async fn folded(&self) -> Result<Arc<dyn Store>, Failure> {
         let store = crate::store::open(&self.url()?, crate::store::StoreOptions::default(), false)
             .await
             .map_err(|error| Failure::from_error("store-open", &error))?;
+        let unusable = |error: StoreError| Failure::from_error("store-read", &error);
+        store.require_current().await.map_err(unusable)?;
+        if store.head().await.map_err(unusable)?.is_none()
+            && store.scan(0, 1).await.map_err(unusable)?.is_empty()
+        {
+            return Err(unusable(StoreError::Schema { what: NO_LEDGER_HERE }));
+        }
+        Ok(store)
+    }
+
+    /// Opens the store and brings the projections up to the log.
+    pub(crate) async fn query(&self) -> Result<Query, Failure> {
+        let store = self.folded().await?;
         let follower = Follower::new(Arc::clone(&store));
-        let total = match store.head().await {
-            Ok(head) => head.map_or(0, |head| head.size),
-            Err(error) => return Err(Failure::from_error("store-read", &error)),
-        };
+        let head = store.head().await.map_err(|error| Failure::from_error("store-read", &error))?;
+        let total = head.map_or(0, |head| head.size);
         let bar = self.voice.progress(total, "progress-projections");
         let caught_up = follower.catch_up(|done| bar.set_position(done)).await;
         bar.finish_and_clear();

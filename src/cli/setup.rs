@@ -53,6 +53,9 @@ pub(super) async fn init(
         line(words(language, "init-done", &[("origin", &origin)]));
         line(words(language, "init-key", &[("path", &key)]));
         line(words(language, "init-verifier", &[("key", &verifier)]));
+        if after.predecessor.is_some() && after.predecessor_key.is_none() {
+            line(words(language, "init-unverified", &[]));
+        }
     }
     Ok(0)
 }
@@ -60,6 +63,17 @@ pub(super) async fn init(
 /// Returns the ledger that a new one follows: its last checkpoint, verified where its key is given.
 fn predecessor(origin: &Origin, after: &After) -> Result<Option<Predecessor>, Failure> {
     let Some(file) = &after.predecessor else { return Ok(None) };
+    if let (Some(from), Some(to)) = (after.lost_from, after.lost_to)
+        && from >= to
+    {
+        return Err(Failure::could_not_run(
+            "predecessor",
+            format!("--lost-to 是失去部分之后的第一个序号,应大于 --lost-from:{from} 至 {to} 不含任何记录"),
+            format!(
+                "--lost-to is the first leaf index after what is lost and above --lost-from: {from} to {to} holds nothing"
+            ),
+        ));
+    }
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::could_not_run(
             "file",
@@ -109,9 +123,11 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        document(&json!({ "recovered": recovered.restored, "size": recovered.size }));
+        document(&json!({
+            "head": recovered.head, "recovered": recovered.restored, "size": recovered.size,
+        }));
     } else if recovered.restored == 0 {
-        line(desk.voice.word("recover-nothing"));
+        line(desk.voice.word(if recovered.head { "recover-head" } else { "recover-nothing" }));
     } else {
         let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.restored), ("size", &recovered.size)];
         line(words(desk.voice.language, "recover-done", &counts));
@@ -121,13 +137,17 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
 
 /// Settles a lost anchor: by a checkpoint that somebody kept, or by accepting the database as it is.
 pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path>) -> Result<u8, Failure> {
-    let checkpoint = kept.map(std::fs::read_to_string).transpose().map_err(|error| {
-        Failure::could_not_run(
-            "file",
-            format!("无法读取检查点文件:{error}"),
-            format!("the checkpoint's file cannot be read: {error}"),
-        )
-    })?;
+    let read = |file: &std::path::Path| {
+        std::fs::read_to_string(file).map_err(|error| {
+            let file = file.display();
+            Failure::could_not_run(
+                "file",
+                format!("无法读取检查点文件 {file}:{error}"),
+                format!("the checkpoint's file {file} cannot be read: {error}"),
+            )
+        })
+    };
+    let checkpoint = kept.map(read).transpose()?;
     let settled = Ledger::accept_anchor(&desk.url()?, &desk.options(false), checkpoint)
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
@@ -141,9 +161,7 @@ pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path
 
 /// Rebuilds one projection, or all.
 pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result<u8, Failure> {
-    let store = crate::store::open(&desk.url()?, crate::store::StoreOptions::default(), false)
-        .await
-        .map_err(|error| Failure::from_error("store-open", &error))?;
+    let store = desk.folded().await?;
     let total = store.head().await.map_err(|error| Failure::from_error("store-read", &error))?;
     let bar = desk.voice.progress(total.map_or(0, |head| head.size), "progress-projections");
     let follower = Follower::new(Arc::clone(&store));

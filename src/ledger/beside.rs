@@ -20,6 +20,7 @@ pub struct Beside {
     verifiers: Vec<VerifierKey>,
     seal: Option<SealKey>,
     anchor: Option<String>,
+    vouched_size: Option<u64>,
     anchor_intended: Option<(u64, Hash)>,
     anchor_damaged: Option<Both>,
     anchor_broken_in_part: bool,
@@ -50,7 +51,9 @@ impl Beside {
         let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone(), Some(seal.clone()))?;
         let mut found = Self { verifiers, ..Self::default() };
         match kept.load() {
-            Ok(Some(Standing { checkpoint, intended })) => {
+            Ok(Some(standing)) => {
+                found.vouched_size = Some(standing.vouched().0);
+                let Standing { checkpoint, intended } = standing;
                 found.anchor = Some(checkpoint.text);
                 found.anchor_intended = intended.map(|intended| intended.tree_head());
                 found.anchor_broken_in_part = kept.is_broken_in_part()?;
@@ -82,6 +85,11 @@ impl Beside {
     /// Returns the anchored checkpoint, a signed note.
     pub fn anchor(&self) -> Option<&str> {
         self.anchor.as_deref()
+    }
+
+    /// Returns how many entries the anchor vouches for.
+    pub fn vouched_size(&self) -> Option<u64> {
+        self.vouched_size
     }
 
     /// Returns size and root of the head that a batch leaves which was being committed on the anchored checkpoint when the process

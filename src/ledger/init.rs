@@ -5,13 +5,14 @@
 //! Absent: registering organisations and rulebooks (commands like others).
 //! Source: format.md "Entry" (entry 0).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use weituo_events::Event;
 use weituo_events::payload::LogOpened;
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::{Both, Frontier, Hash, SigningKey, both};
+use weituo_proof::{Both, Frontier, Hash, Origin, SigningKey, both};
 
 use super::anchor::{self, Anchor, blocking};
 use super::clock::Watched;
@@ -37,6 +38,10 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
             ),
         });
     }
+    // Before anything is made.
+    if files.key.exists() {
+        check_name(&files.key, &key::read(&files.key)?, &init.origin)?;
+    }
     let anchor = Some(&files.anchor).filter(|place| anchor::address(place).is_none());
     for file in [Some(&files.key), anchor].into_iter().flatten() {
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -51,6 +56,19 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
     let made = make(&*store, url, &files, init).await;
     store.close().await;
     made
+}
+
+fn check_name(file: &Path, key: &SigningKey, origin: &Origin) -> Result<(), LedgerError> {
+    if key.name() == origin.as_str() {
+        return Ok(());
+    }
+    let (file, name) = (file.display(), key.name());
+    Err(LedgerError::Exists {
+        what: both!(
+            "{file} 是 {name} 的密钥:没有改动任何内容;请用此名称,或另指一个尚不存在的密钥文件",
+            "{file} holds the key of {name}: nothing was changed; use that name, or another key file, that is not there yet"
+        ),
+    })
 }
 
 async fn make(
@@ -76,15 +94,7 @@ async fn make(
     };
     let keys = Keys::from(key);
     let key = keys.first();
-    if key.name() != init.origin.as_str() {
-        let (file, name) = (files.key.display(), key.name());
-        return Err(LedgerError::Exists {
-            what: both!(
-                "{file} 是 {name} 的密钥:没有改动任何内容",
-                "{file} holds the key of {name}: nothing was changed"
-            ),
-        });
-    }
+    check_name(&files.key, key, &init.origin)?;
     let seal = SealKey::of(&keys);
     let head = match found {
         Some(head) if seal.holds(&head) && head.origin == init.origin.as_str() => {

@@ -26,7 +26,7 @@ use super::seal::SealKey;
 use super::shared::Shared;
 use super::tree::Tree;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
-use crate::store::{self, Head, LedgerUrl, Store, StoreError};
+use crate::store::{self, Head, LedgerUrl, NO_LEDGER_HERE, Store, StoreError};
 
 /// Pages of other processes' entries that a slow reader may have before it; one that falls behind forgets all it has read.
 const FOREIGN_PAGES: usize = 1_024;
@@ -59,12 +59,13 @@ pub(super) async fn open(url: &LedgerUrl, options: &Options) -> Result<Opened, L
     let files = Files::of(url, options)?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
-    let head = store.head().await?.ok_or_else(|| StoreError::Schema {
-        what: Both::new(
-            "这个数据库里没有台账:请运行 `weituo init --origin 名称`",
-            "there is no log in this database: run `weituo init --origin NAME`",
-        ),
-    })?;
+    let head = match store.head().await? {
+        Some(head) => head,
+        None if store.scan(0, 1).await?.is_empty() => {
+            return Err(StoreError::Schema { what: NO_LEDGER_HERE }.into());
+        }
+        None => return Err(StoreError::corrupt(NO_HEAD_ROW).into()),
+    };
     let genesis = read_genesis(&*store).await?;
     let keys = match key::read_all(&files.key) {
         Ok(keys) => Some(keys),
@@ -242,8 +243,8 @@ impl Opened {
             let opened = Checkpoint::open_by(text, &self.shared.verifiers);
             let (checkpoint, _) = opened.map_err(|error| LedgerError::Invalid {
                 what: both!(
-                    "见证方的一个检查点不是这一台账的:{error}",
-                    "a witnessed checkpoint is not this log's: {error}"
+                    "所给的或见证方的一个检查点不是这一台账最新密钥所签:{error}",
+                    "a checkpoint that was given or witnessed is not one that the log's newest key file opens: {error}"
                 ),
             })?;
             if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {
@@ -252,7 +253,7 @@ impl Opened {
             }
         }
         if let Some(checkpoint) = &highest {
-            tracing::warn!(size = %checkpoint.size, "the anchor was lost: a witness's checkpoint takes its place");
+            tracing::warn!(size = %checkpoint.size, "the anchor was lost: a checkpoint that somebody kept takes its place");
             let checkpoint = checkpoint.clone();
             blocking(anchor, move |anchor| anchor.replace_lost(&checkpoint)).await?;
         }

@@ -4,11 +4,11 @@
 //! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
 //! it, so that an interrupted recovery is finished by repeating it. Memory does not grow with the log. No stored entry is
 //! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased. A batch that the anchor
-//! keeps, and of which the database has nothing, is the next start's to settle.
+//! keeps is put back with the rest, unless a command of it was recorded before: then it never was in the log.
 //! Absent: making backups; mending altered entries (restore the whole database for that).
 //! Source: format.md "Append protocol", table "on start".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use weituo_proof::{Both, Entry, Frontier, both, leaf_hash};
 use super::anchor::{Anchor, Standing, blocking};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
-use super::redo::{opens, row_of};
+use super::redo::{Intended, opens, row_of};
 use super::seal::SealKey;
 use super::types::LedgerError;
 use crate::store::{self, Batch, CommitOutcome, DisclosureRow, EntryRow, Head, LedgerUrl, Store};
@@ -44,7 +44,9 @@ pub enum Backup {
 pub struct Recovered {
     /// Number of entries put back.
     pub restored: u64,
-    /// Tree size now, which is that of the anchor's checkpoint, or of the batch that it keeps where the database has any of it.
+    /// Whether the head row was written anew.
+    pub head: bool,
+    /// Tree size now, which is the anchor's.
     pub size: u64,
 }
 
@@ -59,40 +61,31 @@ pub(super) async fn recover(
     let anchor = Arc::new(Anchor::new(files.anchor, keys.verifiers(), Some(SealKey::of(&keys)))?);
     blocking(&anchor, Anchor::join).await?;
     let anchored = blocking(&anchor, Anchor::load).await?;
-    let mut anchored = anchored.ok_or_else(|| {
+    let anchored = anchored.ok_or_else(|| {
         cannot(Both::new("没有锚点说明应补回到哪里", "there is no anchor that says how far to recover"))
     })?;
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
-    if !reaches_beyond(&*store, anchored.checkpoint.size.get()).await? {
-        anchored.intended = None;
-    }
     let mut source = Source::open(backup, options).await?;
-    let recovered = restore(&*store, &mut source, &anchored, &keys).await;
+    let recovered = restore(&*store, &mut source, anchored, &keys).await;
     store.close().await;
     source.close().await;
     recovered
 }
 
-/// Whether the database has, or once had, anything beyond so many entries.
-async fn reaches_beyond(store: &dyn Store, size: u64) -> Result<bool, LedgerError> {
-    let from = i64::try_from(size).unwrap_or(i64::MAX);
-    let had = store.head().await?.is_some_and(|head| head.size > size);
-    Ok(had || !store.scan(from, 1).await?.is_empty())
-}
-
 async fn restore(
     store: &dyn Store,
     source: &mut Source,
-    anchored: &Standing,
+    mut anchored: Standing,
     keys: &Keys,
 ) -> Result<Recovered, LedgerError> {
-    let (size, vouched) = anchored.vouched();
-    let mut found = Merged::new(anchored);
-    while found.step(store, source).await? {
-        found.missing.clear();
+    let mut found = walk(store, source, &anchored).await?;
+    if found.refused {
+        anchored.intended = None;
+        found = walk(store, source, &anchored).await?;
     }
-    let root = found.frontier.root();
+    let (size, vouched) = anchored.vouched();
+    let (root, erased) = (found.frontier.root(), found.erased);
     if root != vouched {
         return Err(cannot(both!(
             "数据库与备份合起来在大小 {size} 处的根哈希是 {root},锚点作证的是 {vouched}:其一有记录被改动;请对二者运行 \
@@ -101,9 +94,9 @@ async fn restore(
              was altered in one of them; run `weituo verify` on both"
         )));
     }
-    let erased: Vec<String> = found.erased.into_iter().collect();
+    let erased: Vec<String> = erased.into_iter().collect();
     let (seal, origin) = (SealKey::of(keys), keys.first().name());
-    let (mut merged, mut restored) = (Merged::new(anchored), 0);
+    let (mut merged, mut restored, mut wrote_head) = (Merged::new(&anchored), 0, false);
     loop {
         let more = merged.step(store, source).await?;
         if merged.missing.is_empty() && more {
@@ -129,14 +122,28 @@ async fn restore(
         if !whole || !store.disclosures_by_digest(&erased).await?.is_empty() {
             let rows = std::mem::take(&mut merged.missing);
             restored += rows.len() as u64;
-            let disclosures = source.disclosures(store, &rows, &erased, anchored).await?;
+            let disclosures = source.disclosures(store, &rows, &erased, &anchored).await?;
+            wrote_head |= head.as_ref() != Some(&after);
             let before = head.as_ref().map(Head::fence);
             commit(store, Batch { before, after, rows, disclosures, erase: erased.clone() }).await?;
         }
         if !more {
-            return Ok(Recovered { restored, size });
+            return Ok(Recovered { restored, head: wrote_head, size });
         }
     }
+}
+
+/// Walks over all entries that the anchor vouches for, as database and backup give them together.
+async fn walk<'a>(
+    store: &dyn Store,
+    source: &mut Source,
+    anchored: &'a Standing,
+) -> Result<Merged<'a>, LedgerError> {
+    let mut merged = Merged::new(anchored);
+    while merged.step(store, source).await? {
+        merged.missing.clear();
+    }
+    Ok(merged)
 }
 
 /// Commits a batch. From here a crash recovers forward: what is committed is right, and recovery goes on behind it.
@@ -165,12 +172,26 @@ struct Merged<'a> {
     erased: BTreeSet<String>,
     /// Rows of this step that the database lacks.
     missing: Vec<EntryRow>,
+    /// Commands of the batch that the anchor keeps.
+    commands: HashSet<[u8; 16]>,
+    /// Whether one of them was recorded before it, so that it never was in the log.
+    refused: bool,
 }
 
 impl<'a> Merged<'a> {
     fn new(anchored: &'a Standing) -> Self {
-        let (frontier, recorded_at, size) = (Frontier::new(), String::new(), anchored.vouched().0);
-        Self { anchored, size, frontier, recorded_at, erased: BTreeSet::new(), missing: Vec::new() }
+        let entries = anchored.intended.iter().flat_map(Intended::entries);
+        let commands = entries.filter_map(|body| Entry::parse(body.as_bytes()).ok());
+        Self {
+            anchored,
+            size: anchored.vouched().0,
+            frontier: Frontier::new(),
+            recorded_at: String::new(),
+            erased: BTreeSet::new(),
+            missing: Vec::new(),
+            commands: commands.map(|entry| entry.command.to_bytes()).collect(),
+            refused: false,
+        }
     }
 
     /// Walks over at most `PAGE` entries, and returns whether there are more.
@@ -233,6 +254,8 @@ impl<'a> Merged<'a> {
             cannot(both!("序号 {leaf} 的记录:{error}", "the entry at leaf index {leaf}: {error}"))
         })?;
         self.recorded_at = entry.recorded_at.to_string();
+        let is_before = row.leaf_index < self.anchored.checkpoint.size.get();
+        self.refused |= is_before && self.commands.contains(&entry.command.to_bytes());
         if let Ok(Event::DisclosureErased(erased)) = Act::from_entry(&entry).map(|act| act.event) {
             self.erased.insert(erased.digest);
         }

@@ -198,8 +198,10 @@ pub(super) async fn redo(
 
 /// Why nothing is written where the database has a row that no writer put there.
 pub(super) fn place_taken() -> ReadOnly {
-    let what =
-        Both::new("有记录占着其流下一条的位置", "an entry stands where the next of its stream belongs");
+    let what = Both::new(
+        "有行占着下一条记录或其披露值的位置",
+        "a row stands where the next entry of its stream or what it discloses belongs",
+    );
     ReadOnly::Corrupt { what }
 }
 

@@ -241,7 +241,7 @@ pub enum ReadOnly {
     },
     /// The anchor's file holds no valid slot, or one of another log.
     #[error(
-        "the anchor {path} is damaged: {}; put the right one back, or run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept",
+        "the anchor {path} is damaged, or the key file is not this log's newest: {}; put the right file back; only if there is no other anchor, move it away and run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept",
         what.en()
     )]
     AnchorDamaged {

@@ -5,8 +5,11 @@
 //! `event_type` and `event_version` of what comes back are constants: the payload, a whole entry, holds both.
 //! Source: design.md "The append path"; cqrs-es 0.5.0.
 
+use std::panic::AssertUnwindSafe;
+
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEvent};
+use futures_util::FutureExt as _;
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
 
@@ -55,7 +58,14 @@ impl EventReader {
 
     async fn read<A: Aggregate>(&self, stream: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
         match self {
-            Self::Sqlite(repository) => repository.get_events::<A>(stream).await,
+            // It panics on a body that is no JSON.
+            Self::Sqlite(repository) => AssertUnwindSafe(repository.get_events::<A>(stream))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    let what = format!("an entry of {stream} is not JSON: run `weituo verify`");
+                    Err(PersistenceError::DeserializationError(what.into()))
+                }),
             Self::Postgres { repository, .. } => repository.get_events::<A>(stream).await,
         }
     }

@@ -26,6 +26,7 @@ pub use catalogue::{Catalogue, SchemaDifference};
 pub use error::StoreError;
 pub use events::EventReader;
 pub use postgres::PostgresStore;
+pub(crate) use schema::NO_LEDGER_HERE;
 pub use sqlite::SqliteStore;
 pub use types::{
     ApplyOutcome, Batch, CommitOutcome, DisclosureRow, EntryRow, Fence, GarbledRow, Generation, Head,

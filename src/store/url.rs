@@ -23,6 +23,13 @@ pub struct LedgerUrlError {
     given: String,
 }
 
+impl LedgerUrlError {
+    /// Returns what was given, without a password.
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+}
+
 impl LedgerUrl {
     /// Returns the folder of a SQLite ledger, where its key and anchor lie unless told otherwise.
     pub fn folder(&self) -> Option<&Path> {
@@ -46,9 +53,21 @@ impl FromStr for LedgerUrl {
             None if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
                 Ok(Self::Postgres(text.to_owned()))
             }
-            None => Err(LedgerUrlError { given: text.chars().take(200).collect() }),
+            None => Err(LedgerUrlError { given: without_password(text).chars().take(200).collect() }),
         }
     }
+}
+
+/// Returns an address without password and parameters; what is no address as it is.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(authority_end);
+    let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(u, h)| (u, h));
+    let user = user.split(':').next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    let tail = tail.split('?').next().unwrap_or_default();
+    format!("{scheme}://{user}{at}{host}{tail}")
 }
 
 /// Shows the address without its password.
@@ -56,16 +75,7 @@ impl fmt::Display for LedgerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => {
-                let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-                let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-                let (authority, tail) = rest.split_at(authority_end);
-                let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(u, h)| (u, h));
-                let user = user.split(':').next().unwrap_or_default();
-                let at = if user.is_empty() { "" } else { "@" };
-                let tail = tail.split('?').next().unwrap_or_default();
-                write!(f, "{scheme}://{user}{at}{host}{tail}")
-            }
+            Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
 }
@@ -106,5 +116,7 @@ mod tests {
             let shown = url.parse::<LedgerUrl>().unwrap().to_string();
             assert!(!shown.contains("cret"), "{shown}");
         }
+        let refused = "postgress://u:secret@h/d".parse::<LedgerUrl>().unwrap_err();
+        assert_eq!(refused.given(), "postgress://u@h/d");
     }
 }

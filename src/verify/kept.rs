@@ -27,9 +27,9 @@ pub(super) fn judge(
     if scan.size == anchored.size.get() {
         let kept = intended.size.get() - scan.size;
         notes.push(both!(
-            "锚点另存有 {kept} 条记录,写入进程中断时正在提交:下次启动即补入",
+            "锚点另存有 {kept} 条记录,写入进程中断时正在提交:下次启动即补入,当时被拒绝的除外",
             "entries kept by the anchor, which were being committed when their process ended: {kept}; the next start puts \
-             them in"
+             them in, unless they had been refused"
         ));
         return false;
     }

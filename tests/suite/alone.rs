@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weituo::ledger::{Accepted, Backup, Ledger, Mode, Options, ReadOnly};
 use weituo::verify::{VerifyOptions, verify};
-use weituo_proof::{Entry, FindingKind};
+use weituo_proof::{Disclosure, Entry, FindingKind};
 
 use crate::append::{assert_no_fork, assert_proves};
 use crate::startup::{roll_back, seal_of};
@@ -129,10 +129,10 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), reason);
         ledger.stop().await.unwrap();
         let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
-        assert_eq!((done.restored, done.size), (1, before));
+        assert_eq!((done.restored, done.size), (2, last));
+        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
         let ledger = place.open().await;
         assert_eq!(ledger.read_only(), None);
-        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
         let kept = ledger.store().disclosures(before..last).await.unwrap();
         assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
         ledger.stop().await.unwrap();
@@ -156,6 +156,30 @@ on_both_stores! {
         assert_eq!(ledger.read_only(), None);
         let kept = ledger.store().disclosures(before..last).await.unwrap();
         assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
+        ledger.stop().await.unwrap();
+        assert_one_history(&*place.store().await).await;
+    }
+
+    async fn a_disclosure_left_where_an_intents_entry_was_cut_out_does_not_keep_it_from_being_recovered(place: Place) {
+        let left = answered_and_ended(&place).await;
+        let [_, before, last] = sizes(&left)[..] else { panic!() };
+        let whole = rows(&*place.store().await).await;
+        let backup = place.folder.path().join("entries.jsonl");
+        let lines: Vec<&str> = whole[..usize::try_from(before).unwrap()].iter().map(|row| &*row.body).collect();
+        std::fs::write(&backup, lines.join("\n")).unwrap();
+        std::fs::write(place.anchor_file(), &left.anchor).unwrap();
+        roll_back(&place, before).await;
+        let digest = Disclosure::decode(&left.disclosure).unwrap().digest();
+        let values = format!("'{digest}', {before}, '{}'", left.disclosure);
+        place.tamper(&format!("INSERT INTO disclosure (digest, leaf_index, disclosure) VALUES ({values})")).await;
+        let ledger = place.open().await;
+        assert!(matches!(ledger.read_only(), Some(ReadOnly::Corrupt { .. })), "{:?}", ledger.read_only());
+        ledger.stop().await.unwrap();
+        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        assert_eq!((done.restored, done.head, done.size), (1, true, last));
+        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
+        let ledger = place.open().await;
+        assert_eq!(ledger.read_only(), None);
         ledger.stop().await.unwrap();
         assert_one_history(&*place.store().await).await;
     }

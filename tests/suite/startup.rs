@@ -260,7 +260,7 @@ on_both_stores! {
         assert!(matches!(accept(Some(&stranger)).await, Err(LedgerError::Invalid { .. })));
         assert!(matches!(reason(&place).await, ReadOnly::AnchorLost { .. }));
         let size = found.size.get();
-        assert_eq!(accept(Some(&early)).await.unwrap(), Recovered { restored: 0, size });
+        assert_eq!(accept(Some(&early)).await.unwrap(), Recovered { restored: 0, head: false, size });
         assert_eq!(rows(&*place.store().await).await.len() as u64, size, "a kept checkpoint needs no entry");
         std::fs::remove_file(place.anchor_file()).unwrap();
         assert_eq!(accept(None).await.unwrap().size, size + 2, "its entry, and the index's");

@@ -141,7 +141,10 @@ fn option(
             let bad = |error| Failure::input(&words::BAD_POLICY, format!("{file}: {}", chain(&error)));
             asked.given.policy = Some(policy.map_err(bad)?);
         }
-        "lang" => *language = words::language(Some(&value()?)),
+        "lang" => match value()?.as_str() {
+            asked @ ("zh" | "en") => *language = words::language(Some(asked)),
+            other => return Err(Failure::input(&words::BAD_LANGUAGE, other.to_owned())),
+        },
         "json" => asked.json = true,
         "help" => asked.help = true,
         "version" => asked.version = true,

@@ -45,6 +45,7 @@ pub(crate) const NO_FILE: Both = Both::new("请给出卷宗文件;见 --help", "
 pub(crate) const NO_DOSSIER: Both = Both::new("页面中没有卷宗", "the page contains no dossier");
 pub(crate) const BAD_KEY: Both =
     Both::new("既不是核验公钥,也不是存有它的文件", "neither a verifier key nor a file that holds one");
+pub(crate) const BAD_LANGUAGE: Both = Both::new("--lang 只能是 zh 或 en", "--lang is zh or en");
 pub(crate) const BAD_POLICY: Both = Both::new("信任策略无法使用", "the trust policy cannot be used");
 pub(crate) const UNREADABLE: Both = Both::new("无法读取", "cannot be read");
 pub(crate) const INTACT: Both = Both::new(

@@ -53,7 +53,11 @@ impl Slots {
     pub(super) fn has_broken(&self, file: &File) -> io::Result<bool> {
         for (at, slot) in self.0.iter().enumerate() {
             let mut bytes = [0; SLOT_BYTES];
-            file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64)?;
+            match file.read_exact_at(&mut bytes, (at * SLOT_BYTES) as u64) {
+                // The file was cut off.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(true),
+                read => read?,
+            }
             if slot.is_none() && bytes != [0; SLOT_BYTES] {
                 return Ok(true);
             }

@@ -232,6 +232,10 @@ async fn create(connection: &mut PgConnection, batch: &Batch, locked: bool) -> s
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query("DELETE FROM disclosure WHERE digest = ANY($1::text[])")
+        .bind(&batch.erase)
+        .execute(&mut *connection)
+        .await?;
     connection.execute("COMMIT").await?;
     Ok(true)
 }

@@ -52,7 +52,11 @@ impl SqliteStore {
     ///
     /// `Schema` where there is no file and `create` is false; the driver's errors.
     pub async fn open(path: &Path, options: StoreOptions, create: bool) -> Result<Self> {
-        if !create && !path.exists() {
+        let unreadable = |error: std::io::Error| StoreError::Unavailable {
+            doing: "opening the database",
+            source: format!("{}: {error}", path.display()).into(),
+        };
+        if !create && !path.try_exists().map_err(unreadable)? {
             let path = path.display();
             return Err(StoreError::Schema {
                 what: both!(

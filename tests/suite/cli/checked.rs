@@ -136,3 +136,78 @@ fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_by_a_word_that_the_log_recor
     shell.run(&["verify"]).expect_code(0);
     shell.run(&["recover"]).expect_code(2);
 }
+
+#[test]
+fn a_body_that_is_no_json_is_a_refusal_and_ends_nothing() {
+    let shell = Shell::sqlite().filled(1);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("UPDATE entry SET body = 'not json' WHERE stream LIKE 'agreement/%'", []).unwrap();
+    let ran = shell.record(CYCLES[0].1).expect_code(2);
+    assert!(ran.err.contains("weituo verify"), "{}", ran.err);
+}
+
+#[test]
+fn a_ledger_without_its_head_row_is_not_told_to_be_made_anew() {
+    let shell = Shell::sqlite().filled(1);
+    let backup = shell.path("backup.db");
+    shell.run(&["backup", backup.to_str().unwrap()]).expect_code(0);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("DELETE FROM head", []).unwrap();
+    let ran = shell.record(&registration(1, "一")).expect_code(2);
+    assert!(ran.err.contains("weituo verify") && !ran.err.contains("weituo init"), "{}", ran.err);
+    let from = format!("sqlite://{}", backup.display());
+    let ran = shell.run(&["recover", "--from", &from]).expect_code(0);
+    assert_eq!(ran.out, "no entry is missing; the head row was written anew\n");
+    assert_eq!(shell.run(&["recover", "--from", &from]).expect_code(0).out, "no entry is missing\n");
+    shell.run(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn an_anchor_that_was_cut_off_is_told_by_verify() {
+    let shell = Shell::sqlite().filled(1);
+    let anchor = std::fs::OpenOptions::new().write(true).open(shell.path("ledger.anchor")).unwrap();
+    for bytes in [5_000, 4_096, 100, 0] {
+        anchor.set_len(bytes).unwrap();
+        let report = shell.run(&["--json", "verify"]);
+        assert_ne!(report.code, 0, "{bytes}");
+        assert_ne!(report.json()["intact"]["answer"], "yes", "{bytes}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_looked_at_is_not_told_to_be_without_a_ledger() {
+    let shell = Shell { ledger: "sqlite://ledger.key/ledger.db".to_owned(), ..Shell::sqlite().filled(0) };
+    let ran = shell.run(&["verify"]);
+    assert_ne!(ran.code, 0);
+    assert!(!ran.err.contains("weituo init"), "{}", ran.err);
+}
+
+#[test]
+fn an_init_that_is_refused_makes_nothing() {
+    let shell = Shell::sqlite().filled(0);
+    let kept = shell.run(&["checkpoint"]).expect_code(0).out;
+    std::fs::write(shell.path("kept.txt"), kept).unwrap();
+    let other = Shell::sqlite();
+    std::fs::copy(shell.path("ledger.key"), other.path("ledger.key")).unwrap();
+    std::fs::copy(shell.path("kept.txt"), other.path("kept.txt")).unwrap();
+    other.run(&["init", "--origin", "log.example/other"]).expect_code(2);
+    assert!(!other.path("ledger.db").exists());
+    let lost = ["--predecessor", "kept.txt", "--lost-from", "8", "--lost-to", "8"];
+    let asked = [&["init", "--origin", "log.example/other"][..], &lost].concat();
+    let ran = other.run(&asked).expect_code(2);
+    assert!(ran.err.contains("--lost-to"), "{}", ran.err);
+    assert!(!other.path("ledger.db").exists());
+}
+
+#[test]
+fn projections_that_say_they_stand_beyond_the_log_are_rebuilt() {
+    let shell = Shell::sqlite().filled(1);
+    shell.run(&["docket"]).expect_code(0);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("UPDATE projection SET next_leaf = 99999", []).unwrap();
+    shell.record(CYCLES[1].1).expect_code(0);
+    let served = shell.run(&["--json", "docket"]).expect_code(0).json();
+    shell.run(&["rebuild"]).expect_code(0);
+    assert_eq!(shell.run(&["--json", "docket"]).expect_code(0).json(), served);
+    shell.run(&["verify"]).expect_code(0);
+}
