@@ -190,7 +190,8 @@ impl Follower {
         }
         let next_leaf = next_leaf.unwrap_or(0);
         // Read afterwards, so no cursor can have got ahead of it.
-        if self.store.head().await?.is_some_and(|head| head.size < next_leaf) {
+        let last = i64::try_from(next_leaf.saturating_sub(1)).unwrap_or(i64::MAX);
+        if next_leaf > 0 && self.store.scan(last, 1).await?.is_empty() {
             return Ok(None);
         }
         let rulebooks = read_rulebooks(&*self.store, next_leaf).await?;

@@ -91,10 +91,10 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     if desk.voice.json {
         return Ok(0);
     }
-    match beside.vouched_size() {
+    match beside.is_behind(copied.size) {
         None => line(desk.voice.word("restore-no-anchor")),
-        Some(size) if size > copied.size => line(desk.voice.word("restore-behind")),
-        Some(_) => {}
+        Some(true) => line(desk.voice.word("restore-behind")),
+        Some(false) => {}
     }
     Ok(0)
 }

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use cqrs_es::persist::PersistenceError;
 use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
 use weituo_proof::entry::MAX_ENTRY_BYTES;
 use weituo_proof::{EntryError, Language};
@@ -41,6 +42,7 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(follow))
         .or_else(|| error.downcast_ref().map(record))
         .or_else(|| error.downcast_ref().map(read))
+        .or_else(|| error.downcast_ref().and_then(events))
         .or_else(|| error.downcast_ref().map(dossier))
         .or_else(|| error.downcast_ref().map(mirror))
         .or_else(|| error.downcast_ref().map(source))
@@ -222,6 +224,11 @@ fn read(error: &ReadError) -> String {
         ReadError::Entry(_) | ReadError::Place => "存证记录损坏:请运行 `weituo verify`".to_owned(),
         ReadError::Event(_) => "存证记录不被本程序理解:请使用更新的 `weituo`".to_owned(),
     }
+}
+
+fn events(error: &PersistenceError) -> Option<String> {
+    let PersistenceError::DeserializationError(source) = error else { return None };
+    source.downcast_ref().map(store)
 }
 
 fn dossier(error: &DossierError) -> String {

@@ -24,18 +24,6 @@ pub(super) async fn init(
     let origin = super::keys::origin(origin)?;
     let predecessor = predecessor(&origin, after)?;
     let url = desk.url()?;
-    if let crate::store::LedgerUrl::Sqlite(path) = &url
-        && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            let folder = folder.display();
-            Failure::could_not_run(
-                "folder",
-                format!("无法建立 {folder}:{error}"),
-                format!("cannot create {folder}: {error}"),
-            )
-        })?;
-    }
     let options = InitOptions {
         roots: bureaus.to_vec(),
         options: desk.options(false),
@@ -117,6 +105,7 @@ fn key_file(url: &crate::store::LedgerUrl, desk: &Desk<'_>) -> String {
 pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> {
     let backup = match from.parse() {
         Ok(url) => Backup::Ledger(url),
+        Err(error) if from.contains("://") => return Err(Failure::from_error("recover", &error)),
         Err(_) => Backup::Entries(from.into()),
     };
     let recovered = Ledger::recover(&desk.url()?, &desk.options(false), &backup)
@@ -152,7 +141,7 @@ pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        document(&json!({ "recovered": settled.restored, "size": settled.size }));
+        document(&json!({ "head": settled.head, "recovered": settled.restored, "size": settled.size }));
     } else {
         line(words(desk.voice.language, "recover-anchor", &[("size", &settled.size)]));
     }

@@ -10,6 +10,7 @@ use weituo_proof::{Both, Hash, VerifierKey};
 use super::anchor::{Anchor, Standing};
 use super::key;
 use super::options::{Files, Options};
+use super::redo::Intended;
 use super::seal::SealKey;
 use super::types::{LedgerError, ReadOnly};
 use crate::store::{Head, LedgerUrl};
@@ -19,9 +20,7 @@ use crate::store::{Head, LedgerUrl};
 pub struct Beside {
     verifiers: Vec<VerifierKey>,
     seal: Option<SealKey>,
-    anchor: Option<String>,
-    vouched_size: Option<u64>,
-    anchor_intended: Option<(u64, Hash)>,
+    standing: Option<Standing>,
     anchor_damaged: Option<Both>,
     anchor_broken_in_part: bool,
 }
@@ -51,14 +50,10 @@ impl Beside {
         let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone(), Some(seal.clone()))?;
         let mut found = Self { verifiers, ..Self::default() };
         match kept.load() {
-            Ok(Some(standing)) => {
-                found.vouched_size = Some(standing.vouched().0);
-                let Standing { checkpoint, intended } = standing;
-                found.anchor = Some(checkpoint.text);
-                found.anchor_intended = intended.map(|intended| intended.tree_head());
-                found.anchor_broken_in_part = kept.is_broken_in_part()?;
+            Ok(standing) => {
+                found.anchor_broken_in_part = standing.is_some() && kept.is_broken_in_part()?;
+                found.standing = standing;
             }
-            Ok(None) => {}
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
                 found.anchor_damaged = Some(what);
             }
@@ -84,18 +79,19 @@ impl Beside {
 
     /// Returns the anchored checkpoint, a signed note.
     pub fn anchor(&self) -> Option<&str> {
-        self.anchor.as_deref()
+        self.standing.as_ref().map(|standing| standing.checkpoint.text.as_str())
     }
 
-    /// Returns how many entries the anchor vouches for.
-    pub fn vouched_size(&self) -> Option<u64> {
-        self.vouched_size
+    /// Returns whether a database of so many entries lacks what the anchor vouches for and does not keep itself; `None` without an
+    /// anchor.
+    pub fn is_behind(&self, size: u64) -> Option<bool> {
+        self.standing.as_ref().map(|standing| size < standing.held_against(size).0)
     }
 
     /// Returns size and root of the head that a batch leaves which was being committed on the anchored checkpoint when the process
     /// ended that wrote it. A database that ends at the checkpoint may lack it: the anchor keeps it for the next start.
     pub fn anchor_intended(&self) -> Option<(u64, Hash)> {
-        self.anchor_intended
+        self.standing.as_ref()?.intended.as_ref().map(Intended::tree_head)
     }
 
     /// Returns what is wrong with an anchor that is there and cannot be understood.

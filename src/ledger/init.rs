@@ -39,6 +39,9 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
         });
     }
     // Before anything is made.
+    if files.anchor.exists() {
+        return Err(there_is_one(url));
+    }
     if files.key.exists() {
         check_name(&files.key, &key::read(&files.key)?, &init.origin)?;
     }
@@ -56,6 +59,11 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
     let made = make(&*store, url, &files, init).await;
     store.close().await;
     made
+}
+
+fn there_is_one(url: &LedgerUrl) -> LedgerError {
+    let what = both!("{url} 处已有台账:没有改动任何内容", "there is a ledger at {url}: nothing was changed");
+    LedgerError::Exists { what }
 }
 
 fn check_name(file: &Path, key: &SigningKey, origin: &Origin) -> Result<(), LedgerError> {
@@ -79,12 +87,7 @@ async fn make(
 ) -> Result<(), LedgerError> {
     let found = store.head().await?;
     if files.anchor.exists() || found.as_ref().is_some_and(|head| head.size > 1) {
-        return Err(LedgerError::Exists {
-            what: both!(
-                "{url} 处已有台账:没有改动任何内容",
-                "there is a ledger at {url}: nothing was changed"
-            ),
-        });
+        return Err(there_is_one(url));
     }
     // A key without an anchor is what an interrupted `init` leaves.
     let key = if files.key.exists() {

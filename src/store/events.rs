@@ -5,18 +5,26 @@
 //! `event_type` and `event_version` of what comes back are constants: the payload, a whole entry, holds both.
 //! Source: design.md "The append path"; cqrs-es 0.5.0.
 
-use std::panic::AssertUnwindSafe;
-
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEvent};
-use futures_util::FutureExt as _;
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
+use weituo_proof::both;
+
+use super::StoreError;
+
+/// Whether a stream has a body that is no JSON, on which sqlite-es panics. PostgreSQL's column holds nothing else.
+const GARBLED: &str = "SELECT EXISTS (SELECT 1 FROM entry WHERE stream = ?1 AND NOT json_valid(body))";
 
 /// The event repository of either store.
 pub enum EventReader {
     /// sqlite-es.
-    Sqlite(SqliteEventRepository),
+    Sqlite {
+        /// The repository.
+        repository: SqliteEventRepository,
+        /// Its pool.
+        pool: sqlx::SqlitePool,
+    },
     /// postgres-es.
     Postgres {
         /// The repository.
@@ -42,7 +50,7 @@ impl EventReader {
         stream: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         let retries = match self {
-            Self::Sqlite(_) => 0,
+            Self::Sqlite { .. } => 0,
             Self::Postgres { connections, .. } => *connections,
         };
         for _ in 0..retries {
@@ -58,14 +66,14 @@ impl EventReader {
 
     async fn read<A: Aggregate>(&self, stream: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
         match self {
-            // It panics on a body that is no JSON.
-            Self::Sqlite(repository) => AssertUnwindSafe(repository.get_events::<A>(stream))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| {
-                    let what = format!("an entry of {stream} is not JSON: run `weituo verify`");
-                    Err(PersistenceError::DeserializationError(what.into()))
-                }),
+            Self::Sqlite { repository, pool } => {
+                let garbled = sqlx::query_scalar(GARBLED).bind(stream).fetch_one(pool).await;
+                if garbled.map_err(|error| PersistenceError::UnknownError(error.into()))? {
+                    let what = both!("流 {stream} 的一条记录不是 JSON", "an entry of {stream} is not JSON");
+                    return Err(PersistenceError::DeserializationError(StoreError::corrupt(what).into()));
+                }
+                repository.get_events::<A>(stream).await
+            }
             Self::Postgres { repository, .. } => repository.get_events::<A>(stream).await,
         }
     }
@@ -81,7 +89,7 @@ fn is_broken(error: &PersistenceError) -> bool {
 impl std::fmt::Debug for EventReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Sqlite(_) => "EventReader::Sqlite",
+            Self::Sqlite { .. } => "EventReader::Sqlite",
             Self::Postgres { .. } => "EventReader::Postgres",
         })
     }

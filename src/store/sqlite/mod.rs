@@ -77,7 +77,10 @@ impl SqliteStore {
             log: Worker::start("weituo-log", log, options.lock_timeout)?,
             projections: Worker::start("weituo-projections", projections, options.lock_timeout)?,
             readers: Arc::new(Readers::new(connections)),
-            events: EventReader::Sqlite(SqliteEventRepository::new(pool.clone())),
+            events: EventReader::Sqlite {
+                repository: SqliteEventRepository::new(pool.clone()),
+                pool: pool.clone(),
+            },
             pool,
         })
     }

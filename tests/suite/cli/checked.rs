@@ -138,12 +138,15 @@ fn a_lost_anchor_is_settled_by_a_kept_checkpoint_or_by_a_word_that_the_log_recor
 }
 
 #[test]
-fn a_body_that_is_no_json_is_a_refusal_and_ends_nothing() {
+fn a_body_that_is_no_json_is_a_refusal_and_no_panic() {
     let shell = Shell::sqlite().filled(1);
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
     database.execute("UPDATE entry SET body = 'not json' WHERE stream LIKE 'agreement/%'", []).unwrap();
     let ran = shell.record(CYCLES[0].1).expect_code(2);
-    assert!(ran.err.contains("weituo verify"), "{}", ran.err);
+    assert!(ran.err.contains("weituo verify") && !ran.err.contains("panicked"), "{}", ran.err);
+    let shell = Shell { language: "zh", ..shell };
+    let ran = shell.record(CYCLES[0].1).expect_code(2);
+    assert!(ran.err.contains("的一条记录不是 JSON"), "{}", ran.err);
 }
 
 #[test]
@@ -192,6 +195,9 @@ fn an_init_that_is_refused_makes_nothing() {
     std::fs::copy(shell.path("kept.txt"), other.path("kept.txt")).unwrap();
     other.run(&["init", "--origin", "log.example/other"]).expect_code(2);
     assert!(!other.path("ledger.db").exists());
+    let elsewhere = ["--ledger", "sqlite://elsewhere/ledger.db", "init", "--origin", "log.example/other"];
+    other.run(&elsewhere).expect_code(2);
+    assert!(!other.path("elsewhere").exists());
     let lost = ["--predecessor", "kept.txt", "--lost-from", "8", "--lost-to", "8"];
     let asked = [&["init", "--origin", "log.example/other"][..], &lost].concat();
     let ran = other.run(&asked).expect_code(2);
