@@ -3,7 +3,7 @@
 //! Invariants: one command makes one event or a refusal; a refusal decided on a cached state is decided again on a
 //! fresh load before it is answered; a command id that is already in the log is answered with its first receipt.
 //! Absent: rules (weituo-projections and the deciding modules), the commit (`ledger`).
-//! Source: design.md, The append path; format.md, Append protocol.
+//! Source: design.md "The append path".
 
 mod aggregate;
 mod context;

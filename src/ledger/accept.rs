@@ -3,7 +3,7 @@
 //! Invariants: an acceptance on somebody's word is in the log before the anchor is made from it, so that a crash in
 //! between leaves the anchor lost and the word recorded; a checkpoint that was kept elsewhere needs no such entry. An
 //! anchor that is there is never replaced.
-//! Source: format.md "Append protocol", table "on start".
+//! Source: design.md "On start".
 
 use std::sync::Arc;
 use weituo_proof::both;

@@ -8,7 +8,7 @@
 //! Two kinds: a file, for one machine (`file`), and a witness of our own, for several (`remote`). With a file, a process that
 //! writes alone may have the anchor vouch for a batch while it is being committed (`intend`).
 //! Absent: when the anchor is advanced (`shared`), outside witnesses (`cosign`).
-//! Source: format.md "Append protocol" step 4; C2SP tlog-witness (the same rule).
+//! Source: design.md "The append path" step 4; C2SP tlog-witness (the same rule).
 
 mod file;
 mod lease;

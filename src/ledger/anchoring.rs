@@ -3,7 +3,7 @@
 //! Invariants: nothing signed leaves before the anchor vouches for it (strict mode); others may join once this process had
 //! nothing to do for a while, or between two batches where they wait.
 //! Absent: the anchor itself (`anchor`); intents (`flight`); guard mode's anchor (`guard`).
-//! Source: format.md "Append protocol" step 4; docs/decisions/0018.
+//! Source: design.md "The append path" step 4; docs/decisions/0018.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 //! Invariants: before a proposal is answered as conflicting or refused, its command id is looked up, because it may have
 //! been recorded before; a repeated id with the same content gets its first entry's receipt again.
 //! Absent: the writer's state (these answers run in tasks of their own).
-//! Source: format.md "Entry" (`command`) and "Append protocol".
+//! Source: format.md "Entry" (`command`); design.md "The append path".
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! Invariants: `recorded_at` never decreases; nothing is recorded while the clock is more than 60 s behind the newest
 //! entry or has come more than 5 minutes apart from the monotonic clock.
 //! Absent: time zones.
-//! Source: format.md "Entry" (`recorded_at`) and "Append protocol".
+//! Source: format.md "Entry" (`recorded_at`); design.md "The append path".
 
 use std::fmt::Debug;
 use std::sync::Arc;

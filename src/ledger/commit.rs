@@ -4,7 +4,7 @@
 //! it was committed; nothing is signed before its commit, or while the batch before it is being anchored; the derived state is changed only after a commit, and before anything
 //! else is taken in; a batch chained on one that was not committed is dropped to the proposals that it was made of.
 //! Absent: preparing (`prepare`), sending off (`flight`), what follows where a batch was not committed (`settle`).
-//! Source: format.md "Append protocol" steps 3 to 5 and chaining.
+//! Source: design.md "The append path" steps 4 and 5.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@
 //! an older checkpoint in the place of a newer, until the next round.
 //! Absent: the anchor, which never waits for outside witnesses; what the cosigned tree holds (receipts are checked
 //! against this process's own tree).
-//! Source: format.md "Append protocol" step 5; C2SP tlog-policy, tlog-witness.
+//! Source: design.md "The append path" step 5; C2SP tlog-policy, tlog-witness.
 
 mod ask;
 

@@ -4,7 +4,7 @@
 //! became uncovered; nothing here is stored. What follows from an entry is read from its bytes, never from the columns
 //! that repeat them.
 //! Absent: the tree (`tree`); rolling back (a batch is applied only once it is committed).
-//! Source: format.md "Append protocol" step 1, "Completeness index"; design.md "One copy of the truth".
+//! Source: design.md "The append path" step 2; format.md "Completeness index".
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -4,7 +4,7 @@
 //! Invariants: an intent is written for a batch that follows what is anchored, by a process that is alone, and only for one that
 //! can be committed again from it.
 //! Absent: what follows once it is there (`commit`) or is not (`settle`); the intent's bytes (`anchor`, `redo`).
-//! Source: format.md "Append protocol" steps 2 and 4; docs/decisions/0018.
+//! Source: design.md "The append path" steps 3 and 4; docs/decisions/0018.
 
 use std::pin::Pin;
 use std::sync::Arc;

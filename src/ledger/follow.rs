@@ -2,7 +2,7 @@
 //!
 //! Invariants: a leaf hash is computed from the entry's bytes, never taken from its column; pages keep memory constant.
 //! Absent: the complete verification (`verify`), which also checks what following does not need.
-//! Source: format.md "Append protocol" step 2.
+//! Source: design.md "The append path" step 3.
 
 use weituo_proof::{Both, Hash, both, leaf_hash};
 

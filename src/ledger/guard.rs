@@ -2,7 +2,7 @@
 //!
 //! Invariants: at most 50 ms lie between a published checkpoint and its anchor, as long as the disk answers in 30; a
 //! failure is seen by the writer, which then records nothing more.
-//! Source: format.md "Append protocol" step 5.
+//! Source: design.md "The append path" step 5.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a clone is the same ledger; after `stop` nothing is recorded, and the anchor holds the newest checkpoint.
 //! Absent: everything that a task behind it does.
-//! Source: format.md "Append protocol" step 5.
+//! Source: design.md "The append path" step 5.
 
 use std::path::Path;
 use std::sync::Arc;

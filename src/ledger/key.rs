@@ -3,7 +3,7 @@
 //! Invariants: a new key file is readable by its owner only, never overwrites another, and is on the disk before the
 //! log exists.
 //! Absent: hardware keys; when a key is replaced (`rotate`).
-//! Source: C2SP signed-note, "Signing keys"; format.md "Keys of the log".
+//! Source: C2SP signed-note, "Signing keys"; format.md "Log".
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@
 //!
 //! Invariants: an accepted proposal is durable, in strict mode anchored too; one tree size has one signed root, ever.
 //! Absent: deciding (the aggregates), projections, HTTP, the terminal.
-//! Source: format.md "Append protocol", "Completeness index"; design.md "The append path".
+//! Source: design.md "The append path"; format.md "Completeness index".
 
 mod accept;
 mod anchor;

@@ -4,7 +4,7 @@
 //! why; a batch that the anchor keeps and the database lacks is committed again (`redo`). What follows from the log is built
 //! by one scan.
 //! Absent: `recover` (appending what is missing) and `init`.
-//! Source: format.md "Append protocol", table "on start".
+//! Source: design.md "On start".
 
 use std::sync::{Arc, Mutex, RwLock};
 

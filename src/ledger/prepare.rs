@@ -4,7 +4,7 @@
 //! Invariants: nothing outside is changed and nothing is signed: a batch that is not committed is simply dropped. A
 //! proposal that cannot be recorded is set aside alone.
 //! Absent: database, clock, network.
-//! Source: format.md "Append protocol" step 1, and speculative chaining.
+//! Source: design.md "The append path" step 2.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased. A batch that the anchor
 //! keeps is put back with the rest, unless a command of it was recorded before: then it never was in the log.
 //! Absent: making backups; mending altered entries (restore the whole database for that).
-//! Source: format.md "Append protocol", table "on start".
+//! Source: design.md "On start".
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;

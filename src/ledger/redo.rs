@@ -8,7 +8,7 @@
 //! entries, and these the digests of their disclosures. Only a batch that its database can take in once and again in any
 //! order of crashes is kept so (`Prepared::redoable`).
 //! Absent: where it is kept (`anchor::file`), and when it is used (`open`, `recover`).
-//! Source: format.md "Append protocol" step 4; docs/decisions/0018.
+//! Source: design.md "The append path" step 4; docs/decisions/0018.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! the key, and takes the place of the old one in one step after that. Whatever broke off is finished by repeating it. A key in
 //! use is never revoked.
 //! Absent: when an older key stops signing (`derived`); what a verifier trusts (its own list decides).
-//! Source: format.md "Keys of the log".
+//! Source: format.md "Log".
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //! Invariants: the seal's key is derived from the signing seed and never leaves the process; a seal covers everything in
 //! the head row but itself.
 //! Absent: signing (a seal is made before the commit, a signature only after it).
-//! Source: format.md "Append protocol" step 1.
+//! Source: design.md "The append path" step 2.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

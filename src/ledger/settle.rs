@@ -3,7 +3,7 @@
 //! Invariants: a commit whose outcome is not known is settled under the head row's lock before anything else is written, and
 //! until then its intent stands; a head that another process committed is followed before anything is prepared on it.
 //! Absent: committing (`commit`), reading what others committed (`follow`).
-//! Source: format.md "Append protocol" step 2.
+//! Source: design.md "The append path" step 3.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

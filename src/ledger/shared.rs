@@ -3,7 +3,7 @@
 //! Invariants: the published checkpoint only grows; in strict mode it is anchored before it is published. Locks are held
 //! for computing only, never across an await.
 //! Absent: the derived state of the writer (`derived`).
-//! Source: format.md "Append protocol" steps 4 and 5.
+//! Source: design.md "The append path" steps 4 and 5.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

@@ -2,7 +2,7 @@
 //!
 //! Invariants: an `Accepted` is returned only for a durable entry; in strict mode the anchor vouches for its checkpoint.
 //! Absent: deciding (the aggregates), mapping to exit codes and HTTP statuses (the edges).
-//! Source: format.md "Append protocol" steps 1 and 5.
+//! Source: design.md "The append path" steps 2 and 5.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! committed only behind a barrier; after a failure of the anchor at most two batches are unanchored; every proposal taken
 //! in is answered.
 //! Absent: deciding; the order of steps within a batch (`commit`).
-//! Source: format.md "Append protocol".
+//! Source: design.md "The append path".
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a commit whose outcome is not known is `CommitUnknown` and nothing else.
 //! Absent: a lost fence and a repeated command id, which are outcomes (`CommitOutcome`).
-//! Source: format.md "Append protocol", database time-outs.
+//! Source: design.md "The append path".
 
 use std::error::Error;
 use weituo_proof::Both;

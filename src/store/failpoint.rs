@@ -5,7 +5,7 @@
 //! at every hit of a point: `kill` ends the process as SIGKILL would (no destructor runs), `kill:N` at the N-th hit, `sleep:MS` blocks the
 //! thread, `touch-wait:PATH` creates PATH and blocks until it is removed, so that a test can pause exactly here.
 //! Absent: anything a released binary could be made to do.
-//! Source: format.md "Append protocol" (what a crash does at each step).
+//! Source: design.md "The append path".
 
 /// Passes a failpoint.
 #[cfg(not(feature = "failpoints"))]

@@ -3,7 +3,7 @@
 //! Invariants: a batch is written whole or not at all, and only on the head it was prepared on; what `commit` reports
 //! as committed is durable; a page never holds more than its limit.
 //! Absent: hashing, signing, deciding, retrying a lost fence (`ledger`); folds (weituo-projections).
-//! Source: format.md "Append protocol"; design.md "The append path".
+//! Source: design.md "The append path".
 
 mod catalogue;
 mod error;

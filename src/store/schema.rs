@@ -3,7 +3,7 @@
 //! Invariants: a migration that has been released is never edited: its checksum is stored with it and compared at every
 //! opening. Both stores have the same tables and columns.
 //! Absent: service tables (sessions, accounts, drafts), which verification does not cover.
-//! Source: design.md "One copy of the truth".
+//! Source: format.md "What the operator's database adds".
 
 use std::fmt::Write as _;
 use weituo_proof::{Both, both};

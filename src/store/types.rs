@@ -3,7 +3,7 @@
 //! Invariants: an `EntryRow` has columns of the right type and length, and says nothing about whether they agree with
 //! the body; a `Batch` carries the head it was prepared on, so that a store can refuse it.
 //! Absent: hashing, checking, signing (weituo-proof and `ledger`).
-//! Source: format.md "Append protocol"; design.md "One copy of the truth".
+//! Source: design.md "The append path".
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! Invariants: a checkpoint counts only when its signature holds under the key given; a head row that nothing vouches
 //! for is never taken for evidence against the entries alone.
 //! Absent: which key to trust (the caller's choice), where the anchor is kept.
-//! Source: format.md "Append protocol", steps 1 and 4; "Keys of the log".
+//! Source: design.md "The append path" steps 2 and 4; format.md "Log".
 
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::note::NoteError;

@@ -10,7 +10,7 @@
 //! an intent is written by who is alone only (`lease`), and nobody gives way before his is settled or withdrawn; where none
 //! stands, no redo does.
 //! Absent: the contract (`anchor`), the bytes of a slot (`slot`) and of a redo (`redo`).
-//! Source: format.md "Append protocol" step 4; docs/decisions/0018.
+//! Source: design.md "The append path" step 4; docs/decisions/0018.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};

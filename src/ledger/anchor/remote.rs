@@ -6,7 +6,7 @@
 //! Invariants: what the witness serves is believed only with the log's signature; a size without one decides nothing.
 //! Absent: the witness's cosignature, which the anchor does not need: whoever can answer in the witness's place could put
 //! back the anchor as whoever can write to the file could (docs/trust.md).
-//! Source: format.md "Append protocol" step 4; C2SP tlog-witness v1.1.0.
+//! Source: design.md "The append path" step 4; C2SP tlog-witness v1.1.0.
 
 use std::io::{self, ErrorKind};
 

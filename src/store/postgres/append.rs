@@ -4,7 +4,7 @@
 //! did not arrive is `CommitUnknown`, and its connection is dropped; so is a commit of which the server warns, because its
 //! wait for a synchronous standby may have been cancelled.
 //! Absent: the choice of what to write (`ledger`).
-//! Source: format.md "Append protocol" step 2.
+//! Source: design.md "The append path" step 3.
 
 use std::time::Duration;
 

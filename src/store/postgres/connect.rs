@@ -2,7 +2,7 @@
 //!
 //! Invariants: an error is "nothing was written" only where the server said so and lives to say it.
 //! Absent: SQL of the log.
-//! Source: format.md "Append protocol", database time-outs.
+//! Source: design.md "The append path".
 
 use std::borrow::Cow;
 use std::str::FromStr;

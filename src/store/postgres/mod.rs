@@ -3,7 +3,7 @@
 //! Invariants: the writer's connection is its own, and so is the barrier's; a broken pooled connection costs a retry and no error; every call is
 //! answered within the time-out or fails.
 //! Absent: SQL (append, read, projection), creating the database, TLS settings (the URL's).
-//! Source: format.md "Append protocol"; stack.md, "Known traps".
+//! Source: design.md "The append path".
 
 mod append;
 mod barrier;

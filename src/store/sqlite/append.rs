@@ -2,7 +2,7 @@
 //!
 //! Invariants: the head is compared inside the transaction that writes; after an error the transaction is rolled back.
 //! Absent: the choice of what to write (`ledger`).
-//! Source: format.md "Append protocol" step 2.
+//! Source: design.md "The append path" step 3.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use weituo_proof::{Hash, both};

@@ -3,7 +3,7 @@
 //! Invariants: WAL with `synchronous = FULL` for the log, so a commit that returned is on the disk; "database is locked"
 //! reaches nobody before `TIMEOUT`; what is deleted is overwritten with zeros.
 //! Absent: SQL (append, read, projection), network file systems (WAL needs shared memory).
-//! Source: format.md "Append protocol"; stack.md (rusqlite writes and scans, sqlx only under sqlite-es).
+//! Source: design.md "The append path"; rusqlite writes and scans, sqlx only under sqlite-es.
 
 mod append;
 mod catalogue;
