@@ -17,15 +17,17 @@ use std::sync::Arc;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::both::Both;
+
 pub use effective::{Effective, Precision};
 pub use recorded_at::RecordedAt;
 
 /// Refusal of a text that breaks the rule of an identifier. `text` holds at most 80 characters of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} ({bytes} bytes) is refused: {rule}")]
+#[error("{text:?} ({bytes} bytes) is refused: {}", rule.en())]
 pub struct IdentError {
     /// The rule, as a sentence without its full stop.
-    pub rule: &'static str,
+    pub rule: &'static Both,
     /// The start of the text refused, at most 80 characters.
     pub text: String,
     /// Length of the whole text, in bytes.
@@ -33,7 +35,7 @@ pub struct IdentError {
 }
 
 impl IdentError {
-    fn new(rule: &'static str, text: &str) -> Self {
+    fn new(rule: &'static Both, text: &str) -> Self {
         Self { rule, text: text.chars().take(80).collect(), bytes: text.len() }
     }
 }
@@ -146,7 +148,10 @@ pub struct Origin(Arc<str>);
 text_newtype!(Origin);
 
 impl Origin {
-    const RULE: &str = "an origin is 1 to 255 ASCII graphic characters without '+', '\"' and '\\\\'";
+    const RULE: &Both = &Both::new(
+        "来源标识为 1 至 255 个可见 ASCII 字符,不含 '+'、'\"'、'\\\\'",
+        "an origin is 1 to 255 ASCII graphic characters without '+', '\"' and '\\\\'",
+    );
 
     fn holds(text: &str) -> bool {
         (1..=255).contains(&text.len())
@@ -161,7 +166,10 @@ pub struct StreamName(Arc<str>);
 text_newtype!(StreamName);
 
 impl StreamName {
-    const RULE: &str = "a stream is [a-z]{1,16}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
+    const RULE: &Both = &Both::new(
+        "流名为 [a-z]{1,16}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        "a stream is [a-z]{1,16}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    );
 
     fn holds(text: &str) -> bool {
         text.split_once('/').is_some_and(|(category, id)| {
@@ -209,7 +217,10 @@ pub struct CommandId([u8; 36]);
 text_conversions!(CommandId);
 
 impl CommandId {
-    const RULE: &str = "a command id is a UUID in lower-case hyphenated form, 36 characters";
+    const RULE: &Both = &Both::new(
+        "命令编号为小写带连字符的 UUID,36 个字符",
+        "a command id is a UUID in lower-case hyphenated form, 36 characters",
+    );
 
     /// Returns the checked value.
     ///

@@ -74,24 +74,17 @@ pub(crate) struct Shared {
 /// What a state is shown of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shown {
-    /// 委托轮次
     Agreement,
-    /// 受托单位
     Trustee,
-    /// 托管学校
     School,
-    /// 机构
     Organisation,
 }
 
 /// What a dossier can be of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subjects {
-    /// 委托轮次
     Agreement,
-    /// 受托单位
     Trustee,
-    /// 托管学校
     School,
 }
 
@@ -165,6 +158,7 @@ pub(crate) enum Action {
     },
     /// help-show
     Show {
+        #[arg(hide_possible_values = true)]
         what: Shown,
         id: String,
         /// As of this date: only acts that took place by then
@@ -208,7 +202,7 @@ pub(crate) enum Action {
     /// help-dossier
     Dossier {
         /// Whose history
-        #[arg(id = "of", value_name = "KIND")]
+        #[arg(id = "of", value_name = "KIND", hide_possible_values = true)]
         of: Subjects,
         id: String,
         /// `.json`, or `.html` for a page that verifies itself
@@ -338,6 +332,7 @@ pub(crate) enum Action {
     /// help-schema
     Schema {
         /// Such as `SignAgreement`; lists all by default
+        #[arg(id = "schema_of", value_name = "COMMAND")]
         command: Option<String>,
     },
     /// help-demo

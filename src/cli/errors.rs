@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use cqrs_es::persist::PersistenceError;
 use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
+use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::entry::MAX_ENTRY_BYTES;
-use weituo_proof::{EntryError, Language};
+use weituo_proof::{EntryError, IdentError, Language};
 
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
@@ -35,6 +36,8 @@ fn zh(error: &(dyn Error + 'static)) -> String {
     let translated = error
         .downcast_ref()
         .map(ledger)
+        // A source that is shared is not downcast to what it shares.
+        .or_else(|| error.downcast_ref().map(|shared: &Arc<LedgerError>| ledger(shared)))
         .or_else(|| error.downcast_ref().map(read_only))
         .or_else(|| error.downcast_ref().map(submit))
         .or_else(|| error.downcast_ref().map(clock))
@@ -48,6 +51,8 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(source))
         .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
         .or_else(|| error.downcast_ref().map(not_canonical))
+        .or_else(|| error.downcast_ref().map(ident))
+        .or_else(|| error.downcast_ref().map(checkpoint))
         .or_else(|| error.downcast_ref().map(witness_state))
         .or_else(|| error.downcast_ref().map(stamp))
         .or_else(|| error.downcast_ref().map(stamp_answer))
@@ -191,6 +196,24 @@ fn entry(error: &EntryError) -> Option<String> {
     })
 }
 
+fn ident(error: &IdentError) -> String {
+    format!("{:?}({} 字节)不可用:{}", error.text, error.bytes, error.rule.get(Language::Zh))
+}
+
+fn checkpoint(error: &CheckpointError) -> String {
+    match error {
+        CheckpointError::Note(_) => "不是由所给公钥签名的检查点".to_owned(),
+        CheckpointError::Origin(_) => "检查点第 1 行不是来源标识".to_owned(),
+        CheckpointError::Size { found } => format!("检查点第 2 行不是条数:{found:?}"),
+        CheckpointError::Root { found } => format!("检查点第 3 行不是 32 字节的 base64:{found:?}"),
+        CheckpointError::Lines => "检查点至少有三行,均不为空,各以换行结束".to_owned(),
+        CheckpointError::Extensions { count } => format!("检查点有 {count} 行扩展,本类台账没有扩展行"),
+        CheckpointError::KeyName { origin, key_name } => {
+            format!("检查点属于 {origin},公钥属于 {key_name}")
+        }
+    }
+}
+
 fn not_canonical(error: &NotCanonical) -> String {
     let reason = match error.reason {
         Reason::Null => "含有 U+0000,请去掉".to_owned(),
@@ -328,6 +351,10 @@ mod tests {
             told,
             "命令未被记录:台账只读:数据库有 3 条记录,锚点为 5 条作证:请运行 `weituo recover --from 备份`"
         );
+        let shared = SubmitError::Unavailable(Arc::new(LedgerError::Stopped));
+        assert_eq!(chain_zh(&shared), "台账暂时无法记录;请用同一编号重试:台账已停止");
+        let stream = "坏名".parse::<weituo_proof::StreamName>().unwrap_err();
+        assert!(chain_zh(&stream).starts_with("\"坏名\"(6 字节)不可用:流名为 "), "{}", chain_zh(&stream));
         let large = SubmitError::Invalid(Arc::new(EntryError::TooLarge { bytes: 70_000 }));
         assert!(chain_zh(&large).contains("最多 65535 字节,此条有 70000 字节"), "{}", chain_zh(&large));
         let full = StoreError::Full { doing: "appending", source: "disk full".into() };

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
+use weituo_proof::Language;
 
 use super::Desk;
+use super::errors::chain_zh;
 use super::output::{Failure, document, line};
 use super::words::words;
 
@@ -35,6 +37,10 @@ pub(super) async fn serve(
         let shown: [(&str, &dyn ToString); 3] = [("address", &address), ("origin", &origin), ("key", &key)];
         line(words(desk.voice.language, "serve-started", &shown));
         if let Some(reason) = ledger.read_only() {
+            let reason = match desk.voice.language {
+                Language::Zh => chain_zh(&reason),
+                Language::En => reason.to_string(),
+            };
             line(words(desk.voice.language, "serve-read-only", &[("reason", &reason)]));
         }
     }

@@ -12,8 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::calendar::{days_in_month, digits, is_date};
 use super::{IdentError, TextVisitor};
+use crate::both::Both;
 
-const RULE: &str = "an effective date is YYYY-MM-DD, YYYY-MM or SYyyyy, a real one of the years 0001 to 9999";
+const RULE: &Both = &Both::new(
+    "发生日期为 YYYY-MM-DD、YYYY-MM 或 SYyyyy,应为 0001 至 9999 年间实有的日期",
+    "an effective date is YYYY-MM-DD, YYYY-MM or SYyyyy, a real one of the years 0001 to 9999",
+);
 
 /// Length of the longest form, `2020-06-30`.
 const DAY_LENGTH: usize = 10;
@@ -151,7 +155,7 @@ impl Serialize for Effective {
 
 impl<'de> Deserialize<'de> for Effective {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_string(TextVisitor::new(RULE))
+        deserializer.deserialize_string(TextVisitor::new(RULE.en()))
     }
 }
 

@@ -11,8 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::calendar::{date_from_days, days_from_date, digits, is_date};
 use super::{IdentError, TextVisitor};
+use crate::both::Both;
 
-const RULE: &str = "a recording instant is YYYY-MM-DDTHH:MM:SS.mmmZ, a real one of the years 0001 to 9999";
+const RULE: &Both = &Both::new(
+    "存证时间为 YYYY-MM-DDTHH:MM:SS.mmmZ,应为 0001 至 9999 年间实有的时间",
+    "a recording instant is YYYY-MM-DDTHH:MM:SS.mmmZ, a real one of the years 0001 to 9999",
+);
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// An instant in UTC, in milliseconds since 1970-01-01T00:00:00Z.
@@ -106,7 +110,7 @@ impl Serialize for RecordedAt {
 
 impl<'de> Deserialize<'de> for RecordedAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_string(TextVisitor::new(RULE))
+        deserializer.deserialize_string(TextVisitor::new(RULE.en()))
     }
 }
 
