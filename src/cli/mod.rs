@@ -243,7 +243,7 @@ impl Desk<'_> {
     }
 
     /// Opens the ledger's store to fold its log, which writes projections: into a database of this program's schema only.
-    pub(crate) async fn folded(&self) -> Result<Arc<dyn Store>, Failure> {
+    pub(crate) async fn store_to_fold(&self) -> Result<Arc<dyn Store>, Failure> {
         let store = crate::store::open(&self.url()?, crate::store::StoreOptions::default(), false)
             .await
             .map_err(|error| Failure::from_error("store-open", &error))?;
@@ -259,7 +259,7 @@ impl Desk<'_> {
 
     /// Opens the store and brings the projections up to the log.
     pub(crate) async fn query(&self) -> Result<Query, Failure> {
-        let store = self.folded().await?;
+        let store = self.store_to_fold().await?;
         let follower = Follower::new(Arc::clone(&store));
         let head = store.head().await.map_err(|error| Failure::from_error("store-read", &error))?;
         let total = head.map_or(0, |head| head.size);

@@ -150,7 +150,7 @@ pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path
 
 /// Rebuilds one projection, or all.
 pub(super) async fn rebuild(desk: &Desk<'_>, projection: Option<&str>) -> Result<u8, Failure> {
-    let store = desk.folded().await?;
+    let store = desk.store_to_fold().await?;
     let total = store.head().await.map_err(|error| Failure::from_error("store-read", &error))?;
     let bar = desk.voice.progress(total.map_or(0, |head| head.size), "progress-projections");
     let follower = Follower::new(Arc::clone(&store));

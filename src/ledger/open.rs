@@ -243,8 +243,8 @@ impl Opened {
             let opened = Checkpoint::open_by(text, &self.shared.verifiers);
             let (checkpoint, _) = opened.map_err(|error| LedgerError::Invalid {
                 what: both!(
-                    "所给的或见证方的一个检查点不是这一台账最新密钥所签:{error}",
-                    "a checkpoint that was given or witnessed is not one that the log's newest key file opens: {error}"
+                    "密钥文件打不开所给的或见证方的一个检查点:{error};请确认它是本台账最新的密钥文件",
+                    "the key file does not open a checkpoint that was given or witnessed: {error}; see that it is the log's newest"
                 ),
             })?;
             if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {

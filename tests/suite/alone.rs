@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use weituo::ledger::{Accepted, Backup, Ledger, Mode, Options, ReadOnly};
+use weituo::store::EntryRow;
 use weituo::verify::{VerifyOptions, verify};
 use weituo_proof::{Disclosure, Entry, FindingKind};
 
@@ -72,6 +73,25 @@ async fn findings(place: &Place) -> (Vec<FindingKind>, Vec<String>) {
     (kinds, notes.filter(|note| note.contains("anchor")).collect())
 }
 
+/// Writes entries into a file, one a line.
+fn exported(place: &Place, rows: &[EntryRow]) -> Backup {
+    let file = place.folder.path().join("entries.jsonl");
+    std::fs::write(&file, rows.iter().map(|row| &*row.body).collect::<Vec<_>>().join("\n")).unwrap();
+    Backup::Entries(file)
+}
+
+/// Asserts that all up to the last answered batch is there byte for byte, with its disclosure, and the ledger writes.
+async fn assert_whole(place: &Place, left: &Left, whole: &[EntryRow]) {
+    let [_, before, last] = sizes(left)[..] else { panic!() };
+    assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
+    let ledger = place.open().await;
+    assert_eq!(ledger.read_only(), None);
+    let kept = ledger.store().disclosures(before..last).await.unwrap();
+    assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
+    ledger.stop().await.unwrap();
+    assert_one_history(&*place.store().await).await;
+}
+
 on_both_stores! {
     async fn an_answered_batch_that_a_crash_or_a_rollback_took_from_the_database_is_put_back_by_the_next_start(place: Place) {
         let left = answered_and_ended(&place).await;
@@ -118,9 +138,7 @@ on_both_stores! {
         let left = answered_and_ended(&place).await;
         let [earlier, before, last] = sizes(&left)[..] else { panic!() };
         let whole = rows(&*place.store().await).await;
-        let backup = place.folder.path().join("entries.jsonl");
-        let lines: Vec<&str> = whole[..usize::try_from(before).unwrap()].iter().map(|row| &*row.body).collect();
-        std::fs::write(&backup, lines.join("\n")).unwrap();
+        let backup = exported(&place, &whole[..usize::try_from(before).unwrap()]);
         std::fs::write(place.anchor_file(), &left.anchor).unwrap();
         roll_back(&place, earlier).await;
         assert!(findings(&place).await.0.contains(&FindingKind::AnchorDiffers));
@@ -128,45 +146,29 @@ on_both_stores! {
         let reason = Some(ReadOnly::Behind { database_size: earlier, anchor_size: last });
         assert_eq!(ledger.read_only(), reason);
         ledger.stop().await.unwrap();
-        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
         assert_eq!((done.restored, done.size), (2, last));
-        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
-        let ledger = place.open().await;
-        assert_eq!(ledger.read_only(), None);
-        let kept = ledger.store().disclosures(before..last).await.unwrap();
-        assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
-        ledger.stop().await.unwrap();
-        assert_one_history(&*place.store().await).await;
+        assert_whole(&place, &left, &whole).await;
     }
 
     async fn entries_cut_out_behind_an_intents_base_are_recovered_with_what_the_anchor_kept(place: Place) {
         let left = answered_and_ended(&place).await;
         let [earlier, before, last] = sizes(&left)[..] else { panic!() };
         let whole = rows(&*place.store().await).await;
-        let backup = place.folder.path().join("entries.jsonl");
-        let lines: Vec<&str> = whole[..usize::try_from(before).unwrap()].iter().map(|row| &*row.body).collect();
-        std::fs::write(&backup, lines.join("\n")).unwrap();
+        let backup = exported(&place, &whole[..usize::try_from(before).unwrap()]);
         std::fs::write(place.anchor_file(), &left.anchor).unwrap();
         roll_back(&place, last).await;
         place.tamper(&format!("DELETE FROM entry WHERE leaf_index >= {earlier}; DELETE FROM disclosure WHERE leaf_index >= {earlier}")).await;
-        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
         assert_eq!((done.restored, done.size), (2, last));
-        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
-        let ledger = place.open().await;
-        assert_eq!(ledger.read_only(), None);
-        let kept = ledger.store().disclosures(before..last).await.unwrap();
-        assert_eq!(kept.iter().map(|row| &row.disclosure).collect::<Vec<_>>(), [&left.disclosure]);
-        ledger.stop().await.unwrap();
-        assert_one_history(&*place.store().await).await;
+        assert_whole(&place, &left, &whole).await;
     }
 
     async fn a_disclosure_left_where_an_intents_entry_was_cut_out_does_not_keep_it_from_being_recovered(place: Place) {
         let left = answered_and_ended(&place).await;
         let [_, before, last] = sizes(&left)[..] else { panic!() };
         let whole = rows(&*place.store().await).await;
-        let backup = place.folder.path().join("entries.jsonl");
-        let lines: Vec<&str> = whole[..usize::try_from(before).unwrap()].iter().map(|row| &*row.body).collect();
-        std::fs::write(&backup, lines.join("\n")).unwrap();
+        let backup = exported(&place, &whole[..usize::try_from(before).unwrap()]);
         std::fs::write(place.anchor_file(), &left.anchor).unwrap();
         roll_back(&place, before).await;
         let digest = Disclosure::decode(&left.disclosure).unwrap().digest();
@@ -175,13 +177,9 @@ on_both_stores! {
         let ledger = place.open().await;
         assert!(matches!(ledger.read_only(), Some(ReadOnly::Corrupt { .. })), "{:?}", ledger.read_only());
         ledger.stop().await.unwrap();
-        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
         assert_eq!((done.restored, done.head, done.size), (1, true, last));
-        assert_eq!(rows(&*place.store().await).await[..], whole[..usize::try_from(last).unwrap()]);
-        let ledger = place.open().await;
-        assert_eq!(ledger.read_only(), None);
-        ledger.stop().await.unwrap();
-        assert_one_history(&*place.store().await).await;
+        assert_whole(&place, &left, &whole).await;
     }
 
     async fn another_history_behind_an_intents_base_is_told_even_where_the_key_sealed_it(place: Place) {
@@ -221,10 +219,9 @@ on_both_stores! {
         std::fs::write(place.anchor_file(), intending(&place, &left, &body).await).unwrap();
         let kept = rows(&*place.store().await).await;
         // Also where the database was set back behind the intent's base, and has to be recovered first.
-        let backup = place.folder.path().join("entries.jsonl");
-        std::fs::write(&backup, kept.iter().map(|row| &*row.body).collect::<Vec<_>>().join("\n")).unwrap();
+        let backup = exported(&place, &kept);
         roll_back(&place, earlier).await;
-        let done = Ledger::recover(&place.url, &place.options(), &Backup::Entries(backup)).await.unwrap();
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
         assert_eq!((done.restored, done.size), (1, before));
         let ledger = place.open().await;
         assert_eq!(ledger.read_only(), None);
