@@ -160,7 +160,7 @@ pub(crate) fn origin() -> Origin {
 /// Entry 0.
 fn opening() -> Act {
     Act {
-        actor: Actor { key: None, organisation: "log".to_owned(), person: None, role: "operator".to_owned() },
+        actor: Actor { key: None, organisation: "log".into(), person: None, role: "operator".into() },
         as_found: false,
         command: "00000000-0000-4000-8000-0000000000ff".parse().expect("a command id"),
         effective: "2018-01-01".parse().expect("a date"),

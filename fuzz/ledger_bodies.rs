@@ -153,7 +153,7 @@ fn assert_readers_agree(row: &EntryRow) -> Option<Recorded> {
     assert_eq!(header.parties, entry.parties);
     assert_eq!(header.recorded_at, entry.recorded_at);
     assert_eq!((header.sequence, &*header.stream), (entry.sequence, entry.stream.as_str()));
-    assert_eq!(header.event_type, entry.event_type);
+    assert_eq!(header.event_type.as_ref(), entry.event_type);
     let value: Value = serde_json::from_str(&row.body).expect("an entry is JSON");
     let by_value =
         Entry::parse(value.to_string().as_bytes()).expect("cqrs-es's payload, written, is the entry");

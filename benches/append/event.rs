@@ -31,7 +31,7 @@ pub(crate) fn stream_name(stream: usize) -> String {
 /// Returns the payload of the `number`-th event of a client.
 pub(crate) fn payload(school: &OrganisationId, number: u32) -> ActivityRecorded {
     let evidence = (0..3).map(|document| Evidence {
-        media_type: "application/pdf".to_owned(),
+        media_type: "application/pdf".into(),
         sha256: Some(digest(number, document)),
         sha256_sealed: None,
         size_bytes: 48_211,
@@ -42,13 +42,13 @@ pub(crate) fn payload(school: &OrganisationId, number: u32) -> ActivityRecorded 
         kind: ActivityKind::JointResearch,
         organisations: vec![school.clone()],
         paper: Paper {
-            by: Some("Office of Studies".to_owned()),
-            document: Some("示县教研〔2020〕17号".to_owned()),
+            by: Some("Office of Studies".into()),
+            document: Some("示县教研〔2020〕17号".into()),
             evidence: evidence.collect(),
             note: None,
         },
         participants: Some(1_000 + number % 9_000),
-        subject: Some("mathematics".to_owned()),
+        subject: Some("mathematics".into()),
     }
 }
 

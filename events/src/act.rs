@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_proof::sealed::SealedError;
 use weituo_proof::{
     Actor, CommandId, Draft, Effective, Entry, Hash, LeafIndex, Origin, RecordedAt, StreamName,
@@ -48,7 +49,7 @@ impl Act {
             seen: self.seen,
             signature: self.signature.clone(),
             stream: self.stream.clone(),
-            event_type: event_type.name().to_owned(),
+            event_type: SmolStr::new_static(event_type.name()),
             version: event_type.version(),
         }
     }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 use weituo_proof::sealed::{SealedError, seal};
 use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
 
@@ -158,9 +159,9 @@ impl Command {
         Ok(Act {
             actor: Actor {
                 key: self.signed.as_ref().map(|signed| signed.key),
-                organisation: self.actor.organisation.to_string(),
+                organisation: self.actor.organisation.as_str().into(),
                 person: None,
-                role: self.actor.role.code().to_owned(),
+                role: SmolStr::new_static(self.actor.role.code()),
             },
             as_found: self.as_found,
             command: self.command.clone(),

@@ -6,10 +6,10 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 use weituo_proof::{StreamName, is_stream_id};
 
 /// A text that is not the identifier it should be.
@@ -41,16 +41,16 @@ macro_rules! identifier {
     ($(#[$meta:meta])* $name:ident, $check:path) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
-        #[serde(try_from = "String")]
+        #[serde(try_from = "SmolStr")]
         #[schemars(with = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Returns the checked identifier.
             ///
             /// # Errors
             /// When the text does not have its form or check character.
-            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, IdentifierError> {
+            pub fn new(text: impl Into<SmolStr>) -> Result<Self, IdentifierError> {
                 let text = text.into();
                 $check(&text)?;
                 Ok(Self(text))
@@ -62,9 +62,9 @@ macro_rules! identifier {
             }
         }
 
-        impl TryFrom<String> for $name {
+        impl TryFrom<SmolStr> for $name {
             type Error = IdentifierError;
-            fn try_from(text: String) -> Result<Self, IdentifierError> {
+            fn try_from(text: SmolStr) -> Result<Self, IdentifierError> {
                 Self::new(text)
             }
         }
@@ -84,7 +84,7 @@ macro_rules! identifier {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+                id.0.into()
             }
         }
 

@@ -88,6 +88,7 @@ nothing_sealed!(
     u32,
     u64,
     String,
+    smol_str::SmolStr,
     chrono::NaiveDate,
     weituo_proof::Hash,
     weituo_proof::Effective,

@@ -54,7 +54,7 @@ fn fixture_entry(name: &str, version: u32, payload: &Value) -> String {
         seen: Some(leaf_hash(b"seen")),
         signature: None,
         stream: format!("{category}/fixture").parse().unwrap(),
-        event_type: name.to_owned(),
+        event_type: name.into(),
         version,
     };
     let position = Position {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use weituo_events::payload::{AgreementAmended, AgreementSigned, RulebookPin};
 use weituo_events::{Act, Event, EventType, OrganisationId, Refusal};
 use weituo_proof::StreamName;
@@ -108,27 +109,12 @@ impl Place {
     }
 }
 
-/// Places held, by stream and by trustee, so that a check looks at one trustee's only.
-#[derive(Clone, Debug, Default)]
-struct Places {
-    by_stream: BTreeMap<StreamName, Place>,
-    by_trustee: BTreeMap<OrganisationId, BTreeSet<StreamName>>,
-}
-
-impl Places {
-    fn put(&mut self, stream: StreamName, place: Place) {
-        self.by_trustee.entry(place.trustee.clone()).or_default().insert(stream.clone());
-        self.by_stream.insert(stream, place);
-    }
-}
-
-/// Every place held. A copy is cheap: it shares what was settled before it, and keeps its own additions apart until it
-/// is alone again.
+/// Every place held, by stream and by trustee, so that a check looks at one trustee's only. A copy shares all of it.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    recent: Places,
+    by_stream: HashTrieMapSync<StreamName, Place>,
+    by_trustee: HashTrieMapSync<OrganisationId, RedBlackTreeSetSync<StreamName>>,
     rulebooks: Arc<Rulebooks>,
-    settled: Arc<Places>,
 }
 
 impl Claims {
@@ -144,7 +130,7 @@ impl Claims {
     pub fn check(&self, act: &Act) -> Result<(), Refusal> {
         // Where it will stand is not known yet: after everything else of its stream.
         let Some(place) = self.after(act, u64::MAX) else { return Ok(()) };
-        if self.place(&act.stream).is_some_and(|held| held.covers(&place)) {
+        if self.by_stream.get(&act.stream).is_some_and(|held| held.covers(&place)) {
             return Ok(());
         }
         let Some(rulebook) = self.rulebooks.pinned(&place.pin) else { return Ok(()) };
@@ -153,10 +139,12 @@ impl Claims {
             return Ok(());
         }
         let others: Vec<(&StreamName, &Place)> = self
-            .streams_of(&place.trustee)
+            .by_trustee
+            .get(&place.trustee)
             .into_iter()
+            .flatten()
             .filter(|stream| **stream != act.stream)
-            .filter_map(|stream| Some((stream, self.place(stream)?)))
+            .filter_map(|stream| Some((stream, self.by_stream.get(stream)?)))
             .filter(|(_, other)| {
                 other.trustee == place.trustee && other.school != place.school && other.overlaps(&place)
             })
@@ -193,7 +181,7 @@ impl Claims {
             self.put(act.stream.clone(), place);
         }
         if matches!(act.event, Event::AgreementTerminated(_) | Event::CycleClosed(_))
-            && let Some(place) = self.place(&act.stream)
+            && let Some(place) = self.by_stream.get(&act.stream)
         {
             let released = place.released.or(Some(dates::latest(&act.effective)));
             self.put(act.stream.clone(), Place { released, ..place.clone() });
@@ -201,32 +189,15 @@ impl Claims {
     }
 
     fn put(&mut self, stream: StreamName, place: Place) {
-        match Arc::get_mut(&mut self.settled) {
-            Some(settled) => {
-                for (earlier, kept) in std::mem::take(&mut self.recent).by_stream {
-                    settled.put(earlier, kept);
-                }
-                settled.put(stream, place);
-            }
-            None => self.recent.put(stream, place),
-        }
-    }
-
-    fn place(&self, stream: &StreamName) -> Option<&Place> {
-        self.recent.by_stream.get(stream).or_else(|| self.settled.by_stream.get(stream))
-    }
-
-    fn streams_of(&self, trustee: &OrganisationId) -> BTreeSet<&StreamName> {
-        [&*self.settled, &self.recent]
-            .into_iter()
-            .filter_map(|places| places.by_trustee.get(trustee))
-            .flatten()
-            .collect()
+        let mut streams = self.by_trustee.get(&place.trustee).cloned().unwrap_or_default();
+        streams.insert_mut(stream.clone());
+        self.by_trustee.insert_mut(place.trustee.clone(), streams);
+        self.by_stream.insert_mut(stream, place);
     }
 
     /// The place that a stream holds after an act, at a place in the stream, that takes or moves one.
     fn after(&self, act: &Act, sequence: u64) -> Option<Place> {
-        let place = self.place(&act.stream);
+        let place = self.by_stream.get(&act.stream);
         match &act.event {
             Event::AgreementSigned(payload) if place.is_none() => Some(Place::of(payload, &self.rulebooks)),
             Event::AgreementAmended(payload) => Some(place?.amended(sequence, Amendment::of(payload))),

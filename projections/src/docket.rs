@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::{EventType, OrganisationId, Role, Text};
 
 use crate::cycle::Cycle;
@@ -20,7 +21,7 @@ pub struct DocketCycle {
     /// Id of the agreement.
     pub agreement: String,
     /// The bureau that watches over it.
-    pub bureau: String,
+    pub bureau: SmolStr,
     /// What it watches over, on whatever days.
     pub duties: Vec<DocketDuty>,
     /// The entrusted school.
@@ -83,7 +84,7 @@ pub struct DueTime {
 impl DocketCycle {
     /// Returns what a cycle has on every bureau's docket.
     pub fn of(cycle: &Cycle, spells: Vec<Spell>) -> impl Iterator<Item = Self> {
-        let mut dockets: BTreeMap<String, Vec<DocketDuty>> = BTreeMap::new();
+        let mut dockets: BTreeMap<SmolStr, Vec<DocketDuty>> = BTreeMap::new();
         for Spell { obligation, since, void_from } in spells {
             let Obligation {
                 act,
@@ -193,7 +194,7 @@ mod tests {
             for (number, spell) in spells.iter_mut().enumerate() {
                 // Two bureaus, and every member that may be missing.
                 if number % 3 == 0 {
-                    spell.obligation.bureau = "bureau-other".to_owned();
+                    spell.obligation.bureau = "bureau-other".into();
                 }
                 if number % 5 == 0 {
                     (spell.void_from, spell.obligation.void_from) =

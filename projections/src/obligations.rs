@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::{Event, EventType, Role, Text};
 use weituo_proof::{Effective, Language, RecordedAt};
 
@@ -40,7 +41,7 @@ pub struct Obligation {
     /// The act that fulfils it.
     pub act: EventType,
     /// The bureau that watches over it.
-    pub bureau: String,
+    pub bureau: SmolStr,
     /// Who may fulfil it.
     pub by: Arc<[Role]>,
     /// Code of the duty, with its number where it recurs, such as `annual-assessment-2`.

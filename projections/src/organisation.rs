@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::payload::OrganisationKind;
 use weituo_events::{CreditCode, Event, OrganisationId, Recorded, RegionCode, SchoolCode};
 use weituo_proof::{Effective, Hash, LeafIndex};
@@ -59,11 +60,11 @@ pub struct Organisation {
     /// What it is, oldest first.
     pub kinds: Vec<Dated<OrganisationKind>>,
     /// Names, oldest first.
-    pub names: Vec<Dated<String>>,
+    pub names: Vec<Dated<SmolStr>>,
     /// 行政区划代码, oldest first.
     pub regions: Vec<Dated<RegionCode>>,
     /// The organisation that registered it.
-    pub registered_by: Option<String>,
+    pub registered_by: Option<SmolStr>,
     /// 学校(机构)标识码, oldest first: aliases, never keys.
     pub school_codes: Vec<Dated<SchoolCode>>,
     /// Sequence of the last entry.

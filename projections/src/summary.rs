@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::OrganisationId;
 use weituo_events::payload::{Grade, Renews, RulebookPin, TerminationGrounds};
 
@@ -31,7 +32,7 @@ pub struct CycleSummary {
     /// Id of the agreement.
     pub agreement: String,
     /// The bureau that bound the parties; until then the one that opened the cycle.
-    pub bureau: Option<String>,
+    pub bureau: Option<SmolStr>,
     /// Corrections made.
     pub corrections: u32,
     /// Entries recorded.
@@ -53,7 +54,7 @@ pub struct CycleSummary {
     /// Money.
     pub money: Money,
     /// Name of the group.
-    pub name: Option<String>,
+    pub name: Option<SmolStr>,
     /// Objections that are not decided.
     pub open_objections: u32,
     /// Whether another round follows.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use smol_str::SmolStr;
 use weituo_events::payload::{Goal, Grade};
 use weituo_events::{EventType, Text};
 use weituo_proof::{Effective, Hash, Language, RecordedAt};
@@ -77,7 +78,7 @@ pub struct TimelineView {
     /// True when recorded afterwards from paper.
     pub as_found: bool,
     /// The organisation that recorded it.
-    pub by: String,
+    pub by: SmolStr,
     /// Sequences of its corrections.
     pub corrected_by: Vec<u64>,
     /// Days between the act and its recording.
@@ -95,7 +96,7 @@ pub struct TimelineView {
     /// When the log took it in.
     pub recorded_at: RecordedAt,
     /// In what capacity.
-    pub role: String,
+    pub role: SmolStr,
     /// Its 1-based place in the stream.
     pub sequence: u64,
 }

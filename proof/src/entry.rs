@@ -10,6 +10,7 @@ mod signature;
 mod text;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::canonical::{self, NotCanonical};
 use crate::hash::Hash;
@@ -69,12 +70,12 @@ pub struct Actor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Hash>,
     /// Id of the organisation, the part after the slash of its stream name.
-    pub organisation: String,
+    pub organisation: SmolStr,
     /// The person, sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<SealedRef>,
     /// The role in which the organisation acts, `[a-z][a-z0-9_-]{0,31}`.
-    pub role: String,
+    pub role: SmolStr,
 }
 
 /// Everything that a command fixes; the log adds the [`Position`].
@@ -101,7 +102,7 @@ pub struct Draft {
     /// The stream.
     pub stream: StreamName,
     /// The event type, `[A-Z][A-Za-z0-9]{0,63}`.
-    pub event_type: String,
+    pub event_type: SmolStr,
     /// Version of the event type, from 1.
     pub version: u32,
 }
@@ -149,7 +150,7 @@ pub struct Entry {
     /// The stream.
     pub stream: StreamName,
     /// The event type.
-    pub event_type: String,
+    pub event_type: SmolStr,
     /// Version of the event type.
     pub version: u32,
 }

@@ -12,10 +12,10 @@ mod recorded_at;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::both::Both;
 
@@ -66,7 +66,7 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// Gives a newtype of a shared text, whose clones cost no allocation, with a `const RULE` and `fn holds(&str) -> bool` its constructors and conversions.
+/// Gives a newtype of a text, which costs no allocation up to 23 bytes and its clones none at all, with a `const RULE` and `fn holds(&str) -> bool` its constructors and conversions.
 macro_rules! text_newtype {
     ($name:ident) => {
         impl $name {
@@ -75,7 +75,7 @@ macro_rules! text_newtype {
             /// # Errors
             ///
             /// `IdentError` with the rule and the text refused.
-            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, IdentError> {
+            pub fn new(text: impl Into<SmolStr>) -> Result<Self, IdentError> {
                 let text = text.into();
                 if Self::holds(&text) { Ok(Self(text)) } else { Err(IdentError::new(Self::RULE, &text)) }
             }
@@ -143,7 +143,7 @@ macro_rules! text_conversions {
 
 /// The name of a log: 1 to 255 ASCII graphic characters without `+`, `"` and `\`. It is also the name of the log's key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin(Arc<str>);
+pub struct Origin(SmolStr);
 
 text_newtype!(Origin);
 
@@ -161,7 +161,7 @@ impl Origin {
 
 /// The name of a stream, `category/id`: `[a-z]{1,16}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, case-sensitive.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamName(Arc<str>);
+pub struct StreamName(SmolStr);
 
 text_newtype!(StreamName);
 
@@ -185,7 +185,7 @@ impl StreamName {
     ///
     /// `IdentError` when either part breaks the rule.
     pub fn of(category: &str, id: &str) -> Result<Self, IdentError> {
-        Self::new([category, "/", id].concat())
+        Self::new(format_smolstr!("{category}/{id}"))
     }
 
     /// Returns the part before the slash, such as `agreement`.

@@ -12,7 +12,7 @@ pub(super) fn print(voice: Voice, organisation: &Organisation) {
         table.add_row([from.to_string(), voice.word(what), visible(&value)]);
     };
     for name in &organisation.names {
-        add(&name.from, "column-name", name.value.clone());
+        add(&name.from, "column-name", name.value.to_string());
     }
     for kind in &organisation.kinds {
         add(&kind.from, "column-kind", kind.value.label(voice.language));

@@ -123,7 +123,7 @@ pub(super) fn print_docket(voice: Voice, view: &DocketView, passes: impl Fn(Obli
     for line in view.lines.iter().filter(|line| passes(line.status)) {
         let due = &line.item.obligation;
         table.add_row([
-            due.bureau.clone(),
+            due.bureau.to_string(),
             line.item.agreement.clone(),
             due.title.get(voice.language).to_owned(),
             format!("{} … {}", due.due_from, due.due_until),
@@ -187,7 +187,7 @@ pub(super) fn heading(voice: Voice, view: &CycleView) {
     ]);
     table.add_row([
         view.agreement.clone(),
-        facts.name.clone().unwrap_or_else(|| party(facts.school.as_ref())),
+        facts.name.as_ref().map_or_else(|| party(facts.school.as_ref()), ToString::to_string),
         party(facts.trustee.as_ref().or(facts.lead.as_ref())),
         view.round.to_string(),
         days(facts.term),
@@ -379,7 +379,7 @@ fn history(voice: Voice, view: &HistoryView) {
         let one = &item.summary;
         table.add_row([
             one.agreement.clone(),
-            one.name.clone().unwrap_or_else(|| party(one.school.as_ref())),
+            one.name.as_ref().map_or_else(|| party(one.school.as_ref()), ToString::to_string),
             party(one.trustee.as_ref().or(one.lead.as_ref())),
             one.round.to_string(),
             days(one.milestones.term),

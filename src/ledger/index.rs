@@ -149,7 +149,7 @@ impl Writer {
 /// Returns an act of the log itself.
 pub(super) fn log_act(stream: &str, event: Event, command: CommandId, effective: Effective) -> Arc<Act> {
     Arc::new(Act {
-        actor: Actor { key: None, organisation: "log".to_owned(), person: None, role: "operator".to_owned() },
+        actor: Actor { key: None, organisation: "log".into(), person: None, role: "operator".into() },
         as_found: false,
         command,
         effective,

@@ -224,7 +224,7 @@ impl Facts {
     }
 
     fn check_pin(&mut self, leaf_index: u64, entry: &Entry, pin: &RulebookPin, findings: &mut Collected) {
-        let name = (pin.id.clone(), pin.version);
+        let name = (pin.id.to_string(), pin.version);
         let adopted = self.rulebooks.get(&name).copied();
         if adopted.is_some() && adopted == pin.digest {
             return;

@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_proof::Hash;
 
 use crate::{OrganisationId, Sealed};
@@ -10,7 +11,7 @@ payload! {
     /// A document that proves something: its hash and size, never the file.
     Evidence {
         /// Media type, such as `application/pdf`.
-        media_type: String,
+        media_type: SmolStr,
         /// SHA-256 of the file, in clear; absent where the content could be guessed from it.
         #[schemars(with = "Option<String>")]
         sha256: Option<Hash>,
@@ -28,9 +29,9 @@ payload! {
     #[derive(Default)]
     Paper {
         /// The body within or beside the recording organisation that performed the act (an office, a panel).
-        by: Option<String>,
+        by: Option<SmolStr>,
         /// Document number (文号) as typed, such as `温教基〔2018〕120号`.
-        document: Option<String>,
+        document: Option<SmolStr>,
         /// Documents that prove the act.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<Evidence>,
@@ -73,7 +74,7 @@ payload! {
         #[schemars(with = "Option<String>")]
         digest: Option<Hash>,
         /// Id of the rulebook (the part of its stream after `rulebook/`).
-        id: String,
+        id: SmolStr,
         /// Version of the rulebook, from 1.
         version: u32,
     }
@@ -96,7 +97,7 @@ payload! {
         /// Organisation that approved; absent means approved by nobody, which is recorded and flagged.
         approved_by: Option<OrganisationId>,
         /// Document number (文号) of the approval.
-        document: Option<String>,
+        document: Option<SmolStr>,
         /// Why, sealed.
         grounds: Option<Sealed>,
     }

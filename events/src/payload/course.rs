@@ -1,6 +1,7 @@
 //! The course of a cycle: goals, the two yearly duties, mid-term review, activities, resources, acknowledgement.
 
 use chrono::NaiveDate;
+use smol_str::SmolStr;
 
 use super::common::{EntryRef, Grade, Paper};
 use crate::{OrganisationId, Sealed};
@@ -11,9 +12,9 @@ payload! {
         /// Value at the outset, in hundredths of the unit.
         baseline_centi: Option<i64>,
         /// Field to be improved that the goal belongs to.
-        field: Option<String>,
+        field: Option<SmolStr>,
         /// Id within the cycle, such as `g1`.
-        id: String,
+        id: SmolStr,
         /// True where a smaller value is the better one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lower_is_better: bool,
@@ -22,7 +23,7 @@ payload! {
         /// What the goal says, sealed.
         text: Option<Sealed>,
         /// Unit of the values, such as `percent` or `points`.
-        unit: String,
+        unit: SmolStr,
     }
 }
 
@@ -30,7 +31,7 @@ payload! {
     /// What was reached of one goal.
     GoalResult {
         /// Id of the goal.
-        goal: String,
+        goal: SmolStr,
         /// Value reached, in hundredths of the goal's unit.
         value_centi: i64,
     }
@@ -147,7 +148,7 @@ payload! {
         /// How many persons took part.
         participants: Option<u32>,
         /// Subject taught or matter dealt with, as a code.
-        subject: Option<String>,
+        subject: Option<SmolStr>,
     }
 }
 
@@ -155,11 +156,11 @@ payload! {
     /// Something reallocated between the schools.
     Resource {
         /// What it is, such as `books` or `instruments`.
-        kind: String,
+        kind: SmolStr,
         /// How many.
         quantity: u64,
         /// Unit counted in, such as `volume` or `set`.
-        unit: String,
+        unit: SmolStr,
     }
 }
 

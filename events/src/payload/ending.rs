@@ -1,6 +1,7 @@
 //! The end of a cycle: panel, evaluation, publication, termination, renewal, closing.
 
 use chrono::NaiveDate;
+use smol_str::SmolStr;
 
 use super::common::{Evidence, Grade, Paper};
 use crate::{OrganisationId, Sealed};
@@ -14,7 +15,7 @@ payload! {
         /// Who employs the expert, in clear: a conflict of interest is decided on it.
         employer: OrganisationId,
         /// Id of the expert within the cycle, such as `e1`; never a name.
-        expert: String,
+        expert: SmolStr,
         /// The expert's name, sealed.
         person: Option<Sealed>,
     }
@@ -35,7 +36,7 @@ payload! {
     /// 回避: an expert withdraws.
     RecusalDeclared {
         /// Id of the expert.
-        expert: String,
+        expert: SmolStr,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -46,7 +47,7 @@ payload! {
     /// One indicator of an evaluation.
     IndicatorScore {
         /// Id of the indicator in the scheme, such as `1.2`.
-        indicator: String,
+        indicator: SmolStr,
         /// Most that it can score, in hundredths of a point.
         max_centi: i64,
         /// Score in hundredths of a point.
@@ -77,7 +78,7 @@ payload! {
         trustee_effort_centi: Option<i64>,
         /// Veto items that cap the grade, as the rulebook's codes.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        vetoes: Vec<String>,
+        vetoes: Vec<SmolStr>,
     }
 }
 

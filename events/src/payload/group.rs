@@ -1,5 +1,7 @@
 //! Education groups and communities: formation, charter, filings, parties in and out, monitoring.
 
+use smol_str::SmolStr;
+
 use super::common::{EntryRef, Paper, RulebookPin};
 use crate::OrganisationId;
 
@@ -7,14 +9,14 @@ payload! {
     /// 批准组建: a group is approved.
     GroupApproved {
         /// Form of the group, one of the rulebook's codes.
-        form: Option<String>,
+        form: Option<SmolStr>,
         /// The lead school (牵头校、龙头校、核心校).
         lead: OrganisationId,
         /// The members.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         members: Vec<OrganisationId>,
         /// Name of the group.
-        name: String,
+        name: SmolStr,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -31,7 +33,7 @@ payload! {
     /// 报备: a document is lodged with an authority.
     DocumentLodged {
         /// What is lodged, such as `charter`, `yearly_plan` or `development_plan`.
-        kind: String,
+        kind: SmolStr,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -57,7 +59,7 @@ payload! {
     /// 纳新, 退出: a party comes in or goes out.
     PartyChange {
         /// Grounds, as a code.
-        grounds: Option<String>,
+        grounds: Option<SmolStr>,
         /// The party.
         organisation: OrganisationId,
         /// The paper behind the act.

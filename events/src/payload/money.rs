@@ -1,5 +1,7 @@
 //! Money: budget, disbursement, acceptance of the service, settlement, recovery, prizes. Amounts are fen.
 
+use smol_str::SmolStr;
+
 use super::common::Paper;
 use crate::OrganisationId;
 
@@ -14,7 +16,7 @@ payload! {
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
         /// What the money is for, one of the rulebook's codes.
-        purpose: Option<String>,
+        purpose: Option<SmolStr>,
     }
 }
 
@@ -40,7 +42,7 @@ payload! {
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
         /// What the money is for, one of the rulebook's codes.
-        purpose: Option<String>,
+        purpose: Option<SmolStr>,
         /// The party that is paid.
         to: OrganisationId,
         /// Year of the cycle that it pays for, from 1.

@@ -1,6 +1,7 @@
 //! Redress, praise, and what may happen at any time: evidence, objections, corrections, audit findings, erasure.
 
 use chrono::NaiveDate;
+use smol_str::SmolStr;
 
 use super::common::{EntryRef, Paper};
 use crate::{OrganisationId, Replacement};
@@ -11,7 +12,7 @@ payload! {
         /// Day by which it is to be put right (in the order; the rulebook's period where absent).
         due_on: Option<NaiveDate>,
         /// Id of the matter within the cycle, such as `r1`.
-        matter: String,
+        matter: SmolStr,
         /// The party ordered to act (in the order).
         of: Option<OrganisationId>,
         /// The paper behind the act.
@@ -24,7 +25,7 @@ payload! {
     /// 问责: somebody is held to account; the person, where one is meant, only in a sealed note.
     AccountabilityImposed {
         /// What was imposed, as a code or short words.
-        measure: String,
+        measure: SmolStr,
         /// Which organisation it concerns.
         of: OrganisationId,
         /// The paper behind the act.
@@ -40,7 +41,7 @@ payload! {
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
         /// The authority it is handed to, by name.
-        to: String,
+        to: SmolStr,
     }
 }
 
@@ -48,7 +49,7 @@ payload! {
     /// 表彰, 通报表扬: an organisation is commended or praised.
     Honour {
         /// Organisation that approved the honour, where an approval is needed.
-        approved_by: Option<String>,
+        approved_by: Option<SmolStr>,
         /// The paper behind the act; a commendation usually carries a document number.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -150,7 +151,7 @@ payload! {
     /// 审计发现: an auditor's finding, confirmed by people (已认定问题).
     AuditFindingRecorded {
         /// What rule or matter it concerns, as a code.
-        code: String,
+        code: SmolStr,
         /// The record that it concerns.
         entry: Option<EntryRef>,
         /// The paper behind the act.

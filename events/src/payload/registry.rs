@@ -1,5 +1,6 @@
 //! The registry: organisations, their signing keys, rulebooks.
 
+use smol_str::SmolStr;
 use weituo_proof::Hash;
 
 use super::common::Paper;
@@ -41,7 +42,7 @@ payload! {
         /// Name of the legal representative, sealed.
         legal_representative: Option<Sealed>,
         /// Name of the organisation.
-        name: String,
+        name: SmolStr,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -64,7 +65,7 @@ payload! {
         /// New legal representative, sealed.
         legal_representative: Option<Sealed>,
         /// New name.
-        name: Option<String>,
+        name: Option<SmolStr>,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,

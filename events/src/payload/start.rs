@@ -1,6 +1,7 @@
 //! Before and at the start: scheme, parties, consent, signing, amendment, plan.
 
 use chrono::NaiveDate;
+use smol_str::SmolStr;
 
 use super::common::{Countersignature, Exception, Paper, Renews, RulebookPin};
 use crate::OrganisationId;
@@ -39,16 +40,16 @@ payload! {
         countersigned: Vec<Countersignature>,
         /// Duties delegated (职责授权), as codes or short words.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        delegated: Vec<String>,
+        delegated: Vec<SmolStr>,
         /// Says why a rule that holds in principle does not hold here.
         exception: Option<Exception>,
         /// Price of the service over the whole term, in fen.
         fee_fen: Option<i64>,
         /// Fields to be improved, an open list.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        fields: Vec<String>,
+        fields: Vec<SmolStr>,
         /// Form of the arrangement, one of the rulebook's codes.
-        form: Option<String>,
+        form: Option<SmolStr>,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,
@@ -75,9 +76,9 @@ payload! {
         /// New price over the whole term, in fen.
         fee_fen: Option<i64>,
         /// New open list of fields to be improved.
-        fields: Option<Vec<String>>,
+        fields: Option<Vec<SmolStr>>,
         /// New form of the arrangement.
-        form: Option<String>,
+        form: Option<SmolStr>,
         /// The paper behind the act.
         #[serde(default, skip_serializing_if = "Paper::is_empty")]
         paper: Paper,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use smol_str::SmolStr;
 use weituo_events::payload::{ActivityKind, Goal, GoalResult, Renews, RulebookPin};
 use weituo_events::{Event, OrganisationId, Role};
 
@@ -30,7 +31,7 @@ pub struct Facts {
     /// Auditors' findings.
     pub audit_findings: Vec<AuditFinding>,
     /// The bureau that bound the parties; until then the one that opened the cycle.
-    pub bureau: Option<String>,
+    pub bureau: Option<SmolStr>,
     /// Its closing.
     pub closed: Option<At>,
     /// Consents, oldest first.
@@ -38,7 +39,7 @@ pub struct Facts {
     /// The designation of the parties: school and trustee.
     pub designated: Option<(OrganisationId, OrganisationId)>,
     /// Duties delegated.
-    pub delegated: Vec<String>,
+    pub delegated: Vec<SmolStr>,
     /// The end-of-term evaluation.
     pub evaluation: Option<Evaluation>,
     /// The exception that the agreement was signed or last amended under.
@@ -46,19 +47,19 @@ pub struct Facts {
     /// Price over the whole term, in fen.
     pub fee_fen: Option<i64>,
     /// Fields to be improved.
-    pub fields: Vec<String>,
+    pub fields: Vec<SmolStr>,
     /// Form of the arrangement.
-    pub form: Option<String>,
+    pub form: Option<SmolStr>,
     /// Goals by year.
     pub goals: BTreeMap<u32, Vec<Goal>>,
     /// The handover, by the role that completed it.
-    pub handed_over_by: BTreeMap<String, At>,
+    pub handed_over_by: BTreeMap<SmolStr, At>,
     /// Commendations, praise and prizes.
     pub honours: Vec<Honour>,
     /// The lead school.
     pub lead: Option<OrganisationId>,
     /// Rectification matters by id.
-    pub matters: BTreeMap<String, Matter>,
+    pub matters: BTreeMap<SmolStr, Matter>,
     /// The members.
     pub members: BTreeSet<OrganisationId>,
     /// The mid-term review.
@@ -66,7 +67,7 @@ pub struct Facts {
     /// Money.
     pub money: Money,
     /// Name of the group.
-    pub name: Option<String>,
+    pub name: Option<SmolStr>,
     /// Objections, oldest first.
     pub objections: Vec<Objection>,
     /// The panel of experts, as convened last.
@@ -88,7 +89,7 @@ pub struct Facts {
     /// The entrusted school.
     pub school: Option<OrganisationId>,
     /// Self-evaluations by role.
-    pub self_evaluations: BTreeMap<String, Judgement>,
+    pub self_evaluations: BTreeMap<SmolStr, Judgement>,
     /// The signing of the agreement, or the approval of the group.
     pub signed: Option<At>,
     /// Yearly supervisions (年度督导及考核) by year.
@@ -141,7 +142,7 @@ impl Facts {
     }
 
     /// Returns the matters that were ordered to be put right and are not accepted yet, by id.
-    pub fn open_matters(&self) -> impl Iterator<Item = (&String, &Matter)> {
+    pub fn open_matters(&self) -> impl Iterator<Item = (&SmolStr, &Matter)> {
         self.matters.iter().filter(|(_, matter)| matter.ordered.is_some() && matter.accepted.is_none())
     }
 
@@ -343,6 +344,6 @@ impl Facts {
 
     fn matter(&mut self, id: &str) -> &mut Matter {
         let none = Matter { accepted: None, due_on: None, of: None, ordered: None, reported: None };
-        self.matters.entry(id.to_owned()).or_insert(none)
+        self.matters.entry(id.into()).or_insert(none)
     }
 }

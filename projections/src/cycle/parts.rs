@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::payload::{
     Exception, GoalResult, Grade, ObjectionOutcome, Response, Severity, TerminationGrounds,
 };
@@ -72,7 +73,7 @@ pub struct Evaluation {
     /// What the trustee put in, in hundredths of a point.
     pub trustee_effort_centi: Option<i64>,
     /// Veto items.
-    pub vetoes: Vec<String>,
+    pub vetoes: Vec<SmolStr>,
 }
 
 /// One seat of the panel of experts.
@@ -83,7 +84,7 @@ pub struct Seat {
     /// Who employs the expert.
     pub employer: OrganisationId,
     /// Id of the expert within the cycle.
-    pub expert: String,
+    pub expert: SmolStr,
     /// Sequence of the withdrawal.
     pub recused: Option<u64>,
 }
@@ -111,7 +112,7 @@ pub struct Objection {
     /// When it was filed, and its record.
     pub filed: At,
     /// The organisation that filed it.
-    pub filed_by: String,
+    pub filed_by: SmolStr,
     /// How it ended.
     pub outcome: Option<ObjectionOutcome>,
     /// Its resolution.
@@ -122,7 +123,7 @@ pub struct Objection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Acknowledgement {
     /// The organisation.
-    pub by: String,
+    pub by: SmolStr,
     /// The record.
     pub entry: u64,
     /// What it says.
@@ -137,7 +138,7 @@ pub struct Honour {
     /// When it was given, and its record.
     pub at: At,
     /// Document number.
-    pub document: Option<String>,
+    pub document: Option<SmolStr>,
     /// Which of the three.
     pub kind: EventType,
     /// Who is honoured.
@@ -159,7 +160,7 @@ pub struct AuditFinding {
     /// When, and its record.
     pub at: At,
     /// What it concerns, as a code.
-    pub code: String,
+    pub code: SmolStr,
     /// How grave.
     pub severity: Severity,
 }

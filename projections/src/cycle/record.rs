@@ -3,6 +3,7 @@
 //! Absent: evidence and sealed notes, which no fold depends on; they stand in the entry itself.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::payload::{Confidential, Paper, RecordCorrected, RulebookPin};
 use weituo_events::{Event, EventType, Recorded};
 use weituo_proof::{Effective, Hash, LeafIndex, RecordedAt};
@@ -13,7 +14,7 @@ pub struct Record {
     /// True when recorded afterwards from paper.
     pub as_found: bool,
     /// The organisation that recorded it.
-    pub by: String,
+    pub by: SmolStr,
     /// What was corrected, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
@@ -31,7 +32,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_after: Option<u32>,
     /// In what capacity it was recorded.
-    pub role: String,
+    pub role: SmolStr,
     /// Its 1-based place in the stream.
     pub sequence: u64,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use weituo_events::payload::RulebookPin;
 use weituo_events::{Act, Event, Recorded};
 use weituo_proof::{Hash, sha256};
@@ -25,7 +26,7 @@ pub struct Adopted {
 /// Every adopted version of every rulebook, and the ledger's zone.
 #[derive(Clone, Debug)]
 pub struct Rulebooks {
-    versions: BTreeMap<(String, u32), Adopted>,
+    versions: BTreeMap<SmolStr, BTreeMap<u32, Adopted>>,
     zone_minutes: i32,
 }
 
@@ -52,8 +53,7 @@ impl Rulebooks {
                 }
             }
             Event::RulebookRepealed(repealed) => {
-                let key = (act.stream.id().to_owned(), repealed.version);
-                if let Some(adopted) = self.versions.get_mut(&key) {
+                if let Some(adopted) = self.get_mut(act.stream.id(), repealed.version) {
                     adopted.repealed = true;
                 }
             }
@@ -68,18 +68,21 @@ impl Rulebooks {
         let adopted =
             Adopted { digest: sha256(&[text.as_bytes()]), repealed: false, rulebook: Arc::new(rulebook) };
         // The first text adopted under a version stays: what was pinned keeps its meaning.
-        self.versions.entry((id.to_owned(), version)).or_insert(adopted);
+        self.versions.entry(id.into()).or_default().entry(version).or_insert(adopted);
+    }
+
+    fn get_mut(&mut self, id: &str, version: u32) -> Option<&mut Adopted> {
+        self.versions.get_mut(id)?.get_mut(&version)
     }
 
     /// Takes in the state of one rulebook's stream.
     pub fn include(&mut self, stream: &RulebookStream) {
         for (version, state) in &stream.versions {
-            let key = (stream.id.clone(), *version);
-            if !self.versions.contains_key(&key) {
+            if self.get(&stream.id, *version).is_none() {
                 let Ok(rulebook) = Rulebook::parse(&state.text) else { continue };
                 self.insert(&stream.id, *version, &state.text, rulebook);
             }
-            if let Some(adopted) = self.versions.get_mut(&key) {
+            if let Some(adopted) = self.get_mut(&stream.id, *version) {
                 adopted.repealed |= state.repealed.is_some();
             }
         }
@@ -92,7 +95,7 @@ impl Rulebooks {
 
     /// Returns an adopted version.
     pub fn get(&self, id: &str, version: u32) -> Option<&Adopted> {
-        self.versions.get(&(id.to_owned(), version))
+        self.versions.get(id)?.get(&version)
     }
 
     /// Returns the rules that a cycle is under, when they were adopted with the digest pinned.
@@ -103,8 +106,7 @@ impl Rulebooks {
 
     /// Returns every version of one rulebook, oldest first.
     pub fn versions(&self, id: &str) -> impl Iterator<Item = (u32, &Adopted)> {
-        let range = (id.to_owned(), 0)..=(id.to_owned(), u32::MAX);
-        self.versions.range(range).map(|((_, version), adopted)| (*version, adopted))
+        self.versions.get(id).into_iter().flatten().map(|(version, adopted)| (*version, adopted))
     }
 
     /// Returns how many minutes the ledger's zone is ahead of UTC.
@@ -132,7 +134,7 @@ pub struct VersionState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulebookStream {
     /// The bureau that adopted its first version.
-    pub adopter: Option<String>,
+    pub adopter: Option<SmolStr>,
     /// Id, once something was recorded.
     pub id: String,
     /// Sequence of the last entry.

@@ -179,7 +179,8 @@ pub(super) fn grade_follows_score(case: Case<'_>) -> Vec<Found> {
 
 pub(super) fn veto_caps_grade(case: Case<'_>) -> Vec<Found> {
     let Event::EndOfTermEvaluationRecorded(payload) = &case.act.event else { return Vec::new() };
-    let vetoes = case.rulebook.vetoes.iter().filter(|veto| payload.vetoes.contains(&veto.code));
+    let vetoes =
+        case.rulebook.vetoes.iter().filter(|veto| payload.vetoes.iter().any(|code| *code == veto.code));
     vetoes
         .filter(|veto| payload.grade < veto.cap)
         .map(|veto| {

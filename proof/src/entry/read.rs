@@ -120,8 +120,8 @@ fn string(text: &str) -> Result<&str, String> {
     inside.filter(|inside| !inside.contains('\\')).ok_or_else(|| "is not a plain string".to_owned())
 }
 
-fn owned(text: &str) -> Result<String, String> {
-    string(text).map(str::to_owned)
+fn owned<'a, T: From<&'a str>>(text: &'a str) -> Result<T, String> {
+    string(text).map(T::from)
 }
 
 fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {

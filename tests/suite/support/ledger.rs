@@ -178,14 +178,9 @@ pub(crate) fn new_id() -> CommandId {
 
 /// Returns a plain act in a stream.
 pub(crate) fn act(stream: &str, document: &str) -> Act {
-    let paper = Paper { document: Some(document.to_owned()), ..Paper::default() };
+    let paper = Paper { document: Some(document.into()), ..Paper::default() };
     Act {
-        actor: Actor {
-            key: None,
-            organisation: "trustee-1".to_owned(),
-            person: None,
-            role: "trustee".to_owned(),
-        },
+        actor: Actor { key: None, organisation: "trustee-1".into(), person: None, role: "trustee".into() },
         as_found: false,
         command: new_id(),
         effective: Effective::new("2026-09-01").unwrap(),

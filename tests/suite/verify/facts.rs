@@ -88,7 +88,7 @@ on_both_stores! {
     async fn a_pin_of_a_rulebook_never_adopted_is_reported_once(place: Place) {
         let mut scene = Scene::new(place).await;
         let scheme = |stream: &str| {
-            let rulebook = RulebookPin { digest: Some(Hash::ZERO), id: "none".to_owned(), version: 1 };
+            let rulebook = RulebookPin { digest: Some(Hash::ZERO), id: "none".into(), version: 1 };
             of(stream, Event::SchemeIssued(SchemeIssued { paper: Paper::default(), rulebook }), None)
         };
         scene.record(vec![scheme("agreement/S"), scheme("agreement/T")]).await;
