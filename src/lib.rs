@@ -2,10 +2,12 @@
 //!
 //! Data goes one way: command → `deciding` → `recorder` → `ledger` → `store` → `follower` → `query` → `cli`.
 
+mod address;
 pub mod agreement;
 pub mod cli;
 pub mod deciding;
 pub mod dossier;
+mod errors;
 mod files;
 pub mod follower;
 pub mod http;

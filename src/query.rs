@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use serde::Serialize;
 use serde_json::Value;
-use weituo_events::{Category, OrganisationId};
+use weituo_events::{Category, Event, OrganisationId};
 use weituo_projections::summary::CycleSummary;
 use weituo_projections::view::HistoryView;
 use weituo_projections::{Cycle, CycleView, DocketView, Organisation, Rulebooks, StreamState};
@@ -208,6 +209,37 @@ impl Query {
             .filter_map(|row| Disclosure::decode(&row.disclosure).ok())
             .map(|disclosure| (disclosure.digest(), text(disclosure.value())))
             .collect())
+    }
+}
+
+/// The recorded erasure of a sealed value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Erasure {
+    /// Leaf index of the entry that records it.
+    pub leaf_index: u64,
+    /// Why, as recorded.
+    pub grounds: String,
+}
+
+/// Returns every recorded erasure, by the digest of what was erased.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn erasures(store: &dyn Store) -> Result<HashMap<String, Erasure>, StoreError> {
+    let mut erasures = HashMap::new();
+    let mut from = 1;
+    loop {
+        let page = store.stream_rows("log/main", from, PAGE).await?;
+        for row in &page {
+            from = row.sequence + 1;
+            if let Ok(Event::DisclosureErased(erased)) = recorded(row).map(|one| one.act.event.clone()) {
+                let erasure = Erasure { leaf_index: row.leaf_index, grounds: erased.grounds };
+                erasures.insert(erased.digest, erasure);
+            }
+        }
+        if page.len() < PAGE as usize {
+            return Ok(erasures);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
 use crate::exact::{Altered, altered};
 use crate::payload::Confidential;
 use crate::signed::{Signed, unusable_salts};
-use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal};
+use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal, told};
 
 /// Name of the disclosure of a payload that is sealed as a whole.
 const PAYLOAD_DISCLOSURE: &str = "payload";
@@ -93,7 +93,8 @@ impl Command {
             Refusal::invalid(
                 "command-unreadable",
                 format!(
-                    "无法读取命令:{error}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"
+                    "无法读取命令:{}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`",
+                    told::json(&error.to_string())
                 ),
                 format!(
                     "the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"
@@ -135,7 +136,12 @@ impl Command {
             Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(|error| {
                 Refusal::invalid(
                     "payload-unreadable",
-                    format!("{} 的内容不合格式:{error};格式见 `weituo schema {}`", self.r#do, self.r#do),
+                    format!(
+                        "{} 的{};格式见 `weituo schema {}`",
+                        self.r#do,
+                        told::zh(&error).unwrap_or_default(),
+                        self.r#do
+                    ),
                     format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
                 )
             })?;

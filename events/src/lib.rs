@@ -5,6 +5,7 @@
 //! Absent: rules (when an act is permitted), folds, storage, clocks, randomness.
 
 pub mod payload;
+pub mod told;
 
 mod act;
 mod command;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weituo_events::OrganisationId;
 
 use super::lines::MAX_LINE_BYTES;
+use super::values::{backup_file, interval, web_address};
 
 pub(crate) use keys::{After, KeyAction, LogKeyAction};
 
@@ -194,7 +195,7 @@ pub(crate) enum Action {
     /// help-stamp
     Stamp {
         /// Address of the RFC 3161 authority
-        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL", value_parser = web_address)]
         tsa: String,
     },
     /// help-receipt
@@ -212,7 +213,7 @@ pub(crate) enum Action {
         #[arg(long, value_name = "DATE")]
         on: Option<NaiveDate>,
         /// Address of an RFC 3161 authority that stamps its checkpoint
-        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL", value_parser = web_address)]
         tsa: Option<String>,
     },
     /// help-serve
@@ -221,10 +222,10 @@ pub(crate) enum Action {
         #[arg(long, env = "WEITUO_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8740")]
         listen: SocketAddr,
         /// Address of an RFC 3161 authority that stamps the checkpoint served
-        #[arg(long, env = "WEITUO_TSA", value_name = "URL")]
+        #[arg(long, env = "WEITUO_TSA", value_name = "URL", value_parser = web_address)]
         tsa: Option<String>,
         /// How often, such as `30m`
-        #[arg(long, value_name = "INTERVAL", default_value = "1h", value_parser = super::stamp::interval)]
+        #[arg(long, value_name = "INTERVAL", default_value = "1h", value_parser = interval)]
         tsa_every: Duration,
     },
     /// help-erase
@@ -266,13 +267,13 @@ pub(crate) enum Action {
     /// help-backup
     Backup {
         /// A new file
-        #[arg(id = "to", value_name = "FILE")]
+        #[arg(id = "to", value_name = "FILE", value_parser = backup_file)]
         to: PathBuf,
     },
     /// help-restore
     Restore {
         /// A file that `backup` wrote
-        #[arg(id = "backup", value_name = "FILE")]
+        #[arg(id = "backup", value_name = "FILE", value_parser = backup_file)]
         backup: PathBuf,
         /// Although the anchor vouches for more entries
         #[arg(long)]

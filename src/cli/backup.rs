@@ -27,8 +27,14 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     let url = desk.url()?;
     // The anchor first: what is recorded meanwhile makes the copy longer than it, never shorter.
     let beside = read_beside(desk, &url)?;
-    if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+    // Never made here: where a disk is not mounted, the copy would end up on this one.
+    if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        let folder = folder.display();
+        return Err(Failure::could_not_run(
+            "folder",
+            format!("没有文件夹 {folder}:所在的盘挂载了吗?请先挂载或建立它"),
+            format!("there is no folder {folder}: is its disk mounted? Mount it, or make it, first"),
+        ));
     }
     let new = with_ending(to, ".unverified");
     remove(&new)?;
@@ -53,6 +59,14 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
 
 /// Verifies a backup, copies it into the ledger's place, and verifies what stands there then.
 pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -> Result<u8, Failure> {
+    if !from.is_file() {
+        let from = from.display();
+        return Err(Failure::could_not_run(
+            "no-backup",
+            format!("没有文件 {from}:请给出 `weituo backup` 所写的文件"),
+            format!("there is no file {from}: name one that `weituo backup` wrote"),
+        ));
+    }
     let (url, backup) = (desk.url()?, LedgerUrl::Sqlite(from.to_owned()));
     let beside = read_beside(desk, &url)?;
     let report = checked(desk, &backup, &beside, !behind_anchor).await?;
@@ -85,7 +99,15 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     let report = checked(desk, &url, &beside, !behind_anchor).await?;
     if report.exit_code() != 0 {
         told(desk, &report);
-        return Ok(report.exit_code());
+        let failure = Failure::could_not_run(
+            "restored-not-verified",
+            format!("备份本身完好;以上所见属于 {url} 现有的内容:恢复只补上缺少的记录,请恢复到空的地方"),
+            format!(
+                "the backup itself is sound; what was found is in what stands at {url} now: a restore only adds what is missing, \
+                 so restore into an empty place"
+            ),
+        );
+        return Err(Failure { exit: report.exit_code(), ..failure });
     }
     done(desk, "restore-done", copied, &url.to_string(), &report);
     if desk.voice.json {
@@ -117,7 +139,7 @@ fn done(desk: &Desk<'_>, key: &str, copied: Copied, place: &str, report: &Report
 }
 
 fn read_beside(desk: &Desk<'_>, url: &LedgerUrl) -> Result<Beside, Failure> {
-    Beside::read(url, &desk.options(true)).map_err(|error| Failure::from_error("key-or-anchor", &error))
+    Beside::read(url, &desk.options(true), &[]).map_err(|error| Failure::from_error("key-or-anchor", &error))
 }
 
 /// Verifies a ledger with the key and, where it has to extend it, the anchor of this one.

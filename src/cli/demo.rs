@@ -45,7 +45,7 @@ pub(super) async fn demo(desk: &Desk<'_>, folder: Option<&Path>) -> Result<u8, F
     title(desk.voice, "demo-verify");
     let url = desk.url()?;
     let beside =
-        Beside::read(&url, &desk.options(true)).map_err(|error| Failure::from_error("key", &error))?;
+        Beside::read(&url, &desk.options(true), &[]).map_err(|error| Failure::from_error("key", &error))?;
     let asked = || verify::Asked { verifiers: beside.verifiers().to_vec(), ..verify::Asked::default() };
     let healthy = verify::run(&desk, &url, &beside, asked()).await?;
     verify::print(desk.voice, &healthy);

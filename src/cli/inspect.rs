@@ -3,15 +3,15 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weituo_events::{EventType, command_schema};
 use weituo_proof::{Entry, FindingKind, Hash, LeafIndex, StreamName};
 
 use super::Desk;
 use super::output::{Failure, document, line, visible};
-use super::tables;
+use super::tables::{self, Values};
 use super::words::words;
-use crate::store::{EntryRow, StoreError, StoreOptions};
+use crate::store::{EntryRow, NO_LEDGER_HERE, StoreError, StoreOptions};
 
 /// Rows read at a time.
 const PAGE: u32 = 1000;
@@ -53,6 +53,9 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
             break;
         }
     }
+    if count == 0 && store.head().await.map_err(|error| read_failed(&error))?.is_none() {
+        return Err(read_failed(&StoreError::Schema { what: NO_LEDGER_HERE }));
+    }
     if let Some(stream) = stream.filter(|_| count == 0) {
         return Err(Failure::not_found(
             format!("没有流 {stream};`weituo log` 列出全部记录"),
@@ -88,7 +91,7 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
     let Some(row) = row else { return Err(no_leaf(leaf_index)) };
     let disclosures =
         store.disclosures(leaf_index..leaf_index + 1).await.map_err(|error| read_failed(&error))?;
-    let opened: serde_json::Map<String, Value> = disclosures
+    let opened: Map<String, Value> = disclosures
         .iter()
         .filter_map(|row| {
             // By the digest that it really has: a forged disclosure opens nothing.
@@ -96,24 +99,33 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
             Some((disclosure.digest(), disclosure.value().clone()))
         })
         .collect();
+    let mut erasures = crate::query::erasures(&*store).await.map_err(|error| read_failed(&error))?;
+    let sealed =
+        Entry::parse(row.body.as_bytes()).map_or_else(|_| Vec::new(), |entry| entry.sealed_digests());
+    erasures.retain(|digest, _| sealed.contains(digest));
+    let is_missing = sealed.iter().any(|one| !opened.contains_key(one) && !erasures.contains_key(one));
     let proven = super::stamp::proven(desk, leaf_index).await?;
     if desk.voice.json {
         let mut value = entry_json(&row);
         value["disclosures"] = Value::Object(opened);
+        value["erased"] = json!(erasures);
         value["proven"] = proven;
         document(&value);
     } else {
-        for shown in tables::entry_lines(desk.voice, &row, &opened) {
+        for shown in tables::entry_lines(desk.voice, &row, &Values { opened, erasures }) {
             line(visible(&shown));
         }
         super::stamp::proven_lines(desk, &proven).iter().for_each(line);
     }
-    if weituo_proof::leaf_hash(row.body.as_bytes()) == row.leaf_hash {
-        return Ok(0);
+    let is_altered = weituo_proof::leaf_hash(row.body.as_bytes()) != row.leaf_hash;
+    for (found, kind) in
+        [(is_altered, FindingKind::LeafHashDiffers), (is_missing, FindingKind::DisclosureMissing)]
+    {
+        if found {
+            eprintln!("✘ {kind}: {}", kind.meaning(desk.voice.language));
+        }
     }
-    let altered = FindingKind::LeafHashDiffers;
-    eprintln!("✘ {altered}: {}", altered.meaning(desk.voice.language));
-    Ok(1)
+    Ok(u8::from(is_altered || is_missing))
 }
 
 fn no_leaf(leaf_index: u64) -> Failure {

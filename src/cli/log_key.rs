@@ -17,7 +17,7 @@ pub(super) async fn run(desk: &Desk<'_>, action: &LogKeyAction) -> Result<u8, Fa
     let language = desk.voice.language;
     match action {
         LogKeyAction::Show => {
-            let beside = Beside::read(&url, &options).map_err(failed)?;
+            let beside = Beside::read(&url, &options, &[]).map_err(failed)?;
             let keys: Vec<String> = beside.verifiers().iter().map(ToString::to_string).collect();
             if keys.is_empty() {
                 return Err(Failure::could_not_run(

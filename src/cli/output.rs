@@ -49,7 +49,7 @@ impl Failure {
 
     /// Returns a failure from an error and its chain of sources.
     pub(crate) fn from_error(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::could_not_run(code, format!("无法完成:{}", super::errors::chain_zh(error)), chain(error))
+        Self::could_not_run(code, format!("无法完成:{}", crate::errors::chain_zh(error)), chain(error))
     }
 }
 

@@ -112,7 +112,7 @@ fn refusal_of(error: &RecordError) -> Option<Refusal> {
         )),
         RecordError::Ledger(SubmitError::Invalid(error)) => Some(Refusal::invalid(
             "entry-invalid",
-            format!("无法形成存证记录:{}", super::errors::chain_zh(error)),
+            format!("无法形成存证记录:{}", crate::errors::chain_zh(error)),
             format!("this makes no entry: {}", chain(error)),
         )),
         RecordError::Conflict { stream } => Some(Refusal::contradicts(
@@ -149,7 +149,7 @@ fn could_not_record(line: u64, error: &RecordError) -> Failure {
     }
     Failure::could_not_run(
         "not-recorded",
-        format!("第 {line} 行未能记录,其后各行未处理:{}", super::errors::chain_zh(error)),
+        format!("第 {line} 行未能记录,其后各行未处理:{}", crate::errors::chain_zh(error)),
         format!("line {line} could not be recorded, and what follows it was not tried: {}", chain(error)),
     )
 }

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 use weituo_proof::Language;
 
 use super::Desk;
-use super::errors::chain_zh;
 use super::output::{Failure, document, line};
 use super::words::words;
+use crate::errors::chain_zh;
 
 /// Serves the log until the process is asked to stop.
 pub(super) async fn serve(

@@ -1,5 +1,6 @@
 //! `init`, `recover`, `rebuild`: what an operator does.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,6 +14,7 @@ use super::output::{Failure, document, line};
 use super::words::words;
 use crate::follower::{FollowError, Follower};
 use crate::ledger::{Backup, InitOptions, Ledger};
+use crate::store::LedgerUrl;
 
 /// Creates a ledger.
 pub(super) async fn init(
@@ -106,6 +108,7 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
     let backup = match from.parse() {
         Ok(url) => Backup::Ledger(url),
         Err(error) if from.contains("://") => return Err(Failure::from_error("recover", &error)),
+        Err(_) if is_database(from) => Backup::Ledger(LedgerUrl::Sqlite(from.into())),
         Err(_) => Backup::Entries(from.into()),
     };
     let recovered = Ledger::recover(&desk.url()?, &desk.options(false), &backup)
@@ -122,6 +125,13 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
         line(words(desk.voice.language, "recover-done", &counts));
     }
     Ok(0)
+}
+
+/// Whether a file is a database of SQLite (its file format, section 1.3).
+fn is_database(file: &str) -> bool {
+    let mut magic = [0; 16];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"SQLite format 3\0"
 }
 
 /// Settles a lost anchor: by a checkpoint that somebody kept, or by accepting the database as it is.

@@ -10,11 +10,11 @@ use weituo_proof::Language;
 
 use super::args::Shown;
 use super::output::{Failure, Voice, centi, document, line, visible, wan_yuan};
-use super::tables::effective;
+use super::tables::{effective, undisclosed};
 use super::words::words;
 use super::{Desk, organisation};
 use crate::follower::FollowError;
-use crate::query::{AsOf, Query};
+use crate::query::{AsOf, Query, erasures};
 
 fn unreadable(error: &FollowError) -> Failure {
     Failure::from_error("projections", error)
@@ -214,14 +214,18 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
             _ => None,
         })
         .collect();
-    let opened = query.opened(&digests).await.map_err(|error| Failure::from_error("store-read", &error))?;
+    let failed = |error| Failure::from_error("store-read", &error);
+    let opened = query.opened(&digests).await.map_err(failed)?;
+    let erasures = erasures(query.store()).await.map_err(failed)?;
     section(voice, "section-goals");
     let mut table =
         voice.table(&["column-year", "column-goal", "column-target", "column-result", "column-met"]);
     for goal in &view.goals {
         let text = match &goal.goal.text {
             Some(Sealed::Shut(sealed)) => {
-                opened.get(&sealed.digest()).map_or_else(|| voice.word("word-erased"), |text| visible(text))
+                let digest = sealed.digest();
+                let text = opened.get(&digest).cloned();
+                visible(&text.unwrap_or_else(|| undisclosed(voice, erasures.get(&digest))))
             }
             Some(Sealed::Open(text)) => visible(text),
             None => String::new(),

@@ -11,26 +11,6 @@ use super::words::words;
 use crate::ledger::{Ledger, LedgerError};
 use crate::stamp::{Stamp, StampError, Stamps};
 
-/// Longest interval that can be asked for, in seconds: 366 days.
-const LONGEST: u64 = 366 * 86_400;
-
-/// Returns the interval of a text such as `90s`, `30m`, `1h` or `1d`.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("{text:?} is not an interval from 1s to 366d: a number and s, m, h or d, such as 1h");
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let total = number.checked_mul(seconds).filter(|total| (1..=LONGEST).contains(total));
-    total.map(Duration::from_secs).ok_or_else(wrong)
-}
-
 /// Returns a checkpoint's stamp, from the authority where none is kept.
 pub(super) async fn of(stamps: &Stamps, note: &str, tsa: &str) -> Result<Stamp, Failure> {
     let (stamps, note, tsa) = (stamps.clone(), note.to_owned(), tsa.to_owned());
@@ -142,18 +122,4 @@ pub(super) fn proven_lines(desk: &Desk<'_>, proven: &Value) -> Vec<String> {
         one("present_at", "proven-present", "proven-present-none"),
         desk.voice.word("proven-own-word"),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_interval_is_a_number_and_a_unit() {
-        assert_eq!(interval("1h"), Ok(Duration::from_hours(1)));
-        assert_eq!(interval("90s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "1", "h", "0s", "-1h", "1.5h", "400d", "1时", "18446744073709551615d"] {
-            assert!(interval(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Tables of the log: one row an entry, one entry whole, the commands.
 
+use std::collections::HashMap;
+
 use comfy_table::{Row, Table};
 use serde_json::{Map, Value};
 use weituo_events::{EventType, Role};
@@ -7,6 +9,8 @@ use weituo_proof::{Hash, Language};
 
 use super::inspect::parsed;
 use super::output::{Voice, visible};
+use super::words::words;
+use crate::query::Erasure;
 use crate::store::EntryRow;
 
 /// Returns an empty table for entries.
@@ -61,13 +65,25 @@ pub(super) fn short(hash: Hash) -> String {
     hash.to_string().chars().take(12).collect()
 }
 
+/// What is known of the sealed values of an entry, by digest.
+pub(super) struct Values {
+    pub(super) opened: Map<String, Value>,
+    pub(super) erasures: HashMap<String, Erasure>,
+}
+
+/// Returns how a sealed value is marked that nothing discloses.
+pub(super) fn undisclosed(voice: Voice, erasure: Option<&Erasure>) -> String {
+    let Some(Erasure { leaf_index, grounds }) = erasure else { return voice.word("word-missing") };
+    words(voice.language, "word-erased", &[("leaf", leaf_index), ("grounds", grounds)])
+}
+
 /// Returns the lines that show one entry whole: its members, its sealed values opened or marked.
-pub(super) fn entry_lines(voice: Voice, row: &EntryRow, opened: &Map<String, Value>) -> Vec<String> {
+pub(super) fn entry_lines(voice: Voice, row: &EntryRow, values: &Values) -> Vec<String> {
     let mut lines = vec![format!("leaf_index: {}", row.leaf_index), format!("leaf_hash: {}", row.leaf_hash)];
     match serde_json::from_str::<Value>(&row.body) {
         Ok(Value::Object(members)) => {
             for (name, value) in &members {
-                show(voice, name, value, opened, 0, &mut lines);
+                show(voice, name, value, values, 0, &mut lines);
             }
         }
         _ => lines.push(row.body.to_string()),
@@ -75,36 +91,29 @@ pub(super) fn entry_lines(voice: Voice, row: &EntryRow, opened: &Map<String, Val
     lines
 }
 
-fn show(
-    voice: Voice,
-    name: &str,
-    value: &Value,
-    opened: &Map<String, Value>,
-    depth: usize,
-    lines: &mut Vec<String>,
-) {
+fn show(voice: Voice, name: &str, value: &Value, values: &Values, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(members) => {
             if let Some(digest) =
                 members.get("_sd").and_then(|digests| digests.get(0)).and_then(Value::as_str)
             {
-                let (shown, mark) = match opened.get(digest) {
+                let (shown, mark) = match values.opened.get(digest) {
                     Some(text) => (text.to_string(), voice.word("word-sealed")),
-                    None => (digest.to_owned(), voice.word("word-erased")),
+                    None => (digest.to_owned(), undisclosed(voice, values.erasures.get(digest))),
                 };
                 lines.push(format!("{indent}{name}: {shown} {mark} {digest}"));
                 return;
             }
             lines.push(format!("{indent}{name}:"));
             for (inner, value) in members {
-                show(voice, inner, value, opened, depth + 1, lines);
+                show(voice, inner, value, values, depth + 1, lines);
             }
         }
         Value::Array(elements) => {
             lines.push(format!("{indent}{name}:"));
             for (at, element) in elements.iter().enumerate() {
-                show(voice, &format!("{}.", at + 1), element, opened, depth + 1, lines);
+                show(voice, &format!("{}.", at + 1), element, values, depth + 1, lines);
             }
         }
         Value::String(text) => lines.push(format!("{indent}{name}: {text}")),

@@ -6,8 +6,10 @@ use std::error::Error as _;
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use weituo_proof::Language;
 
 use super::output::Failure;
+use super::values::NoValue;
 
 /// Returns the refusal of a command line: exit code 2.
 pub(super) fn refusal(error: &Error) -> Failure {
@@ -67,6 +69,8 @@ fn why_zh(why: &(dyn std::error::Error + 'static)) -> String {
         "应为实有的日期,如 2020-06-30".to_owned()
     } else if why.is::<std::net::AddrParseError>() {
         "应为 IP 地址与端口,如 127.0.0.1:8080".to_owned()
+    } else if let Some(NoValue(why)) = why.downcast_ref() {
+        why.get(Language::Zh).to_owned()
     } else {
         let why = why.to_string();
         bounds_zh(&why).unwrap_or(why)

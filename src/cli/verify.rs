@@ -37,9 +37,9 @@ pub(super) async fn verify(
     let outside = checkpoints.iter().map(|path| outside(path)).collect::<Result<Vec<_>, _>>()?;
     let stream =
         stream.map(|text| text.parse().map_err(|error| Failure::from_error("stream", &error))).transpose()?;
-    let beside = Beside::read(&desk.url()?, &desk.options(true))
-        .map_err(|error| Failure::from_error("key-or-anchor", &error))?;
     let mut verifiers = keys(verifier_keys)?;
+    let beside = Beside::read(&desk.url()?, &desk.options(true), &verifiers)
+        .map_err(|error| Failure::from_error("key-or-anchor", &error))?;
     if verifiers.is_empty() {
         verifiers.extend_from_slice(beside.verifiers());
     }
@@ -73,6 +73,7 @@ pub(super) async fn run(
         anchor: beside.anchor().map(str::to_owned),
         anchor_intended: beside.anchor_intended(),
         anchor_damaged: beside.anchor_damaged().cloned(),
+        anchor_absent: absent_anchor(desk, beside),
         anchor_broken_in_part: beside.anchor_broken_in_part(),
         outside: asked.outside,
         stream: asked.stream,
@@ -90,6 +91,12 @@ pub(super) async fn run(
     bar.finish_and_clear();
     store.close().await;
     Ok(report)
+}
+
+/// Returns the place of an anchor that was asked for by name and is not there.
+fn absent_anchor(desk: &Desk<'_>, beside: &Beside) -> Option<String> {
+    let named = desk.shared.anchor.as_ref().filter(|_| beside.anchor().is_none());
+    named.filter(|_| beside.anchor_damaged().is_none()).map(|place| place.display().to_string())
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Desk;
 use super::output::{Failure, Voice, line, visible};
+use super::values::{interval, web_address};
 use super::words::words;
 use crate::mirror::LogSource;
 use crate::watch::{Auditor, Look, Metrics, Monitor};
@@ -28,7 +29,7 @@ pub(crate) struct Watching {
     #[arg(long, value_name = "KEY", required = true)]
     pub(crate) key: Vec<String>,
     /// How often to look: 30s, 5m, 2h
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "5m")]
     pub(crate) every: Duration,
     /// Looks once
     #[arg(long)]
@@ -37,13 +38,13 @@ pub(crate) struct Watching {
     #[arg(id = "memory", long = "state", value_name = "DIR", default_value = "weituo-watch")]
     pub(crate) state: PathBuf,
     /// A log that shows nothing for longer is a finding
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1h")]
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1h")]
     pub(crate) silence: Duration,
     /// Run at every look that finds something, by `sh`; the look is on its standard input, JSON
     #[arg(id = "run", long = "exec", value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
     /// Sent every look that finds something, JSON
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web_address)]
     pub(crate) webhook: Option<String>,
     /// An auditor's key file (`weituo key new`): cosigns what was replayed and right, into `DIR/cosigned/`
     #[arg(long, value_name = "KEYFILE")]
@@ -51,22 +52,6 @@ pub(crate) struct Watching {
     /// Where to serve metrics (Prometheus)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<SocketAddr>,
-}
-
-/// Reads a time with its unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let told = || format!("{text:?} is not a time such as 30s, 5m, 2h or 1d");
-    let unit = text.chars().last().ok_or_else(told)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(told()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| told())?;
-    let seconds = number.checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(told)?;
-    Ok(Duration::from_secs(seconds))
 }
 
 /// Watches a log until the process is asked to stop, or looks once.
@@ -205,18 +190,4 @@ fn post(url: &str, report: &str) -> Result<(), ureq::Error> {
     let config = ureq::Agent::config_builder().timeout_global(Some(WEBHOOK_TIMEOUT)).build();
     let agent: ureq::Agent = config.into();
     agent.post(url).header("content-type", "application/json").send(report).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_number_and_a_unit() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
-        for wrong in ["", "5", "m", "0s", "-1s", "1.5h", "5 m", "99999999999999999999s", "1時"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

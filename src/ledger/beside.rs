@@ -8,7 +8,7 @@ use std::path::Path;
 use weituo_proof::{Both, Hash, VerifierKey};
 
 use super::anchor::{Anchor, Standing};
-use super::key;
+use super::key::{self, Keys};
 use super::options::{Files, Options};
 use super::redo::Intended;
 use super::seal::SealKey;
@@ -26,14 +26,15 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Reads the files that stand beside a ledger.
+    /// Reads the files that stand beside a ledger. Without a signing key the anchor is read with the verifier keys that are
+    /// `trusted`, if any are.
     ///
     /// # Errors
     /// `Key` or `Anchor` where a file is there and cannot be read, or the key cannot be understood.
-    pub fn read(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
+    pub fn read(url: &LedgerUrl, options: &Options, trusted: &[VerifierKey]) -> Result<Self, LedgerError> {
         // On PostgreSQL both files may be elsewhere; without them their parts stay unchecked.
-        let Ok(files) = Files::of(url, options) else { return Ok(Self::default()) };
-        Self::read_files(&files.key, &files.anchor)
+        let (key_file, anchor_file) = Files::known(url, options);
+        Self::read_known(key_file.as_deref(), anchor_file.as_deref(), trusted)
     }
 
     /// Reads key and anchor from two files.
@@ -41,14 +42,21 @@ impl Beside {
     /// # Errors
     /// As [`Beside::read`].
     pub fn read_files(key_file: &Path, anchor_file: &Path) -> Result<Self, LedgerError> {
-        if !key_file.exists() {
-            return Ok(Self::default());
-        }
-        let keys = key::read_all(key_file)?;
-        let verifiers = keys.verifiers();
-        let seal = SealKey::of(&keys);
-        let kept = Anchor::new(anchor_file.to_owned(), verifiers.clone(), Some(seal.clone()))?;
-        let mut found = Self { verifiers, ..Self::default() };
+        Self::read_known(Some(key_file), Some(anchor_file), &[])
+    }
+
+    fn read_known(
+        key_file: Option<&Path>,
+        anchor_file: Option<&Path>,
+        trusted: &[VerifierKey],
+    ) -> Result<Self, LedgerError> {
+        let keys = key_file.filter(|file| file.exists()).map(key::read_all).transpose()?;
+        let seal = keys.as_ref().map(SealKey::of);
+        let verifiers = keys.as_ref().map_or_else(Vec::new, Keys::verifiers);
+        let reading = if keys.is_some() { &verifiers } else { trusted };
+        let mut found = Self { seal: seal.clone(), verifiers: verifiers.clone(), ..Self::default() };
+        let Some(anchor_file) = anchor_file.filter(|_| !reading.is_empty()) else { return Ok(found) };
+        let kept = Anchor::new(anchor_file.to_owned(), reading.to_vec(), seal)?;
         match kept.load() {
             Ok(standing) => {
                 found.anchor_broken_in_part = standing.is_some() && kept.is_broken_in_part()?;
@@ -57,9 +65,11 @@ impl Beside {
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
                 found.anchor_damaged = Some(what);
             }
+            // Whoever has no signing key need not be allowed to read what stands beside it.
+            Err(LedgerError::Anchor { .. }) if keys.is_none() => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { seal: Some(seal), ..found })
+        Ok(found)
     }
 
     /// Returns whether the signing key is at hand.

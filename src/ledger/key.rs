@@ -11,6 +11,7 @@ use weituo_proof::note::KeyError;
 use weituo_proof::{Both, SigningKey, VerifierKey, both};
 
 use super::types::LedgerError;
+use crate::errors::told;
 use crate::files::create_whole;
 
 /// Makes a key of this name from the system's randomness and writes its file, mode 0600.
@@ -79,10 +80,24 @@ pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
 
 /// Reads a log's key file: the key in use and, after a rotation, older ones, one a line.
 pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
-    let text = std::fs::read_to_string(path).map_err(|error| key_error(path, Both::plain(error)))?;
+    let unreadable = |error: std::io::Error| {
+        key_error(
+            path,
+            both!(
+                "无法读取({error}):请以其所有者的身份运行,或指明另一文件",
+                "it cannot be read ({error}): run as its owner, or name another file"
+            ),
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let mut keys = text.trim_end().lines().map(|line| line.trim_end().parse::<SigningKey>());
-    let first = keys.next().ok_or_else(|| key_error(path, Both::new("是空的", "it is empty")))?;
-    let unusable = |error: KeyError| key_error(path, both!("有一行不是可用的签名密钥({error})", "{error}"));
+    let first = keys.next().ok_or_else(|| {
+        key_error(path, Both::new("是空的:请放回原文件", "it is empty: put the right file back"))
+    })?;
+    let unusable = |error: KeyError| {
+        let (zh, en) = told(&error);
+        key_error(path, both!("有一行不是可用的签名密钥({zh}):请放回原文件", "{en}: put the right file back"))
+    };
     let first = first.map_err(unusable)?;
     let older = keys.collect::<Result<Vec<_>, _>>().map_err(unusable)?;
     match older.iter().find(|key| key.name() != first.name()) {

@@ -132,10 +132,15 @@ impl Files {
         if address(&self.anchor).is_some() { &self.key } else { &self.anchor }
     }
 
-    pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
+    /// Returns where key and anchor are, as far as it is known: beside a SQLite ledger unless they are named.
+    pub(super) fn known(url: &LedgerUrl, options: &Options) -> (Option<PathBuf>, Option<PathBuf>) {
         let default = |name: &str| url.folder().map(|folder| folder.join(name));
         let (key, anchor) = (options.key_file.clone(), options.anchor_file.clone());
-        match (key.or_else(|| default("ledger.key")), anchor.or_else(|| default("ledger.anchor"))) {
+        (key.or_else(|| default("ledger.key")), anchor.or_else(|| default("ledger.anchor")))
+    }
+
+    pub(super) fn of(url: &LedgerUrl, options: &Options) -> Result<Self, LedgerError> {
+        match Self::known(url, options) {
             (Some(key), Some(anchor)) => Ok(Self { key, anchor }),
             _ => Err(LedgerError::Invalid {
                 what: Both::new(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ureq::Agent;
 
 use super::StampError;
+use crate::address::is_web_address;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,11 +20,7 @@ const MAX_TOLD: usize = 200;
 
 /// Returns what an authority answers to a request. Nothing of it is read.
 pub(super) fn ask(url: &str, request: &[u8]) -> Result<Vec<u8>, StampError> {
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    if !url.is_ascii()
-        || url.contains('#')
-        || host.is_none_or(|host| host.is_empty() || host.starts_with('/'))
-    {
+    if !is_web_address(url) {
         return Err(StampError::Url { url: url.to_owned() });
     }
     let config = Agent::config_builder()

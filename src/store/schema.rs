@@ -71,7 +71,7 @@ pub(crate) fn pending<'a>(
 /// Refuses a database to which migrations are still to be applied.
 pub(crate) fn require_current(known: &[Migration], applied: &[(i64, String)]) -> Result<(), StoreError> {
     if applied.is_empty() {
-        return Err(schema(NO_LEDGER_HERE));
+        return Err(schema(NO_MIGRATION_HERE));
     }
     match pending(known, applied)? {
         [] => Ok(()),
@@ -89,6 +89,13 @@ pub(crate) fn require_current(known: &[Migration], applied: &[(i64, String)]) ->
 pub(crate) const NO_LEDGER_HERE: Both = Both::new(
     "这里没有台账:请运行 `weituo init --origin 名称`",
     "there is no ledger here: run `weituo init --origin NAME`",
+);
+
+/// What there is where no migration was applied, or its row was removed.
+const NO_MIGRATION_HERE: Both = Both::new(
+    "这里没有台账,或它的 migration 表被清空:新台账请运行 `weituo init --origin 名称`,已有记录的请运行 `weituo verify`",
+    "there is no ledger here, or its table `migration` was emptied: run `weituo init --origin NAME` for a new one, \
+     `weituo verify` where there are entries",
 );
 
 fn schema(what: Both) -> StoreError {

@@ -12,8 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use weituo_proof::{Both, Entry, Finding, FindingKind, LeafIndex, StreamName, both, sha256};
-use weituo_verifier::{Collected, Facts, chain, said};
+use weituo_verifier::{Collected, Facts, said};
 
+use crate::errors::in_both;
 use crate::store::{DisclosureRow, Scanned, Store};
 
 use super::chain::KEPT_DOUBTS;
@@ -169,7 +170,7 @@ impl Disclosures {
                     );
                     let finding =
                         Finding::new(FindingKind::DisclosureUnmatched, detail).at(LeafIndex::new(at));
-                    findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
+                    findings.push(finding.differing(A_DISCLOSURE, in_both(&error)));
                 }
                 Err(error) => {
                     answered::<()>(&DISCLOSURES, findings, Err(error));
@@ -281,7 +282,7 @@ pub(super) async fn count_stored(
                     "a disclosure whose digest is after {after:?} cannot be what the ledger stored"
                 );
                 let finding = Finding::new(FindingKind::DisclosureUnmatched, detail);
-                return findings.push(finding.differing(A_DISCLOSURE, &chain(&error)));
+                return findings.push(finding.differing(A_DISCLOSURE, in_both(&error)));
             }
             Err(error) => {
                 answered::<()>(&DISCLOSURES, findings, Err(error));

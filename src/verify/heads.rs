@@ -9,8 +9,9 @@
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::note::NoteError;
 use weituo_proof::{Both, Checkpoint, Finding, FindingKind, Hash, Language, LeafIndex, VerifierKey, both};
-use weituo_verifier::{Collected, chain};
+use weituo_verifier::Collected;
 
+use crate::errors::told;
 use crate::store::Head;
 
 use super::kept;
@@ -142,8 +143,8 @@ pub(super) fn open(label: &Both, text: &str, keys: &[VerifierKey], into: &mut Co
         }
         Err(error) => error,
     };
-    let why = chain(&error);
-    let finding = |kind| Finding::new(kind, both!("{zh}:{why}", "{en}: {why}"));
+    let (why_zh, why) = told(&error);
+    let finding = |kind| Finding::new(kind, both!("{zh}:{why_zh}", "{en}: {why}"));
     match &error {
         CheckpointError::Note(NoteError::Invalid { .. } | NoteError::Unverified { .. }) => {
             into.push(finding(FindingKind::CheckpointSignature).differing(&list(keys), OTHER_KEY_OR_TEXT));
@@ -152,7 +153,7 @@ pub(super) fn open(label: &Both, text: &str, keys: &[VerifierKey], into: &mut Co
             into.push(finding(FindingKind::OriginDiffers).differing(key_name, origin));
         }
         _ => into.could_not(both!(
-            "{zh}不是这一台账的检查点:{why}",
+            "{zh}不是这一台账的检查点:{why_zh}",
             "{en} is not a checkpoint of this log: {why}"
         )),
     }
@@ -219,7 +220,13 @@ impl Claims<'_> {
             }
         }
         vouched = vouched.max(self.opened.judge_outside(scan, age));
-        if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
+        if let Some(place) = &self.options.anchor_absent {
+            intact.could_not(both!(
+                "台账是否延续锚点 {place}:该处没有锚点或无法读取,或既无签名密钥也未以 --key 给出核验公钥",
+                "whether the log extends the anchor {place}: none is there that can be read, or neither the signing key is at \
+                 hand nor a verifier key was given by --key"
+            ));
+        } else if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
             notes.push(Both::new(
                 "没有比对锚点:换成较早的数据库副本不会被发现",
                 "no anchor was compared: an older copy of the database would not be noticed",

@@ -24,8 +24,9 @@ mod source;
 use std::collections::BTreeMap;
 
 use weituo_proof::{Both, Finding, FindingKind, Hash, StreamName, Verdict, Verdicts, VerifierKey, both};
-use weituo_verifier::{Collected, chain};
+use weituo_verifier::Collected;
 
+use crate::errors::in_both;
 use crate::store::{Head, Store, StoreError, StoreOptions};
 
 use heads::{Claims, Opened};
@@ -70,6 +71,8 @@ pub struct VerifyOptions<'a> {
     pub anchor_intended: Option<(u64, Hash)>,
     /// What is wrong with an anchor that is there and cannot be what the ledger stored.
     pub anchor_damaged: Option<Both>,
+    /// Where an anchor should be that was asked for by name and is not there, or cannot be read.
+    pub anchor_absent: Option<String>,
     /// Whether a part of the anchor is not whole, although a checkpoint could be read from the rest.
     pub anchor_broken_in_part: bool,
     /// Checkpoints that somebody else kept.
@@ -200,7 +203,7 @@ impl<'a> Verification<'a> {
                 let detail =
                     Both::new("首行不可能是台账所存的", "the head row cannot be what the ledger stored");
                 let finding = Finding::new(FindingKind::ColumnDiffers, detail);
-                self.intact.push(finding.differing(A_HEAD_ROW, &chain(&error)));
+                self.intact.push(finding.differing(A_HEAD_ROW, in_both(&error)));
                 (None, false)
             }
             answer => match answered(&THE_HEAD, &mut self.intact, answer) {

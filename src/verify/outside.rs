@@ -7,8 +7,9 @@
 
 use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
 use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, Nodes, TreeSize, both};
-use weituo_verifier::{Collected, chain};
+use weituo_verifier::Collected;
 
+use crate::errors::told;
 use crate::mirror::{LogSource, SourceError};
 
 use super::heads::{self, Known, Opened, THE_CHECKPOINT};
@@ -35,8 +36,8 @@ impl Verification<'_> {
         let text = match log.checkpoint() {
             Ok(text) => Some(text),
             Err(error) => {
-                let error = chain(&error);
-                self.intact.could_not(both!("无法取得检查点:{error}", "the checkpoint: {error}"));
+                let (zh, en) = told(&error);
+                self.intact.could_not(both!("无法取得检查点:{zh}", "the checkpoint: {en}"));
                 None
             }
         };
@@ -100,8 +101,8 @@ impl Scan {
         let nodes = match TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)) {
             Ok(nodes) => Some(nodes),
             Err(error) => {
-                let error = chain(&error);
-                let detail = both!("哈希瓦片不是检查点的:{error}", "{error}");
+                let (zh, en) = told(&error);
+                let detail = both!("哈希瓦片不是检查点的:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::TileDiffers, detail);
                 let found = Both::new("别的瓦片,或没有", "other or missing tiles");
                 findings.push(finding.differing(&checkpoint.root, found));
@@ -122,19 +123,18 @@ impl Scan {
                 Ok(bytes) => bytes,
                 Err(error @ SourceError::NotFound { .. }) => {
                     missing_bundles += 1;
-                    let error = chain(&error);
-                    let finding =
-                        Finding::new(FindingKind::TileDiffers, both!("没有记录包:{error}", "{error}"));
+                    let (zh, en) = told(&error);
+                    let finding = Finding::new(FindingKind::TileDiffers, both!("没有记录包:{zh}", "{en}"));
                     let found = Both::new("没有", "nothing");
                     findings.push(finding.at(LeafIndex::new(first)).differing(A_BUNDLE, found));
                     self.holes_to(first + u64::from(path.width()), findings);
                     continue;
                 }
                 Err(error) => {
-                    let error = chain(&error);
+                    let (zh, en) = told(&error);
                     findings.could_not(both!(
-                        "序号 {first} 起的记录:{error}",
-                        "the entries from leaf {first} on: {error}"
+                        "序号 {first} 起的记录:{zh}",
+                        "the entries from leaf {first} on: {en}"
                     ));
                     return false;
                 }
@@ -151,8 +151,8 @@ impl Scan {
             };
             if let Some(Err(error)) = nodes.as_ref().map(|nodes| nodes.node(0, first)) {
                 // What it lacks is no evidence against the entries, whose own root is compared in the end.
-                let error = chain(&error);
-                let detail = both!("哈希瓦片不是树上的:{error}", "{error}");
+                let (zh, en) = told(&error);
+                let detail = both!("哈希瓦片不是树上的:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::TileDiffers, detail).at(LeafIndex::new(first));
                 let expected = Both::new("树上的瓦片", "a tile of the tree");
                 findings.push(finding.differing(expected, Both::new("别的瓦片", "another")));

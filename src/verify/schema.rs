@@ -5,8 +5,9 @@
 //! Source: design.md "Verification".
 
 use weituo_proof::{Both, Finding, FindingKind, both};
-use weituo_verifier::{Collected, chain};
+use weituo_verifier::Collected;
 
+use crate::errors::in_both;
 use crate::store::{Catalogue, StoreError};
 
 use super::source::{answered, is_unreadable};
@@ -18,7 +19,7 @@ pub(super) fn judge(answer: Result<Catalogue, StoreError>, findings: &mut Collec
             let detail = Both::new("数据库的结构无法读取", "the database's schema cannot be read");
             let finding = Finding::new(FindingKind::SchemaDiffers, detail);
             let expected = Both::new("本版本的结构", "the schema of this version");
-            return findings.push(finding.differing(expected, &chain(&error)));
+            return findings.push(finding.differing(expected, in_both(&error)));
         }
         answer => answered(&Both::new("数据库的结构", "the schema"), findings, answer),
     };

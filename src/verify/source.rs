@@ -9,8 +9,9 @@ use std::panic::resume_unwind;
 use std::thread::available_parallelism;
 
 use weituo_proof::{Both, Language, both};
-use weituo_verifier::{Collected, chain};
+use weituo_verifier::Collected;
 
+use crate::errors::told;
 use crate::store::StoreError;
 
 /// What is read, as a reason names it.
@@ -53,8 +54,9 @@ pub(super) fn answered<T>(what: &Both, findings: &mut Collected, answer: Result<
     match answer {
         Ok(answer) => Some(answer),
         Err(error) => {
-            let (zh, en, error) = (what.get(Language::Zh), what.get(Language::En), chain(&error));
-            findings.could_not(both!("无法读取{zh}:{error}", "{en} could not be read: {error}"));
+            let (zh, en) = (what.get(Language::Zh), what.get(Language::En));
+            let (why_zh, why) = told(&error);
+            findings.could_not(both!("无法读取{zh}:{why_zh}", "{en} could not be read: {why}"));
             None
         }
     }

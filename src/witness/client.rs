@@ -12,6 +12,8 @@ use ureq::{Agent, Body};
 use weituo_proof::witness::{AddCheckpoint, SIZE_CONTENT_TYPE, origin_hash, parse_size};
 use weituo_proof::{Origin, TreeSize};
 
+use crate::address::is_web_address;
+
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call may take.
@@ -67,9 +69,7 @@ pub(crate) struct Client {
 impl Client {
     /// Returns a client of the witness with this submission prefix, which also serves its checkpoints.
     pub(crate) fn new(url: &str) -> Result<Self, ClientError> {
-        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-        let usable = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-        if !usable || url.contains(['?', '#', '@']) || !url.is_ascii() {
+        if !is_web_address(url) || url.contains(['?', '@']) {
             return Err(ClientError::Url { url: url.to_owned() });
         }
         let config = Agent::config_builder()

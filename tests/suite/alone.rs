@@ -56,7 +56,7 @@ fn sizes(left: &Left) -> Vec<u64> {
 
 async fn findings(place: &Place) -> (Vec<FindingKind>, Vec<String>) {
     let (store, options) = (place.store().await, place.options());
-    let beside = weituo::ledger::Beside::read(&place.url, &options).unwrap();
+    let beside = weituo::ledger::Beside::read(&place.url, &options, &[]).unwrap();
     let seal_of = |head: &weituo::store::Head| beside.seal_of(head);
     let options = VerifyOptions {
         verifiers: beside.verifiers().to_vec(),

@@ -1,16 +1,13 @@
 //! Errors in Chinese: what happened and what to do next, for the errors a user meets.
 //!
-//! Each error's English is its own `Display`. Absent: the drivers' and the operating system's texts, which stay as they
-//! are, and errors that only a defect can cause.
+//! Each error's English is its own `Display`. Absent: errors of entries, notes and payloads (`weituo_events::told`); the drivers'
+//! and the operating system's texts, which stay as they are; errors that only a defect can cause.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use cqrs_es::persist::PersistenceError;
-use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
-use weituo_proof::checkpoint::CheckpointError;
-use weituo_proof::entry::MAX_ENTRY_BYTES;
-use weituo_proof::{EntryError, IdentError, Language};
+use weituo_proof::{Both, EntryError, Language};
 
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
@@ -19,10 +16,21 @@ use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::stamp::{StampError, Unusable};
 use crate::store::{LedgerUrlError, StoreError};
-use crate::witness::StateError;
+use crate::witness::{ClientError, StateError};
+
+/// Returns an error and its sources in both languages, separated by colons.
+pub(crate) fn in_both(error: &(dyn Error + 'static)) -> Both {
+    let (zh, en) = told(error);
+    Both::of(zh, en)
+}
+
+/// The same as two texts, Chinese first, for a longer sentence.
+pub(crate) fn told(error: &(dyn Error + 'static)) -> (String, String) {
+    (chain_zh(error), weituo_verifier::chain(error))
+}
 
 /// Returns an error and its sources in Chinese, separated by colons.
-pub(super) fn chain_zh(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain_zh(error: &(dyn Error + 'static)) -> String {
     let mut parts = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -49,11 +57,12 @@ fn zh(error: &(dyn Error + 'static)) -> String {
         .or_else(|| error.downcast_ref().map(dossier))
         .or_else(|| error.downcast_ref().map(mirror))
         .or_else(|| error.downcast_ref().map(source))
-        .or_else(|| error.downcast_ref().and_then(|shared: &Arc<EntryError>| entry(shared)))
-        .or_else(|| error.downcast_ref().map(not_canonical))
-        .or_else(|| error.downcast_ref().map(ident))
-        .or_else(|| error.downcast_ref().map(checkpoint))
+        .or_else(|| {
+            error.downcast_ref().and_then(|shared: &Arc<EntryError>| weituo_events::told::zh(&**shared))
+        })
+        .or_else(|| weituo_events::told::zh(error))
         .or_else(|| error.downcast_ref().map(witness_state))
+        .or_else(|| error.downcast_ref().map(witness_client))
         .or_else(|| error.downcast_ref().map(stamp))
         .or_else(|| error.downcast_ref().map(stamp_answer))
         .or_else(|| error.downcast_ref().map(ledger_url));
@@ -120,7 +129,9 @@ fn read_only(error: &ReadOnly) -> String {
             "锚点 {path} 损坏,或密钥文件不是本台账最新的:{};请放回正确的文件;确无其他锚点时,才移走它并运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点",
             what.get(Language::Zh)
         ),
-        ReadOnly::Frozen { leaf_index } => format!("台账已在序号 {leaf_index} 封存,其后不再记录"),
+        ReadOnly::Frozen { leaf_index } => {
+            format!("台账已在序号 {leaf_index} 封存,其后不再记录:继任台账见 `weituo entry {leaf_index}`")
+        }
         ReadOnly::Corrupt { what } => format!("{}:请运行 `weituo verify`", what.get(Language::Zh)),
     }
 }
@@ -184,52 +195,6 @@ fn follow(error: &FollowError) -> String {
         FollowError::Overtaken => "另一进程正在重建投影:请稍后再试".to_owned(),
         FollowError::UnknownProjection(name) => format!("没有投影 {name}"),
     }
-}
-
-fn entry(error: &EntryError) -> Option<String> {
-    Some(match error {
-        EntryError::TooLarge { bytes } => {
-            format!("一条存证记录最多 {MAX_ENTRY_BYTES} 字节,此条有 {bytes} 字节")
-        }
-        EntryError::NotCanonical(_) => "内容不能按规范的 JSON 写出".to_owned(),
-        _ => return None,
-    })
-}
-
-fn ident(error: &IdentError) -> String {
-    format!("{:?}({} 字节)不可用:{}", error.text, error.bytes, error.rule.get(Language::Zh))
-}
-
-fn checkpoint(error: &CheckpointError) -> String {
-    match error {
-        CheckpointError::Note(_) => "不是由所给公钥签名的检查点".to_owned(),
-        CheckpointError::Origin(_) => "检查点第 1 行不是来源标识".to_owned(),
-        CheckpointError::Size { found } => format!("检查点第 2 行不是条数:{found:?}"),
-        CheckpointError::Root { found } => format!("检查点第 3 行不是 32 字节的 base64:{found:?}"),
-        CheckpointError::Lines => "检查点至少有三行,均不为空,各以换行结束".to_owned(),
-        CheckpointError::Extensions { count } => format!("检查点有 {count} 行扩展,本类台账没有扩展行"),
-        CheckpointError::KeyName { origin, key_name } => {
-            format!("检查点属于 {origin},公钥属于 {key_name}")
-        }
-    }
-}
-
-fn not_canonical(error: &NotCanonical) -> String {
-    let reason = match error.reason {
-        Reason::Null => "含有 U+0000,请去掉".to_owned(),
-        Reason::IntegerRange => "整数超出 ±(2^53 - 1)".to_owned(),
-        Reason::Depth => format!("嵌套超过 {MAX_DEPTH} 层"),
-        Reason::NotUtf8 => "不是 UTF-8".to_owned(),
-        Reason::UnexpectedEnd => "文本在一个值中间结束".to_owned(),
-        Reason::UnexpectedByte => "此处不应有这个字节".to_owned(),
-        Reason::TrailingBytes => "值之后还有内容".to_owned(),
-        Reason::Key => "键应为 [a-z][a-z0-9_]* 或 _sd".to_owned(),
-        Reason::KeyOrder => "键应严格递增".to_owned(),
-        Reason::NotInteger => "数应为普通整数".to_owned(),
-        Reason::RawControl => "控制字符应转义".to_owned(),
-        Reason::Escape => "转义应最短且必要".to_owned(),
-    };
-    format!("第 {} 字节:{reason}", error.offset)
 }
 
 fn record(error: &RecordError) -> String {
@@ -303,6 +268,15 @@ fn witness_state(error: &StateError) -> String {
         }
         StateError::Origin { .. } => "台账公钥的名称应为其来源标识".to_owned(),
         StateError::Randomness { what } => format!("系统没有随机数:{what}"),
+    }
+}
+
+fn witness_client(error: &ClientError) -> String {
+    match error {
+        ClientError::Url { url } => {
+            format!("{url} 不是见证方的地址:应为 http://主机[:端口][/路径] 或 https://…")
+        }
+        ClientError::Http { url, .. } => format!("见证方 {url} 没有应答"),
     }
 }
 
