@@ -16,16 +16,17 @@ use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::stamp::{StampError, Unusable};
 use crate::store::{LedgerUrlError, StoreError};
-use crate::witness::{ClientError, StateError};
+use crate::witness::StateError;
+use crate::witness::client::ClientError;
 
 /// Returns an error and its sources in both languages, separated by colons.
 pub(crate) fn in_both(error: &(dyn Error + 'static)) -> Both {
-    let (zh, en) = told(error);
+    let (zh, en) = texts(error);
     Both::of(zh, en)
 }
 
 /// The same as two texts, Chinese first, for a longer sentence.
-pub(crate) fn told(error: &(dyn Error + 'static)) -> (String, String) {
+pub(crate) fn texts(error: &(dyn Error + 'static)) -> (String, String) {
     (chain_zh(error), weituo_verifier::chain(error))
 }
 
@@ -130,7 +131,7 @@ fn read_only(error: &ReadOnly) -> String {
             what.get(Language::Zh)
         ),
         ReadOnly::Frozen { leaf_index } => {
-            format!("台账已在序号 {leaf_index} 封存,其后不再记录:继任台账见 `weituo entry {leaf_index}`")
+            format!("台账已在序号 {leaf_index} 封存,其后不再记录:如有继任台账,见 `weituo entry {leaf_index}`")
         }
         ReadOnly::Corrupt { what } => format!("{}:请运行 `weituo verify`", what.get(Language::Zh)),
     }

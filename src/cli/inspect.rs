@@ -17,9 +17,11 @@ use crate::store::{EntryRow, NO_LEDGER_HERE, StoreError, StoreOptions};
 const PAGE: u32 = 1000;
 
 async fn store(desk: &Desk<'_>) -> Result<std::sync::Arc<dyn crate::store::Store>, Failure> {
-    crate::store::open(&desk.url()?, StoreOptions::default(), false)
+    let store = crate::store::open(&desk.url()?, StoreOptions::default(), false)
         .await
-        .map_err(|error| Failure::from_error("store-open", &error))
+        .map_err(|error| Failure::from_error("store-open", &error))?;
+    store.require_current().await.map_err(|error| read_failed(&error))?;
+    Ok(store)
 }
 
 fn read_failed(error: &StoreError) -> Failure {

@@ -11,7 +11,7 @@ use weituo_proof::note::KeyError;
 use weituo_proof::{Both, SigningKey, VerifierKey, both};
 
 use super::types::LedgerError;
-use crate::errors::told;
+use crate::errors::texts;
 use crate::files::create_whole;
 
 /// Makes a key of this name from the system's randomness and writes its file, mode 0600.
@@ -95,7 +95,7 @@ pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
         key_error(path, Both::new("是空的:请放回原文件", "it is empty: put the right file back"))
     })?;
     let unusable = |error: KeyError| {
-        let (zh, en) = told(&error);
+        let (zh, en) = texts(&error);
         key_error(path, both!("有一行不是可用的签名密钥({zh}):请放回原文件", "{en}: put the right file back"))
     };
     let first = first.map_err(unusable)?;

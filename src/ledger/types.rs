@@ -257,7 +257,9 @@ pub enum ReadOnly {
         what: Both,
     },
     /// `LogFrozen` is in the log: nothing follows it.
-    #[error("the log is frozen since leaf index {leaf_index}")]
+    #[error(
+        "the log is frozen since leaf index {leaf_index}: `weituo entry {leaf_index}` names its successor, if there is one"
+    )]
     Frozen {
         /// Leaf index of the `LogFrozen` entry.
         leaf_index: u64,

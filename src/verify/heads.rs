@@ -11,7 +11,7 @@ use weituo_proof::note::NoteError;
 use weituo_proof::{Both, Checkpoint, Finding, FindingKind, Hash, Language, LeafIndex, VerifierKey, both};
 use weituo_verifier::Collected;
 
-use crate::errors::told;
+use crate::errors::texts;
 use crate::store::Head;
 
 use super::kept;
@@ -143,7 +143,7 @@ pub(super) fn open(label: &Both, text: &str, keys: &[VerifierKey], into: &mut Co
         }
         Err(error) => error,
     };
-    let (why_zh, why) = told(&error);
+    let (why_zh, why) = texts(&error);
     let finding = |kind| Finding::new(kind, both!("{zh}:{why_zh}", "{en}: {why}"));
     match &error {
         CheckpointError::Note(NoteError::Invalid { .. } | NoteError::Unverified { .. }) => {
@@ -221,10 +221,17 @@ impl Claims<'_> {
         }
         vouched = vouched.max(self.opened.judge_outside(scan, age));
         if let Some(place) = &self.options.anchor_absent {
+            let (zh, en) = if self.options.verifiers.is_empty() {
+                (
+                    "既无签名密钥,也未以 --key 给出核验公钥",
+                    "no signing key is at hand, and no verifier key was given by --key",
+                )
+            } else {
+                ("该处没有可读的锚点", "none is there that can be read")
+            };
             intact.could_not(both!(
-                "台账是否延续锚点 {place}:该处没有锚点或无法读取,或既无签名密钥也未以 --key 给出核验公钥",
-                "whether the log extends the anchor {place}: none is there that can be read, or neither the signing key is at \
-                 hand nor a verifier key was given by --key"
+                "台账是否延续锚点 {place}:{zh}",
+                "whether the log extends the anchor {place}: {en}"
             ));
         } else if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
             notes.push(Both::new(

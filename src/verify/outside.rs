@@ -9,7 +9,7 @@ use weituo_proof::tile::{TileNodes, bundles_between, decode_bundle};
 use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, Nodes, TreeSize, both};
 use weituo_verifier::Collected;
 
-use crate::errors::told;
+use crate::errors::texts;
 use crate::mirror::{LogSource, SourceError};
 
 use super::heads::{self, Known, Opened, THE_CHECKPOINT};
@@ -36,7 +36,7 @@ impl Verification<'_> {
         let text = match log.checkpoint() {
             Ok(text) => Some(text),
             Err(error) => {
-                let (zh, en) = told(&error);
+                let (zh, en) = texts(&error);
                 self.intact.could_not(both!("无法取得检查点:{zh}", "the checkpoint: {en}"));
                 None
             }
@@ -101,7 +101,7 @@ impl Scan {
         let nodes = match TileNodes::open(checkpoint.size, &checkpoint.root, |path| log.tile(path)) {
             Ok(nodes) => Some(nodes),
             Err(error) => {
-                let (zh, en) = told(&error);
+                let (zh, en) = texts(&error);
                 let detail = both!("哈希瓦片不是检查点的:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::TileDiffers, detail);
                 let found = Both::new("别的瓦片,或没有", "other or missing tiles");
@@ -123,7 +123,7 @@ impl Scan {
                 Ok(bytes) => bytes,
                 Err(error @ SourceError::NotFound { .. }) => {
                     missing_bundles += 1;
-                    let (zh, en) = told(&error);
+                    let (zh, en) = texts(&error);
                     let finding = Finding::new(FindingKind::TileDiffers, both!("没有记录包:{zh}", "{en}"));
                     let found = Both::new("没有", "nothing");
                     findings.push(finding.at(LeafIndex::new(first)).differing(A_BUNDLE, found));
@@ -131,7 +131,7 @@ impl Scan {
                     continue;
                 }
                 Err(error) => {
-                    let (zh, en) = told(&error);
+                    let (zh, en) = texts(&error);
                     findings.could_not(both!(
                         "序号 {first} 起的记录:{zh}",
                         "the entries from leaf {first} on: {en}"
@@ -151,7 +151,7 @@ impl Scan {
             };
             if let Some(Err(error)) = nodes.as_ref().map(|nodes| nodes.node(0, first)) {
                 // What it lacks is no evidence against the entries, whose own root is compared in the end.
-                let (zh, en) = told(&error);
+                let (zh, en) = texts(&error);
                 let detail = both!("哈希瓦片不是树上的:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::TileDiffers, detail).at(LeafIndex::new(first));
                 let expected = Both::new("树上的瓦片", "a tile of the tree");

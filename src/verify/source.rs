@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 use weituo_proof::{Both, Language, both};
 use weituo_verifier::Collected;
 
-use crate::errors::told;
+use crate::errors::texts;
 use crate::store::StoreError;
 
 /// What is read, as a reason names it.
@@ -55,7 +55,7 @@ pub(super) fn answered<T>(what: &Both, findings: &mut Collected, answer: Result<
         Ok(answer) => Some(answer),
         Err(error) => {
             let (zh, en) = (what.get(Language::Zh), what.get(Language::En));
-            let (why_zh, why) = told(&error);
+            let (why_zh, why) = texts(&error);
             findings.could_not(both!("无法读取{zh}:{why_zh}", "{en} could not be read: {why}"));
             None
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weituo_proof::{Both, Checkpoint, Finding, FindingKind, LeafIndex, RecordedAt, VerifierKey, both};
 
-use crate::errors::told;
+use crate::errors::texts;
 use crate::mirror::{LogSource, MirrorError, extends, keep_evidence, write};
 use crate::verify::{Grown, OTHER_KEY_OR_TEXT};
 
@@ -122,7 +122,7 @@ impl Monitor {
         let shown = match self.open(&note) {
             Ok(shown) => shown,
             Err(error) => {
-                let (zh, en) = told(&error);
+                let (zh, en) = texts(&error);
                 let detail = both!("检查点没有由所给公钥签署:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::CheckpointSignature, detail);
                 let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
@@ -172,7 +172,7 @@ impl Monitor {
                 return Ok(false);
             }
             Err(error) => {
-                let (zh, en) = told(&error);
+                let (zh, en) = texts(&error);
                 let detail = both!("哈希瓦片不是检查点的:{zh}", "{en}");
                 let finding = Finding::new(FindingKind::TileDiffers, detail);
                 look.findings.push(finding.differing(&shown.root, Both::new("别的瓦片", "other tiles")));
@@ -207,7 +207,7 @@ impl Monitor {
 
     /// Says that the log shows nothing; a finding once that has gone on for too long.
     fn silent(&self, look: &mut Look, seen_at: Option<RecordedAt>, error: &MirrorError) {
-        let (zh, en) = told(error);
+        let (zh, en) = texts(error);
         look.reasons.push(both!("无法取得台账:{zh}", "{en}"));
         let silence = i64::try_from(self.silence.as_millis()).unwrap_or(i64::MAX);
         let silent = seen_at.filter(|at| look.at.unix_millis() - at.unix_millis() > silence);

@@ -147,7 +147,10 @@ fn erasing_a_name_leaves_everything_verifiable(shell: &Shell) {
     shell.run(&["erase", &leaf, &wrong, "--grounds", "request"]).expect_code(3);
     shell.run(&["erase", &leaf, &digest, "--grounds", "request of the person"]).expect_code(0);
     let shown = shell.run(&["entry", &leaf]).expect_code(0).out;
-    assert!(!shown.contains("法人乙") && shown.contains("(erased)") && shown.contains("经办人甲"), "{shown}");
+    assert!(!shown.contains("法人乙") && shown.contains("经办人甲"), "{shown}");
+    assert!(shown.contains("(erased, leaf ") && shown.contains(": request of the person)"), "{shown}");
+    let erased = shell.run(&["--json", "entry", &leaf]).expect_code(0).json()["erased"][&digest].clone();
+    assert_eq!(erased["grounds"], "request of the person");
     shell.run(&["erase", &leaf, &digest, "--grounds", "again"]).expect_code(3);
     shell.run(&["verify"]).expect_code(0);
 }

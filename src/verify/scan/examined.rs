@@ -7,7 +7,7 @@
 use weituo_proof::{Both, Entry, EntryError, Finding, FindingKind, Hash, both, leaf_hash};
 use weituo_verifier::{Said, said};
 
-use crate::errors::told;
+use crate::errors::texts;
 use crate::store::{EntryRow, GarbledRow, Result, Scanned, Store};
 use crate::verify::source::{PAGE, ask, spread};
 
@@ -77,7 +77,7 @@ impl Row {
             EntryError::NotCanonical(_) => FindingKind::NotCanonical,
             _ => FindingKind::BadEntry,
         };
-        let (length, computed, (zh, en)) = (self.length, self.computed, told(error));
+        let (length, computed, (zh, en)) = (self.length, self.computed, texts(error));
         Finding::new(kind, both!("不能作为存证记录读取:{zh}", "{en}")).differing(
             Both::new("原来的记录", "the entry as recorded"),
             both!("{length} 字节,哈希 {computed}", "{length} bytes with leaf hash {computed}"),

@@ -113,9 +113,83 @@ fn a_forged_disclosure_is_not_shown_as_what_was_sealed() {
     let (_, forged) = weituo_proof::sealed::seal([7; 16], "text", Value::String("伪造".to_owned())).unwrap();
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
     database.execute("UPDATE disclosure SET disclosure = ?1 WHERE leaf_index = ?2", (forged, &leaf)).unwrap();
-    let shown = shell.run(&["entry", &leaf]).expect_code(0).out;
-    assert!(!shown.contains("伪造"), "{shown}");
+    let shown = shell.run(&["entry", &leaf]).expect_code(1);
+    assert!(!shown.out.contains("伪造"), "{}", shown.out);
+    assert!(shown.err.contains("disclosure-missing"), "{}", shown.err);
     shell.run(&["verify"]).expect_code(1);
+}
+
+#[test]
+fn a_sealed_value_that_was_removed_is_not_shown_as_erased() {
+    let shell = Shell::sqlite().filled(1);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    let leaf: u64 =
+        database.query_row("SELECT min(leaf_index) FROM disclosure", [], |row| row.get(0)).unwrap();
+    database.execute("DELETE FROM disclosure", []).unwrap();
+    let shown = shell.run(&["entry", &leaf.to_string()]).expect_code(1);
+    assert!(shown.out.contains("no erasure is recorded") && !shown.out.contains("erased,"), "{}", shown.out);
+    assert!(shown.err.contains("disclosure-missing"), "{}", shown.err);
+    let cycle = shell.run(&["show", "agreement", "WZ-2022-001"]).expect_code(0).out;
+    assert!(cycle.contains("no erasure is recorded"), "{cycle}");
+}
+
+#[test]
+fn an_anchor_that_is_asked_for_is_compared_by_the_public_key_or_said_not_to_be() {
+    let shell = Shell::sqlite().filled(0);
+    let key = shell.run(&["--json", "log-key", "show"]).expect_code(0).json()["verifier_keys"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let absent = shell.run(&["verify", "--anchor", "nowhere.anchor"]).expect_code(2);
+    assert!(absent.out.contains("nowhere.anchor: none is there"), "{}", absent.out);
+    let auditor = |arguments: &[&str]| {
+        let asked = [&["verify", "--signing-key", "nowhere.key"], arguments].concat();
+        shell.run(&asked)
+    };
+    let unread = auditor(&[]).expect_code(2);
+    assert!(unread.out.contains("no verifier key was given"), "{}", unread.out);
+    let read = auditor(&["--key", &key]).expect_code(0);
+    assert!(!read.out.contains("no anchor was compared"), "{}", read.out);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("DELETE FROM entry WHERE leaf_index = (SELECT max(leaf_index) FROM entry)", []).unwrap();
+    auditor(&["--key", &key]).expect_code(1);
+}
+
+#[test]
+fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() {
+    let shell = Shell::sqlite().filled(0);
+    let refused = shell.run(&["backup", "unmounted/ledger.db"]).expect_code(2);
+    assert!(refused.err.contains("is its disk mounted?"), "{}", refused.err);
+    assert!(!shell.path("unmounted").exists());
+    let written = format!("sqlite://{}", shell.path("copy.db").display());
+    shell.run(&["backup", &written]).expect_code(0);
+    shell.run(&["backup", "postgres://h/d"]).expect_code(2);
+    let missing = shell.run(&["restore", "nofile.db"]).expect_code(2);
+    assert!(missing.err.contains("there is no file nofile.db"), "{}", missing.err);
+    shell.run(&["recover", "--from", "copy.db"]).expect_code(0);
+    let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 4", [])
+        .unwrap();
+    let onto = shell.run(&["restore", "copy.db"]).expect_code(1);
+    assert!(onto.err.contains("the backup itself is sound"), "{}", onto.err);
+}
+
+#[test]
+fn what_is_no_address_is_refused_before_anything_runs_and_in_chinese() {
+    let shell = Shell { language: "zh", ..Shell::sqlite() };
+    for arguments in [
+        &["serve", "--tsa", "foo"][..],
+        &["stamp", "--tsa", "foo"],
+        &["watch", "http://127.0.0.1:1", "--key", "k", "--webhook", "foo"],
+    ] {
+        let refused = shell.run(arguments).expect_code(2);
+        assert!(refused.err.contains("应为 http://主机"), "{arguments:?}: {}", refused.err);
+    }
+    std::fs::write(shell.path("empty.db"), "").unwrap();
+    let empty = shell.run(&["log", "--ledger", "sqlite://empty.db"]);
+    assert_ne!(empty.code, 0, "{}", empty.out);
+    assert!(empty.err.contains("weituo init"), "{}", empty.err);
 }
 
 #[test]
