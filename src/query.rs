@@ -13,7 +13,7 @@ use weituo_events::{Category, Event, OrganisationId};
 use weituo_projections::summary::CycleSummary;
 use weituo_projections::view::HistoryView;
 use weituo_projections::{Cycle, CycleView, DocketView, Organisation, Rulebooks, StreamState};
-use weituo_proof::{Disclosure, Hash, StreamName};
+use weituo_proof::{Disclosure, Hash, StreamName, leaf_hash};
 
 use crate::follower::{FollowError, home, read_rulebooks, recorded};
 use crate::store::{EntryRow, KeyRange, ProjectionRow, Store, StoreError, Which};
@@ -215,26 +215,43 @@ impl Query {
 /// The recorded erasure of a sealed value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Erasure {
-    /// Leaf index of the entry that records it.
+    /// Digest of the value.
+    #[serde(skip)]
+    pub digest: String,
+    /// Leaf index of the entry that held it.
+    #[serde(skip)]
+    pub from: u64,
+    /// Leaf index of the entry that records the erasure.
     pub leaf_index: u64,
     /// Why, as recorded.
     pub grounds: String,
 }
 
-/// Returns every recorded erasure, by the digest of what was erased.
+/// Returns every recorded erasure. An entry that is not what was stored, or cannot be read, erases nothing; nor does what
+/// follows one that no writer stored.
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn erasures(store: &dyn Store) -> Result<HashMap<String, Erasure>, StoreError> {
-    let mut erasures = HashMap::new();
+pub async fn erasures(store: &dyn Store) -> Result<Vec<Erasure>, StoreError> {
+    let mut erasures = Vec::new();
     let mut from = 1;
     loop {
-        let page = store.stream_rows("log/main", from, PAGE).await?;
+        let page = match store.stream_rows("log/main", from, PAGE).await {
+            Err(StoreError::Corrupt { .. }) => return Ok(erasures),
+            page => page?,
+        };
         for row in &page {
             from = row.sequence + 1;
-            if let Ok(Event::DisclosureErased(erased)) = recorded(row).map(|one| one.act.event.clone()) {
-                let erasure = Erasure { leaf_index: row.leaf_index, grounds: erased.grounds };
-                erasures.insert(erased.digest, erasure);
+            if leaf_hash(row.body.as_bytes()) == row.leaf_hash
+                && let Ok(recorded) = recorded(row)
+                && let Event::DisclosureErased(erased) = &recorded.act.event
+            {
+                erasures.push(Erasure {
+                    digest: erased.digest.clone(),
+                    from: erased.leaf_index,
+                    leaf_index: row.leaf_index,
+                    grounds: erased.grounds.clone(),
+                });
             }
         }
         if page.len() < PAGE as usize {

@@ -8,6 +8,7 @@ use std::error::Error;
 use weituo_proof::canonical::{MAX_DEPTH, NotCanonical, Reason};
 use weituo_proof::checkpoint::CheckpointError;
 use weituo_proof::entry::MAX_ENTRY_BYTES;
+use weituo_proof::ident::RULES;
 use weituo_proof::note::{KeyError, NoteError};
 use weituo_proof::policy::{LineFault, MAX_NAMES, PolicyError};
 use weituo_proof::{Ed25519Error, EntryError, IdentError, Language};
@@ -135,7 +136,7 @@ fn line_fault(fault: &LineFault) -> String {
         LineFault::Url => "地址不是 UTF-8".to_owned(),
         LineFault::NameTaken { name } => format!("名称 {name} 已被使用"),
         LineFault::NameUnknown { name } => format!("前面没有定义 {name}"),
-        LineFault::MemberTwice { name } => format!("{name} 已属于另一组"),
+        LineFault::MemberTwice { name } => format!("{name} 已属于一组"),
         LineFault::Threshold { members } => format!("门限应为 all、any 或 1 至 {members} 的数"),
         LineFault::SecondQuorum => "quorum 行只能有一行".to_owned(),
         LineFault::TooMany => format!("log、witness 与 group 各至多 {MAX_NAMES} 个"),
@@ -181,39 +182,63 @@ pub(crate) fn json(message: &str) -> String {
 fn words(what: &str) -> Option<String> {
     let starts = |start: &str| what.strip_prefix(start);
     let expected = |rest: &str| {
-        let (given, expected) = rest.split_once(", expected ")?;
+        // The last one: what was given may hold the word too.
+        let (given, expected) = rest.rsplit_once(", expected ")?;
         Some((given.to_owned(), expected.strip_prefix("one of ").unwrap_or(expected).to_owned()))
     };
-    Some(if let Some(field) = starts("missing field ") {
-        format!("缺少成员 {field}")
-    } else if let Some(field) = starts("duplicate field ") {
-        format!("成员 {field} 出现两次")
-    } else if let Some(rest) = starts("unknown field ") {
-        let (field, known) = expected(rest)?;
-        format!("没有成员 {field},可写的有 {known}")
-    } else if let Some(rest) = starts("unknown variant ") {
-        let (value, known) = expected(rest)?;
-        format!("没有取值 {value},可写的有 {known}")
-    } else if let Some(rest) = starts("invalid type: ").or_else(|| starts("invalid value: ")) {
-        let (given, wanted) = expected(rest)?;
-        format!("值为 {},应为{}", given_zh(&given), wanted_zh(&wanted))
-    } else if what.starts_with("EOF while parsing") {
-        "文本没有写完".to_owned()
-    } else if what.starts_with("trailing ") {
-        "多了逗号或其后的内容".to_owned()
-    } else if what.starts_with("expected ") || what.starts_with("key must be") {
-        format!("不是 JSON:{what}")
-    } else if matches!(
-        what,
-        "premature end of input"
-            | "input contains invalid characters"
-            | "input is out of range"
-            | "trailing input"
-    ) {
-        "应为实有的日期,如 2020-06-30".to_owned()
-    } else {
-        return None;
-    })
+    if let Some(identifier) = refused(what) {
+        return Some(identifier);
+    }
+    Some(
+        if matches!(
+            what,
+            "premature end of input"
+                | "input contains invalid characters"
+                | "input is out of range"
+                | "trailing input"
+        ) {
+            "应为实有的日期,如 2020-06-30".to_owned()
+        } else if let Some(field) = starts("missing field ") {
+            format!("缺少成员 {field}")
+        } else if let Some(field) = starts("duplicate field ") {
+            format!("成员 {field} 出现两次")
+        } else if let Some(rest) = starts("unknown field ") {
+            let (field, known) = expected(rest)?;
+            format!("没有成员 {field},可写的有 {known}")
+        } else if let Some(rest) = starts("unknown variant ") {
+            let (value, known) = expected(rest)?;
+            format!("没有取值 {value},可写的有 {known}")
+        } else if let Some(rest) = starts("invalid type: ").or_else(|| starts("invalid value: ")) {
+            let (given, wanted) = expected(rest)?;
+            format!("值为 {},应为{}", given_zh(&given), wanted_zh(&wanted))
+        } else if what.starts_with("EOF while parsing") {
+            "文本没有写完".to_owned()
+        } else if what.starts_with("trailing ") {
+            "多了逗号或其后的内容".to_owned()
+        } else if what == "expected value" {
+            "此处不是可用的值".to_owned()
+        } else if what.starts_with("expected ") || what.starts_with("key must be") {
+            format!("此处写法有误:{what}")
+        } else {
+            return None;
+        },
+    )
+}
+
+/// Returns what a name or number of ours refuses, which the parser has made its own words.
+fn refused(what: &str) -> Option<String> {
+    if let Some((given, rule)) = what.split_once(" is refused: ") {
+        let rule = RULES.iter().find(|known| known.en() == rule)?;
+        let given = given.rsplit_once(" (").map_or(given, |(given, _)| given);
+        return Some(format!("{given} 不可用:{}", rule.get(Language::Zh)));
+    }
+    let kinds = [
+        (" is not an organisation id: ", "机构编号:1 至 64 个字母、数字或 . _ -,以字母或数字开头"),
+        (" is not a 学校(机构)标识码: ", "学校(机构)标识码:10 位数字"),
+        (" is not a 行政区划代码: ", "行政区划代码:6 位数字"),
+        (" is not a 统一社会信用代码: ", "统一社会信用代码:18 个字符,最后一个为校验码"),
+    ];
+    kinds.iter().find_map(|(en, zh)| Some(format!("{} 不是{zh}", what.split_once(en)?.0)))
 }
 
 /// Returns the kind of value that was given.
@@ -233,8 +258,9 @@ fn given_zh(given: &str) -> String {
 /// Returns the kind of value that is wanted; the name of a type of ours says nothing to whoever writes JSON.
 fn wanted_zh(wanted: &str) -> String {
     match wanted {
-        "i8" | "i16" | "i32" | "i64" => "整数".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "不为负的整数".to_owned(),
+        "i64" => "整数".to_owned(),
+        "u32" => format!(" 0 至 {} 的整数", u32::MAX),
+        "u64" => "不为负的整数".to_owned(),
         "a string" | "string" => "字符串".to_owned(),
         "a boolean" => " true 或 false".to_owned(),
         "a sequence" => "数组".to_owned(),
@@ -262,8 +288,14 @@ mod tests {
             ("{}", "缺少成员 `kind`"),
             (r#"{"kind":"meeting","x":1}"#, "没有成员 `x`,可写的有 `ends_on`"),
             (r#"{"kind":"feast"}"#, "没有取值 `feast`,可写的有 `guidance`"),
-            (r#"{"kind":"meeting","participants":"many"}"#, "值为 字符串 \"many\",应为不为负的整数"),
-            (r#"{"kind":"meeting","participants":-1}"#, "值为 整数 `-1`,应为不为负的整数"),
+            (
+                r#"{"kind":"meeting","participants":"a, expected b"}"#,
+                "值为 字符串 \"a, expected b\",应为 0 至",
+            ),
+            (r#"{"kind":"meeting","participants":-1}"#, "值为 整数 `-1`,应为 0 至 4294967295 的整数"),
+            (r#"{"kind":1}"#, "不是可用的值"),
+            (r#"{"kind":"meeting","organisations":["a b"]}"#, "\"a b\" 不是机构编号"),
+            (r#"{"kind":"meeting","ends_on":"2020-09-01T00:00"}"#, "应为实有的日期"),
             (r#"{"kind":"meeting","paper":1}"#, "应为对象"),
             (r#"{"kind":"meeting","ends_on":"2020-9"}"#, "应为实有的日期"),
             (r#"{"kind":"#, "文本没有写完"),
@@ -273,12 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn every_key_and_note_error_has_chinese_words() {
+    fn keys_notes_and_identifiers_are_told_in_chinese() {
         let error = "x".parse::<weituo_proof::VerifierKey>().unwrap_err();
         assert_eq!(zh(&error).as_deref(), Some("核验公钥应为 名称+8 位十六进制+base64"));
         let error = weituo_proof::SignedNote::parse("x").unwrap_err();
         assert!(zh(&error).unwrap().starts_with("签名文本应为"));
         let error = crate::OrganisationId::new("a b").unwrap_err();
         assert!(zh(&error).unwrap().contains("不是机构编号"));
+        let error = serde_json::from_str::<weituo_proof::Effective>("\"2019-6-28\"").unwrap_err();
+        assert!(zh(&error).unwrap().starts_with("\"2019-6-28\" 不可用:发生日期为 YYYY-MM-DD"));
     }
 }

@@ -40,6 +40,10 @@ impl IdentError {
     }
 }
 
+/// Every rule of this module's texts: a parser that refuses one keeps its English only.
+pub const RULES: [&Both; 5] =
+    [Origin::RULE, StreamName::RULE, CommandId::RULE, effective::RULE, recorded_at::RULE];
+
 /// Reads any `FromStr` type from a string without an intermediate allocation.
 ///
 /// It is asked for by `deserialize_string`, since nothing is borrowed: from a file, postcard keeps what may be.

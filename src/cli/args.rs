@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weituo_events::OrganisationId;
 
@@ -267,13 +268,13 @@ pub(crate) enum Action {
     /// help-backup
     Backup {
         /// A new file
-        #[arg(id = "to", value_name = "FILE", value_parser = backup_file)]
+        #[arg(id = "to", value_name = "FILE", value_parser = PathBufValueParser::new().try_map(backup_file))]
         to: PathBuf,
     },
     /// help-restore
     Restore {
         /// A file that `backup` wrote
-        #[arg(id = "backup", value_name = "FILE", value_parser = backup_file)]
+        #[arg(id = "backup", value_name = "FILE", value_parser = PathBufValueParser::new().try_map(backup_file))]
         backup: PathBuf,
         /// Although the anchor vouches for more entries
         #[arg(long)]

@@ -54,6 +54,9 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     }
     closed(&new).and_then(|()| named(&new, to)).map_err(|error| unusable(to, &error))?;
     done(desk, "backup-done", copied, &to.display().to_string(), &report);
+    if beside.anchor().is_none() && !desk.voice.json {
+        line(desk.voice.word("backup-no-anchor"));
+    }
     Ok(0)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use weituo_events::{EventType, command_schema};
+use weituo_proof::sealed::find_digests;
 use weituo_proof::{Entry, FindingKind, Hash, LeafIndex, StreamName};
 
 use super::Desk;
@@ -20,7 +21,10 @@ async fn store(desk: &Desk<'_>) -> Result<std::sync::Arc<dyn crate::store::Store
     let store = crate::store::open(&desk.url()?, StoreOptions::default(), false)
         .await
         .map_err(|error| Failure::from_error("store-open", &error))?;
-    store.require_current().await.map_err(|error| read_failed(&error))?;
+    // What is altered can be looked at; where nothing was ever stored, that is to be said.
+    if let Err(error) = store.scan(0, 1).await {
+        return Err(read_failed(&store.require_current().await.err().unwrap_or(error)));
+    }
     Ok(store)
 }
 
@@ -55,8 +59,14 @@ pub(super) async fn log(desk: &Desk<'_>, stream: Option<&str>) -> Result<u8, Fai
             break;
         }
     }
-    if count == 0 && store.head().await.map_err(|error| read_failed(&error))?.is_none() {
-        return Err(read_failed(&StoreError::Schema { what: NO_LEDGER_HERE }));
+    if count == 0 && stream.is_none() {
+        if store.head().await.map_err(|error| read_failed(&error))?.is_none() {
+            return Err(read_failed(&StoreError::Schema { what: NO_LEDGER_HERE }));
+        }
+        return Err(Failure::not_found(
+            "有首行而没有一条记录:请运行 `weituo verify`",
+            "there is a head row and no entry: run `weituo verify`",
+        ));
     }
     if let Some(stream) = stream.filter(|_| count == 0) {
         return Err(Failure::not_found(
@@ -101,16 +111,20 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
             Some((disclosure.digest(), disclosure.value().clone()))
         })
         .collect();
-    let mut erasures = crate::query::erasures(&*store).await.map_err(|error| read_failed(&error))?;
-    let sealed =
-        Entry::parse(row.body.as_bytes()).map_or_else(|_| Vec::new(), |entry| entry.sealed_digests());
-    erasures.retain(|digest, _| sealed.contains(digest));
-    let is_missing = sealed.iter().any(|one| !opened.contains_key(one) && !erasures.contains_key(one));
+    let mut unopened =
+        serde_json::from_str(&row.body).map_or_else(|_| Vec::new(), |body| find_digests(&body));
+    unopened.retain(|digest| !opened.contains_key(digest));
+    let mut erasures = Vec::new();
+    if !unopened.is_empty() {
+        erasures = crate::query::erasures(&*store).await.map_err(|error| read_failed(&error))?;
+        erasures.retain(|erasure| erasure.from == leaf_index && unopened.contains(&erasure.digest));
+    }
+    let is_missing = erasures.len() < unopened.len();
     let proven = super::stamp::proven(desk, leaf_index).await?;
     if desk.voice.json {
         let mut value = entry_json(&row);
         value["disclosures"] = Value::Object(opened);
-        value["erased"] = json!(erasures);
+        value["erased"] = erasures.iter().map(|one| (one.digest.clone(), json!(one))).collect();
         value["proven"] = proven;
         document(&value);
     } else {

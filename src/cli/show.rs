@@ -216,7 +216,11 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
         .collect();
     let failed = |error| Failure::from_error("store-read", &error);
     let opened = query.opened(&digests).await.map_err(failed)?;
-    let erasures = erasures(query.store()).await.map_err(failed)?;
+    let erasures = if opened.len() == digests.len() {
+        Vec::new()
+    } else {
+        erasures(query.store()).await.map_err(failed)?
+    };
     section(voice, "section-goals");
     let mut table =
         voice.table(&["column-year", "column-goal", "column-target", "column-result", "column-met"]);
@@ -225,7 +229,7 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
             Some(Sealed::Shut(sealed)) => {
                 let digest = sealed.digest();
                 let text = opened.get(&digest).cloned();
-                visible(&text.unwrap_or_else(|| undisclosed(voice, erasures.get(&digest))))
+                visible(&text.unwrap_or_else(|| undisclosed(voice, &erasures, &digest)))
             }
             Some(Sealed::Open(text)) => visible(text),
             None => String::new(),

@@ -1,7 +1,5 @@
 //! Tables of the log: one row an entry, one entry whole, the commands.
 
-use std::collections::HashMap;
-
 use comfy_table::{Row, Table};
 use serde_json::{Map, Value};
 use weituo_events::{EventType, Role};
@@ -10,6 +8,7 @@ use weituo_proof::{Hash, Language};
 use super::inspect::parsed;
 use super::output::{Voice, visible};
 use super::words::words;
+use crate::errors::in_both;
 use crate::query::Erasure;
 use crate::store::EntryRow;
 
@@ -35,7 +34,9 @@ pub(super) fn log_row(voice: Voice, row: &EntryRow) -> Row {
             act(voice.language, &entry.event_type),
             visible(&entry.actor.organisation),
         ),
-        Err(error) => (String::new(), String::new(), error.to_string(), String::new()),
+        Err(error) => {
+            (String::new(), String::new(), in_both(&error).get(voice.language).to_owned(), String::new())
+        }
     };
     Row::from([
         row.leaf_index.to_string(),
@@ -65,15 +66,16 @@ pub(super) fn short(hash: Hash) -> String {
     hash.to_string().chars().take(12).collect()
 }
 
-/// What is known of the sealed values of an entry, by digest.
+/// What is known of the sealed values of an entry.
 pub(super) struct Values {
     pub(super) opened: Map<String, Value>,
-    pub(super) erasures: HashMap<String, Erasure>,
+    pub(super) erasures: Vec<Erasure>,
 }
 
 /// Returns how a sealed value is marked that nothing discloses.
-pub(super) fn undisclosed(voice: Voice, erasure: Option<&Erasure>) -> String {
-    let Some(Erasure { leaf_index, grounds }) = erasure else { return voice.word("word-missing") };
+pub(super) fn undisclosed(voice: Voice, erasures: &[Erasure], digest: &str) -> String {
+    let erasure = erasures.iter().find(|erasure| erasure.digest == digest);
+    let Some(Erasure { leaf_index, grounds, .. }) = erasure else { return voice.word("word-missing") };
     words(voice.language, "word-erased", &[("leaf", leaf_index), ("grounds", grounds)])
 }
 
@@ -100,7 +102,7 @@ fn show(voice: Voice, name: &str, value: &Value, values: &Values, depth: usize, 
             {
                 let (shown, mark) = match values.opened.get(digest) {
                     Some(text) => (text.to_string(), voice.word("word-sealed")),
-                    None => (digest.to_owned(), undisclosed(voice, values.erasures.get(digest))),
+                    None => (digest.to_owned(), undisclosed(voice, &values.erasures, digest)),
                 };
                 lines.push(format!("{indent}{name}: {shown} {mark} {digest}"));
                 return;

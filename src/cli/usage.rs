@@ -71,6 +71,8 @@ fn why_zh(why: &(dyn std::error::Error + 'static)) -> String {
         "应为 IP 地址与端口,如 127.0.0.1:8080".to_owned()
     } else if let Some(NoValue(why)) = why.downcast_ref() {
         why.get(Language::Zh).to_owned()
+    } else if let Some(why) = weituo_events::told::zh(why) {
+        why
     } else {
         let why = why.to_string();
         bounds_zh(&why).unwrap_or(why)

@@ -49,11 +49,11 @@ pub(super) fn web_address(text: &str) -> Result<String, NoValue> {
 }
 
 /// Returns the path of a backup, which is a ledger on SQLite: given as a path, or as its address.
-pub(super) fn backup_file(text: &str) -> Result<PathBuf, NoValue> {
-    match text.parse() {
-        Ok(LedgerUrl::Sqlite(path)) => Ok(path),
-        Err(_) if !text.contains("://") => Ok(text.into()),
-        _ => Err(NoValue(Both::new("备份是一个文件:请写其路径", "a backup is a file: write its path"))),
+pub(super) fn backup_file(given: PathBuf) -> Result<PathBuf, NoValue> {
+    match given.to_str().filter(|text| text.contains("://")).map(str::parse) {
+        None => Ok(given),
+        Some(Ok(LedgerUrl::Sqlite(path))) => Ok(path),
+        Some(_) => Err(NoValue(Both::new("备份是一个文件:请写其路径", "a backup is a file: write its path"))),
     }
 }
 
@@ -86,14 +86,16 @@ mod tests {
     #[test]
     fn a_backup_is_named_by_its_path_or_its_address() {
         for named in ["b/ledger.db", "sqlite://b/ledger.db"] {
-            assert_eq!(backup_file(named).unwrap(), PathBuf::from("b/ledger.db"));
+            assert_eq!(backup_file(named.into()).unwrap(), PathBuf::from("b/ledger.db"));
         }
-        assert!(backup_file("postgres://h/d").is_err());
+        assert!(backup_file("postgres://h/d".into()).is_err());
     }
 
     #[test]
     fn an_address_without_scheme_or_host_is_refused() {
-        assert_eq!(web_address("https://h:8/x").unwrap(), "https://h:8/x");
+        for good in ["https://h:8/x", "HTTP://h"] {
+            assert_eq!(web_address(good).unwrap(), good);
+        }
         for bad in ["foo", "http://", "ftp://h", "https:///x", "http://主机"] {
             assert!(web_address(bad).is_err(), "{bad}");
         }

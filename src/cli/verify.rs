@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use weituo_proof::note::KeyError;
 use weituo_proof::tree::verify_inclusion;
-use weituo_proof::{Checkpoint, Dossier, Finding, Receipt, SignedNote, Verdict, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Dossier, Finding, Receipt, SignedNote, Verdict, VerifierKey, both};
 
 use super::Desk;
 use super::output::{Failure, Voice, document, line, visible};
 use super::words::words;
+use crate::errors::texts;
 use crate::ledger::Beside;
 use crate::store::{Head, LedgerUrl};
 use crate::verify::{OutsideCheckpoint, Phase, Report, Resume, VerifyOptions};
@@ -68,12 +69,12 @@ pub(super) async fn run(
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options = VerifyOptions {
+        anchor_absent: absent_anchor(desk, beside, &asked.verifiers),
         verifiers: asked.verifiers,
         seal,
         anchor: beside.anchor().map(str::to_owned),
         anchor_intended: beside.anchor_intended(),
         anchor_damaged: beside.anchor_damaged().cloned(),
-        anchor_absent: absent_anchor(desk, beside),
         anchor_broken_in_part: beside.anchor_broken_in_part(),
         outside: asked.outside,
         stream: asked.stream,
@@ -93,10 +94,20 @@ pub(super) async fn run(
     Ok(report)
 }
 
-/// Returns the place of an anchor that was asked for by name and is not there.
-fn absent_anchor(desk: &Desk<'_>, beside: &Beside) -> Option<String> {
-    let named = desk.shared.anchor.as_ref().filter(|_| beside.anchor().is_none());
-    named.filter(|_| beside.anchor_damaged().is_none()).map(|place| place.display().to_string())
+/// Returns why an anchor that was asked for by name is not compared.
+fn absent_anchor(desk: &Desk<'_>, beside: &Beside, verifiers: &[VerifierKey]) -> Option<Both> {
+    let place = desk.shared.anchor.as_ref()?.display();
+    if beside.anchor().is_some() || beside.anchor_damaged().is_some() {
+        return None;
+    }
+    Some(match beside.anchor_unread() {
+        Some(why) => why.clone(),
+        None if verifiers.is_empty() => both!(
+            "既无签名密钥,也未以 --key 给出核验公钥,无法读取 {place}",
+            "no signing key is at hand and no verifier key was given by --key to read {place} with"
+        ),
+        None => both!("{place} 处没有锚点", "there is none at {place}"),
+    })
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
@@ -169,9 +180,10 @@ fn keys_in_file(file: &str) -> Result<Vec<VerifierKey>, Failure> {
         )
     })?;
     keys_in(&text).map_err(|error| {
+        let (zh, en) = texts(&error);
         refused(
-            format!("文件 {file} 里有一行不是核验公钥({error})"),
-            format!("the file {file} has a line that is no verifier key ({error})"),
+            format!("文件 {file} 里有一行不是核验公钥({zh})"),
+            format!("the file {file} has a line that is no verifier key ({en})"),
         )
     })
 }

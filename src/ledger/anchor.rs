@@ -25,6 +25,7 @@ use weituo_proof::{Both, Hash, VerifierKey, both};
 use super::redo::Intended;
 use super::seal::SealKey;
 use super::types::{LedgerError, ReadOnly, SignedCheckpoint};
+use crate::errors::texts;
 use crate::store::Batch;
 use file::FileAnchor;
 use remote::RemoteAnchor;
@@ -69,8 +70,9 @@ pub(super) enum Advanced {
 }
 
 /// What is wrong with an anchor whose checkpoint no key of the log opens.
-fn not_of_this_log(error: &dyn std::fmt::Display) -> Both {
-    both!("其检查点不是这一台账的:{error}", "its checkpoint is not this log's: {error}")
+fn not_of_this_log(error: &(dyn std::error::Error + 'static)) -> Both {
+    let (zh, en) = texts(error);
+    both!("其检查点不是这一台账的:{zh}", "its checkpoint is not this log's: {en}")
 }
 
 /// Returns the address, where a place is that of a witness instead of a file's.

@@ -13,6 +13,7 @@ use super::options::{Files, Options};
 use super::redo::Intended;
 use super::seal::SealKey;
 use super::types::{LedgerError, ReadOnly};
+use crate::errors::in_both;
 use crate::store::{Head, LedgerUrl};
 
 /// Key and anchor of a ledger, as far as they are at hand.
@@ -22,15 +23,17 @@ pub struct Beside {
     seal: Option<SealKey>,
     standing: Option<Standing>,
     anchor_damaged: Option<Both>,
+    anchor_unread: Option<Both>,
     anchor_broken_in_part: bool,
 }
 
 impl Beside {
     /// Reads the files that stand beside a ledger. Without a signing key the anchor is read with the verifier keys that are
-    /// `trusted`, if any are.
+    /// `trusted`, if any are; one that they do not open is left unread, because they may be older than it.
     ///
     /// # Errors
-    /// `Key` or `Anchor` where a file is there and cannot be read, or the key cannot be understood.
+    /// `Key` where the key's file is there and cannot be read or understood; `Anchor` where the key is at hand and the anchor
+    /// cannot be read.
     pub fn read(url: &LedgerUrl, options: &Options, trusted: &[VerifierKey]) -> Result<Self, LedgerError> {
         // On PostgreSQL both files may be elsewhere; without them their parts stay unchecked.
         let (key_file, anchor_file) = Files::known(url, options);
@@ -57,16 +60,22 @@ impl Beside {
         let mut found = Self { seal: seal.clone(), verifiers: verifiers.clone(), ..Self::default() };
         let Some(anchor_file) = anchor_file.filter(|_| !reading.is_empty()) else { return Ok(found) };
         let kept = Anchor::new(anchor_file.to_owned(), reading.to_vec(), seal)?;
-        match kept.load() {
-            Ok(standing) => {
-                found.anchor_broken_in_part = standing.is_some() && kept.is_broken_in_part()?;
+        let read = kept.load().and_then(|standing| {
+            let is_broken_in_part = standing.is_some() && kept.is_broken_in_part()?;
+            Ok((standing, is_broken_in_part))
+        });
+        match read {
+            Ok((standing, is_broken_in_part)) => {
                 found.standing = standing;
+                found.anchor_broken_in_part = is_broken_in_part;
             }
-            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
+            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) if keys.is_some() => {
                 found.anchor_damaged = Some(what);
             }
-            // Whoever has no signing key need not be allowed to read what stands beside it.
-            Err(LedgerError::Anchor { .. }) if keys.is_none() => {}
+            Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
+                found.anchor_unread = Some(what)
+            }
+            Err(error) if keys.is_none() => found.anchor_unread = Some(in_both(&error)),
             Err(error) => return Err(error),
         }
         Ok(found)
@@ -107,6 +116,11 @@ impl Beside {
     /// Returns what is wrong with an anchor that is there and cannot be understood.
     pub fn anchor_damaged(&self) -> Option<&Both> {
         self.anchor_damaged.as_ref()
+    }
+
+    /// Returns why an anchor could not be read by whoever has no signing key.
+    pub fn anchor_unread(&self) -> Option<&Both> {
+        self.anchor_unread.as_ref()
     }
 
     /// Returns whether a part of the anchor is not whole, so that a newer checkpoint than the one read may have stood there.

@@ -5,6 +5,7 @@
 //! Absent: hardware keys; when a key is replaced (`rotate`).
 //! Source: C2SP signed-note, "Signing keys"; format.md "Log".
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use weituo_proof::note::KeyError;
@@ -81,11 +82,16 @@ pub(crate) fn read(path: &Path) -> Result<SigningKey, LedgerError> {
 /// Reads a log's key file: the key in use and, after a rotation, older ones, one a line.
 pub(crate) fn read_all(path: &Path) -> Result<Keys, LedgerError> {
     let unreadable = |error: std::io::Error| {
+        let (zh, en) = if error.kind() == ErrorKind::PermissionDenied {
+            ("以其所有者的身份运行", "run as its owner")
+        } else {
+            ("放回原文件", "put the right file back")
+        };
         key_error(
             path,
             both!(
-                "无法读取({error}):请以其所有者的身份运行,或指明另一文件",
-                "it cannot be read ({error}): run as its owner, or name another file"
+                "无法读取({error}):请{zh},或指明另一文件",
+                "it cannot be read ({error}): {en}, or name another"
             ),
         )
     };

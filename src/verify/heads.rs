@@ -220,19 +220,9 @@ impl Claims<'_> {
             }
         }
         vouched = vouched.max(self.opened.judge_outside(scan, age));
-        if let Some(place) = &self.options.anchor_absent {
-            let (zh, en) = if self.options.verifiers.is_empty() {
-                (
-                    "既无签名密钥,也未以 --key 给出核验公钥",
-                    "no signing key is at hand, and no verifier key was given by --key",
-                )
-            } else {
-                ("该处没有可读的锚点", "none is there that can be read")
-            };
-            intact.could_not(both!(
-                "台账是否延续锚点 {place}:{zh}",
-                "whether the log extends the anchor {place}: {en}"
-            ));
+        if let Some(why) = &self.options.anchor_absent {
+            let (zh, en) = in_both(why);
+            intact.could_not(both!("台账是否延续锚点:{zh}", "whether the log extends the anchor: {en}"));
         } else if self.options.anchor.is_none() && self.options.anchor_damaged.is_none() {
             notes.push(Both::new(
                 "没有比对锚点:换成较早的数据库副本不会被发现",

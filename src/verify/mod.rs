@@ -71,8 +71,8 @@ pub struct VerifyOptions<'a> {
     pub anchor_intended: Option<(u64, Hash)>,
     /// What is wrong with an anchor that is there and cannot be what the ledger stored.
     pub anchor_damaged: Option<Both>,
-    /// Where an anchor should be that was asked for by name and is not there, or cannot be read.
-    pub anchor_absent: Option<String>,
+    /// Why an anchor that was asked for by name is not compared.
+    pub anchor_absent: Option<Both>,
     /// Whether a part of the anchor is not whole, although a checkpoint could be read from the rest.
     pub anchor_broken_in_part: bool,
     /// Checkpoints that somebody else kept.

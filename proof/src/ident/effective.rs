@@ -14,7 +14,7 @@ use super::calendar::{days_in_month, digits, is_date};
 use super::{IdentError, TextVisitor};
 use crate::both::Both;
 
-const RULE: &Both = &Both::new(
+pub(super) const RULE: &Both = &Both::new(
     "发生日期为 YYYY-MM-DD、YYYY-MM 或 SYyyyy,应为 0001 至 9999 年间实有的日期",
     "an effective date is YYYY-MM-DD, YYYY-MM or SYyyyy, a real one of the years 0001 to 9999",
 );

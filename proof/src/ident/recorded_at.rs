@@ -13,7 +13,7 @@ use super::calendar::{date_from_days, days_from_date, digits, is_date};
 use super::{IdentError, TextVisitor};
 use crate::both::Both;
 
-const RULE: &Both = &Both::new(
+pub(super) const RULE: &Both = &Both::new(
     "存证时间为 YYYY-MM-DDTHH:MM:SS.mmmZ,应为 0001 至 9999 年间实有的时间",
     "a recording instant is YYYY-MM-DDTHH:MM:SS.mmmZ, a real one of the years 0001 to 9999",
 );

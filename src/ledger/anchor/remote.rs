@@ -11,9 +11,10 @@
 use std::io::{self, ErrorKind};
 
 use weituo_proof::witness::AddCheckpoint;
-use weituo_proof::{Both, Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
+use weituo_proof::{Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
 
 use super::{Advanced, fork, not_of_this_log};
+use crate::errors::in_both;
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::failpoint;
 use crate::witness::client::{Answer, Client, ClientError};
@@ -28,9 +29,9 @@ pub(in crate::ledger) struct RemoteAnchor {
 
 impl RemoteAnchor {
     pub(super) fn new(url: &str, verifiers: Vec<VerifierKey>) -> Result<Self, LedgerError> {
-        let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
+        let client = Client::new(url).map_err(|error| LedgerError::Invalid { what: in_both(&error) })?;
         let origin = Origin::new(verifiers.first().map_or("", VerifierKey::name));
-        let origin = origin.map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
+        let origin = origin.map_err(|error| LedgerError::Invalid { what: in_both(&error) })?;
         Ok(Self { client, origin, verifiers })
     }
 

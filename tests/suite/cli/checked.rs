@@ -141,18 +141,69 @@ fn an_anchor_that_is_asked_for_is_compared_by_the_public_key_or_said_not_to_be()
         .unwrap()
         .to_owned();
     let absent = shell.run(&["verify", "--anchor", "nowhere.anchor"]).expect_code(2);
-    assert!(absent.out.contains("nowhere.anchor: none is there"), "{}", absent.out);
+    assert!(absent.out.contains("there is none at nowhere.anchor"), "{}", absent.out);
     let auditor = |arguments: &[&str]| {
         let asked = [&["verify", "--signing-key", "nowhere.key"], arguments].concat();
         shell.run(&asked)
     };
     let unread = auditor(&[]).expect_code(2);
-    assert!(unread.out.contains("no verifier key was given"), "{}", unread.out);
+    assert!(unread.out.contains("no verifier key was given by --key"), "{}", unread.out);
     let read = auditor(&["--key", &key]).expect_code(0);
     assert!(!read.out.contains("no anchor was compared"), "{}", read.out);
+    shell.run(&["backup", "older.db"]).expect_code(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    let behind = auditor(&["--key", &key, "--ledger", "sqlite://older.db"]).expect_code(1);
+    assert!(behind.out.contains("the log has 19 entries: it was rolled back"), "{}", behind.out);
+    let older = Shell::sqlite().filled(0).run(&["--json", "log-key", "show"]).expect_code(0).json();
+    let unknown = auditor(&["--key", older["verifier_keys"][0].as_str().unwrap()]);
+    assert!(unknown.out.contains("the anchor: its checkpoint is not this log's"), "{}", unknown.out);
+    assert!(!unknown.out.contains("rolled back"), "{}", unknown.out);
+}
+
+#[test]
+fn an_erasure_counts_for_its_own_entry_and_only_as_it_was_recorded() {
+    let shell = Shell::sqlite().filled(1);
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
-    database.execute("DELETE FROM entry WHERE leaf_index = (SELECT max(leaf_index) FROM entry)", []).unwrap();
-    auditor(&["--key", &key]).expect_code(1);
+    let (leaf, digest): (u64, String) = database
+        .query_row("SELECT leaf_index, digest FROM disclosure ORDER BY leaf_index LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    shell.run(&["erase", &leaf.to_string(), &digest, "--grounds", "request"]).expect_code(0);
+    // What is erased stays so where the entry that held it was altered.
+    database
+        .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\": false') WHERE leaf_index = ?1", [leaf])
+        .unwrap();
+    let shown = shell.run(&["entry", &leaf.to_string()]).expect_code(1);
+    assert!(
+        shown.out.contains(": request)") && !shown.err.contains("disclosure-missing"),
+        "{}{}",
+        shown.out,
+        shown.err
+    );
+    // Another value is not erased by rewriting what the erasure says.
+    let (other, another): (u64, String) = database
+        .query_row("SELECT leaf_index, digest FROM disclosure ORDER BY leaf_index DESC LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    database.execute("DELETE FROM disclosure WHERE digest = ?1", [&another]).unwrap();
+    database
+        .execute(
+            "UPDATE entry SET body = replace(body, ?1, ?2) WHERE stream = 'log/main'",
+            [&digest, &another],
+        )
+        .unwrap();
+    let shown = shell.run(&["entry", &other.to_string()]).expect_code(1);
+    assert!(shown.out.contains("no erasure is recorded"), "{}", shown.out);
+    // Nor does a row that no writer stored keep anybody from looking.
+    database.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    database
+        .execute("UPDATE entry SET leaf_hash = x'00' WHERE stream = 'log/main' AND sequence > 1", [])
+        .unwrap();
+    database.execute("UPDATE migration SET checksum = ''", []).unwrap();
+    shell.run(&["entry", &other.to_string()]).expect_code(1);
+    shell.run(&["log", "organisation/bureau-wz"]).expect_code(0);
 }
 
 #[test]
@@ -166,8 +217,14 @@ fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() 
     shell.run(&["backup", "postgres://h/d"]).expect_code(2);
     let missing = shell.run(&["restore", "nofile.db"]).expect_code(2);
     assert!(missing.err.contains("there is no file nofile.db"), "{}", missing.err);
-    shell.run(&["recover", "--from", "copy.db"]).expect_code(0);
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+    database.execute("DELETE FROM entry WHERE leaf_index = (SELECT max(leaf_index) FROM entry)", []).unwrap();
+    let recovered = shell.run(&["recover", "--from", "copy.db"]).expect_code(0);
+    assert!(recovered.out.contains("1 entr"), "{}", recovered.out);
+    std::fs::rename(shell.path("ledger.anchor"), shell.path("away.anchor")).unwrap();
+    let unheld = shell.run(&["backup", "unheld.db"]).expect_code(0);
+    assert!(unheld.out.contains("no anchor"), "{}", unheld.out);
+    std::fs::rename(shell.path("away.anchor"), shell.path("ledger.anchor")).unwrap();
     database
         .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 4", [])
         .unwrap();

@@ -170,7 +170,7 @@ on_both_stores! {
         let report = bench.verify().await;
         assert!(report.notes.iter().any(|note| note.en().contains("no anchor was compared")), "{:?}", report.notes);
         let (_, shown) = bench.shown(&["verify"]).await;
-        assert!(shown.contains("none is there that can be read"), "{shown}");
+        assert!(shown.contains("extends the anchor: there is none at"), "{shown}");
         assert!(bench.place.open().await.read_only().is_some());
     }
 }
