@@ -27,8 +27,10 @@ pub(crate) use signature::{addressed, holders};
 pub struct ErasureTarget {
     /// Digests of the values that the named entry seals.
     pub digests: Vec<String>,
-    /// True when the digest named was erased before.
+    /// True when the erasure of the digest named is recorded.
     pub erased: bool,
+    /// True when its disclosure is there.
+    pub kept: bool,
 }
 
 /// What a decision needs beyond the stream's own state.
@@ -267,6 +269,15 @@ fn erasure(act: Act, context: &Context) -> Result<Act, Refusal> {
             "that disclosure was erased before",
         ));
     }
+    // Recorded now, its erasure would explain what somebody did to the database.
+    if !target.kept {
+        return Err(Refusal::contradicts(
+            "disclosure-missing",
+            "该披露已不在库中,却没有擦除的记录:请运行 `weituo verify`,并将有它的备份恢复到空的地方",
+            "that disclosure is gone although no erasure is recorded: run `weituo verify`, and restore a backup that has it \
+             into an empty place",
+        ));
+    }
     Ok(act)
 }
 
@@ -293,7 +304,7 @@ mod tests {
     }
 
     fn target(erased: bool) -> ErasureTarget {
-        ErasureTarget { digests: vec!["d".to_owned()], erased }
+        ErasureTarget { digests: vec!["d".to_owned()], erased, kept: !erased }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct CommandActor {
 
 /// What the actor had read of the stream: named by its leaf hash, or whatever is newest when the command is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a leaf hash, 64 lower-case hex digits, or the word newest")]
 pub enum Seen {
     /// Leaf hash of the newest entry read.
     Leaf(Hash),
@@ -90,14 +90,14 @@ impl Command {
     /// A refusal that names the place and what was expected.
     pub fn parse(json: &str) -> Result<Self, Refusal> {
         let unreadable = |error: serde_json::Error| {
+            let (zh, en) = told::json(&error.to_string());
             Refusal::invalid(
                 "command-unreadable",
                 format!(
-                    "无法读取命令:{}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`",
-                    told::json(&error.to_string())
+                    "无法读取命令:{zh}。命令应为一个 JSON 对象,含 command、do、stream、actor、effective、payload;格式见 `weituo schema`"
                 ),
                 format!(
-                    "the command cannot be read: {error}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"
+                    "the command cannot be read: {en}; it is one JSON object with command, do, stream, actor, effective and payload (see `weituo schema`)"
                 ),
             )
         };

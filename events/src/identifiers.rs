@@ -19,10 +19,10 @@ pub enum IdentifierError {
     #[error("{0:?} is not an organisation id: 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit")]
     Organisation(String),
     /// Not 18 characters of the credit code's alphabet.
-    #[error("{0:?} is not a 统一社会信用代码: 18 characters of 0-9 A-H J-N P-R T U W X Y")]
+    #[error("{0:?} is not a credit code (统一社会信用代码): 18 characters of 0-9 A-H J-N P-R T U W X Y")]
     CreditCodeForm(String),
     /// The check character is wrong.
-    #[error("{code:?} is not a 统一社会信用代码: its check character should be {expected}")]
+    #[error("{code:?} is not a credit code (统一社会信用代码): its check character should be {expected}")]
     CreditCodeCheck {
         /// The code given.
         code: String,
@@ -30,10 +30,10 @@ pub enum IdentifierError {
         expected: char,
     },
     /// Not ten digits.
-    #[error("{0:?} is not a 学校(机构)标识码: 10 digits")]
+    #[error("{0:?} is not a school code (学校标识码): 10 digits")]
     SchoolCode(String),
     /// Not six digits.
-    #[error("{0:?} is not a 行政区划代码: 6 digits")]
+    #[error("{0:?} is not a region code (行政区划代码): 6 digits")]
     RegionCode(String),
 }
 

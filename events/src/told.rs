@@ -30,7 +30,7 @@ pub fn zh(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().map(line_fault))
         .or_else(|| error.downcast_ref().map(event))
         .or_else(|| error.downcast_ref().map(identifier))
-        .or_else(|| error.downcast_ref().map(|error: &serde_json::Error| json(&error.to_string())))
+        .or_else(|| error.downcast_ref().map(|error: &serde_json::Error| json(&error.to_string()).0))
 }
 
 fn entry(error: &EntryError) -> String {
@@ -149,7 +149,7 @@ fn event(error: &EventError) -> String {
             format!("本程序不认识 {event_type} 第 {version} 版的事项")
         }
         EventError::Payload { event_type, version, reason } => {
-            format!("内容不是 {event_type} 第 {version} 版的:{}", json(reason))
+            format!("内容不是 {event_type} 第 {version} 版的:{}", json(reason).0)
         }
     }
 }
@@ -170,13 +170,15 @@ fn identifier(error: &IdentifierError) -> String {
     }
 }
 
-/// Returns what the parser of JSON says, in Chinese as far as its words are known; names and values stay as they are.
-pub(crate) fn json(message: &str) -> String {
+/// Returns what the parser of JSON says of one line, in both languages, Chinese first and as far as its words are known; names and
+/// values stay as they are.
+pub(crate) fn json(message: &str) -> (String, String) {
     let (what, place) = message.rsplit_once(" at line ").unwrap_or((message, ""));
-    let place = place
-        .split_once(" column ")
-        .map_or_else(String::new, |(line, column)| format!("(第 {line} 行第 {column} 列)"));
-    format!("{}{place}", words(what).unwrap_or_else(|| what.to_owned()))
+    let column = place.split_once(" column ").map(|(_, column)| column);
+    let (at_zh, at) = column.map_or_else(Default::default, |column| {
+        (format!("(第 {column} 字节处)"), format!(" (at byte {column})"))
+    });
+    (format!("{}{at_zh}", words(what).unwrap_or_else(|| what.to_owned())), format!("{what}{at}"))
 }
 
 fn words(what: &str) -> Option<String> {
@@ -184,7 +186,8 @@ fn words(what: &str) -> Option<String> {
     let expected = |rest: &str| {
         // The last one: what was given may hold the word too.
         let (given, expected) = rest.rsplit_once(", expected ")?;
-        Some((given.to_owned(), expected.strip_prefix("one of ").unwrap_or(expected).to_owned()))
+        let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+        Some((given.to_owned(), expected.replace("` or `", "`、`").replace("`, `", "`、`")))
     };
     if let Some(identifier) = refused(what) {
         return Some(identifier);
@@ -234,9 +237,9 @@ fn refused(what: &str) -> Option<String> {
     }
     let kinds = [
         (" is not an organisation id: ", "机构编号:1 至 64 个字母、数字或 . _ -,以字母或数字开头"),
-        (" is not a 学校(机构)标识码: ", "学校(机构)标识码:10 位数字"),
-        (" is not a 行政区划代码: ", "行政区划代码:6 位数字"),
-        (" is not a 统一社会信用代码: ", "统一社会信用代码:18 个字符,最后一个为校验码"),
+        (" is not a school code (学校标识码): ", "学校(机构)标识码:10 位数字"),
+        (" is not a region code (行政区划代码): ", "行政区划代码:6 位数字"),
+        (" is not a credit code (统一社会信用代码): ", "统一社会信用代码:18 个字符,最后一个为校验码"),
     ];
     kinds.iter().find_map(|(en, zh)| Some(format!("{} 不是{zh}", what.split_once(en)?.0)))
 }

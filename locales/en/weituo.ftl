@@ -204,6 +204,7 @@ recover-head = no entry is missing; the head row was written anew
 recover-nothing = no entry is missing
 backup-done = { $entries } entries copied to { $place } and verified
 backup-no-anchor = no anchor was compared: whether entries that were vouched for are missing from the copy is not known
+init-had-key = its key was there before: if another history was signed with it, remove this ledger and restore that one
 init-unverified = the predecessor's checkpoint was taken as it is: without --predecessor-key nobody has verified it
 restore-behind = the anchor vouches for more than the backup has: the ledger only reads until weituo recover has put back the rest
 restore-no-anchor = no anchor was at hand: what was recorded after the backup is not known; without it the ledger only reads, see weituo recover --help

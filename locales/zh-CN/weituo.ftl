@@ -204,6 +204,7 @@ recover-head = 没有缺失的记录;首行已重写
 recover-nothing = 没有缺失的记录
 backup-done = 已备份 { $entries } 条记录到 { $place },并通过核验
 backup-no-anchor = 没有比对锚点:已作证的记录是否都在副本之中,尚不得知
+init-had-key = 密钥此前已在:若曾以它签署过别的历史,请移除此台账并恢复原来的台账
 init-unverified = 前一台账的检查点未经核验:没有给出 --predecessor-key
 restore-behind = 锚点作证的记录多于备份:在以 weituo recover 补回其余之前,台账只读
 restore-no-anchor = 没有锚点可比对:备份之后存证的内容无从得知;锚点不在时台账只读,见 weituo recover --help

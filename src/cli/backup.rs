@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use weituo_proof::FindingKind;
 
 use super::output::{Failure, document, line};
+use super::setup::is_database;
 use super::words::words;
 use super::{Desk, verify};
 use crate::ledger::{Beside, Copied, Ledger};
@@ -50,7 +52,12 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     if report.exit_code() != 0 {
         remove(&new)?;
         told(desk, &report);
-        return Ok(report.exit_code());
+        let failure = Failure::could_not_run(
+            "backup-not-verified",
+            "没有写入备份:副本未通过核验,问题见上",
+            "no backup was written: its copy does not verify, as told above",
+        );
+        return Err(Failure { exit: report.exit_code(), ..failure });
     }
     closed(&new).and_then(|()| named(&new, to)).map_err(|error| unusable(to, &error))?;
     done(desk, "backup-done", copied, &to.display().to_string(), &report);
@@ -62,12 +69,14 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
 
 /// Verifies a backup, copies it into the ledger's place, and verifies what stands there then.
 pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -> Result<u8, Failure> {
-    if !from.is_file() {
-        let from = from.display();
+    if !is_database(from) {
+        let shown = from.display();
+        let (zh, en) =
+            if from.exists() { ("不是备份", "is no backup") } else { ("不存在", "is not there") };
         return Err(Failure::could_not_run(
             "no-backup",
-            format!("没有文件 {from}:请给出 `weituo backup` 所写的文件"),
-            format!("there is no file {from}: name one that `weituo backup` wrote"),
+            format!("{shown} {zh}:请给出 `weituo backup` 所写的文件"),
+            format!("{shown} {en}: name a file that `weituo backup` wrote"),
         ));
     }
     let (url, backup) = (desk.url()?, LedgerUrl::Sqlite(from.to_owned()));
@@ -76,7 +85,19 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     if report.exit_code() != 0 {
         told(desk, &report);
         let (from, exit) = (from.display(), report.exit_code());
-        let failure = if exit == 1 {
+        let is_behind = !behind_anchor && beside.is_behind(report.counts.entries) == Some(true);
+        let failure = if is_behind && exit == 1 {
+            Failure::could_not_run(
+                "backup-behind-anchor",
+                format!(
+                    "{from} 没有锚点所作证的最新记录,什么都没有写入:请找更新的备份、备用库或导出的记录;确实没有时才用 --behind-anchor"
+                ),
+                format!(
+                    "{from} ends before what the anchor vouches for; nothing was written: look for a newer backup, a standby or \
+                     exported entries, and only where there are none restore it with --behind-anchor"
+                ),
+            )
+        } else if exit == 1 {
             Failure::could_not_run(
                 "backup-not-verified",
                 format!("{from} 未通过核验,什么都没有写入"),
@@ -96,6 +117,19 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     if let Some(folder) = url.folder() {
         std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
     }
+    if let Some(report) = altered(desk, &url, &beside).await? {
+        told(desk, &report);
+        return Err(Failure {
+            exit: 1,
+            ..Failure::could_not_run(
+                "restored-over-altered",
+                format!("以上所见属于 {url} 现有的内容,什么都没有写入:请原样保留它,恢复到空的地方"),
+                format!(
+                    "what was found is in what stands at {url} now; nothing was written: keep it as it is, and restore into an empty place"
+                ),
+            )
+        });
+    }
     let copied = Ledger::restore(&url, &desk.options(false), &backup, behind_anchor)
         .await
         .map_err(|error| Failure::from_error("restore", &error))?;
@@ -104,10 +138,9 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         told(desk, &report);
         let failure = Failure::could_not_run(
             "restored-not-verified",
-            format!("备份本身完好;以上所见属于 {url} 现有的内容:恢复只补上缺少的记录,请恢复到空的地方"),
+            format!("备份本身完好;以上所见属于 {url} 现有的内容:请恢复到空的地方"),
             format!(
-                "the backup itself is sound; what was found is in what stands at {url} now: a restore only adds what is missing, \
-                 so restore into an empty place"
+                "the backup itself is sound; what was found is in what stands at {url} now: restore into an empty place"
             ),
         );
         return Err(Failure { exit: report.exit_code(), ..failure });
@@ -122,6 +155,27 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         Some(false) => {}
     }
     Ok(0)
+}
+
+/// Returns what is found at a place where altered entries stand. What a restore left that broke off has none.
+async fn altered(desk: &Desk<'_>, url: &LedgerUrl, beside: &Beside) -> Result<Option<Report>, Failure> {
+    let Ok(store) = crate::store::open(url, crate::verify::store_options(), false).await else {
+        return Ok(None);
+    };
+    let holds = store.scan(0, 1).await.is_ok_and(|rows| !rows.is_empty());
+    store.close().await;
+    if !holds {
+        return Ok(None);
+    }
+    let report = checked(desk, url, beside, false).await?;
+    let kinds = [
+        FindingKind::LeafHashDiffers,
+        FindingKind::NotCanonical,
+        FindingKind::BadEntry,
+        FindingKind::ChainBroken,
+    ];
+    let is_altered = report.findings().any(|finding| kinds.contains(&finding.kind));
+    Ok(is_altered.then_some(report))
 }
 
 /// Says why nothing was written, or what stands there now.
@@ -161,6 +215,7 @@ async fn checked(
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_intended: beside.anchor_intended().filter(|_| anchored),
+        anchor_absent: beside.anchor_unread().filter(|_| anchored).cloned(),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).cloned(),
         anchor_broken_in_part: anchored && beside.anchor_broken_in_part(),
         ..VerifyOptions::default()

@@ -163,7 +163,7 @@ fn not_covered(leaf_index: u64) -> Failure {
 
 /// Finds the entries that name a document's hash.
 pub(super) async fn find(desk: &Desk<'_>, hash_or_file: &str) -> Result<u8, Failure> {
-    let hash: Hash = match hash_or_file.parse() {
+    let hash: Hash = match hash_or_file.to_ascii_lowercase().parse() {
         Ok(hash) => hash,
         Err(_) => hash_of_file(Path::new(hash_or_file)).map_err(|error| {
             Failure::could_not_run(

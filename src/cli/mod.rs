@@ -71,7 +71,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(Voice { language, json }.fail(&usage::refusal(&error)));
         }
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| "warn".into());
+    let runs_on = matches!(cli.action, Action::Serve { .. } | Action::Watch(_) | Action::Witness { .. });
+    // With `--json` whoever reads standard error expects one object; what it says holds the log's lines too.
+    let usual = if cli.shared.json && !runs_on { "off" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEITUO_LOG").unwrap_or_else(|_| usual.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

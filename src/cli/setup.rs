@@ -1,6 +1,7 @@
 //! `init`, `recover`, `rebuild`: what an operator does.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,7 +14,7 @@ use super::args::After;
 use super::output::{Failure, document, line};
 use super::words::words;
 use crate::follower::{FollowError, Follower};
-use crate::ledger::{Backup, InitOptions, Ledger};
+use crate::ledger::{Backup, Beside, InitOptions, Ledger, LedgerError};
 use crate::store::LedgerUrl;
 
 /// Creates a ledger.
@@ -32,8 +33,9 @@ pub(super) async fn init(
         predecessor,
         ..InitOptions::new(origin)
     };
-    let ledger = Ledger::init(&url, &options).await.map_err(|error| Failure::from_error("init", &error))?;
     let key = key_file(&url, desk);
+    let had_key = Path::new(&key).exists();
+    let ledger = Ledger::init(&url, &options).await.map_err(|error| failed_init(desk, &key, &error))?;
     let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
     ledger.stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))?;
     if desk.voice.json {
@@ -43,11 +45,35 @@ pub(super) async fn init(
         line(words(language, "init-done", &[("origin", &origin)]));
         line(words(language, "init-key", &[("path", &key)]));
         line(words(language, "init-verifier", &[("key", &verifier)]));
+        if had_key {
+            line(words(language, "init-had-key", &[]));
+        }
         if after.predecessor.is_some() && after.predecessor_key.is_none() {
             line(words(language, "init-unverified", &[]));
         }
     }
     Ok(0)
+}
+
+/// Returns why there is no ledger; where its anchor is a witness of our own, which needs the new log's key first, with that key.
+fn failed_init(desk: &Desk<'_>, key: &str, error: &LedgerError) -> Failure {
+    let failure = Failure::from_error("init", error);
+    let is_witness = desk.shared.anchor.as_ref().is_some_and(|place| place.to_string_lossy().contains("://"));
+    let beside = Beside::read_files(key.as_ref(), "".as_ref()).unwrap_or_default();
+    match beside.verifier() {
+        Some(key) if is_witness && matches!(error, LedgerError::Anchor { .. }) => Failure::could_not_run(
+            "init",
+            format!(
+                "{};请以 `weituo witness --state 目录 --log '{key}'` 启动该见证服务,再重复本命令",
+                failure.text.zh
+            ),
+            format!(
+                "{}; start that witness by `weituo witness --state DIR --log '{key}'`, then repeat this command",
+                failure.text.en
+            ),
+        ),
+        _ => failure,
+    }
 }
 
 /// Returns the ledger that a new one follows: its last checkpoint, verified where its key is given.
@@ -106,6 +132,14 @@ fn key_file(url: &crate::store::LedgerUrl, desk: &Desk<'_>) -> String {
 /// Puts back what a backup holds beyond the database, up to the anchored root.
 pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> {
     let backup = match from.parse() {
+        Ok(LedgerUrl::Sqlite(path)) if !path.is_file() => {
+            let path = path.display();
+            return Err(Failure::could_not_run(
+                "no-backup",
+                format!("没有文件 {path}:请给出有缺失记录的副本"),
+                format!("there is no file {path}: name a copy that has the missing entries"),
+            ));
+        }
         Ok(url) => Backup::Ledger(url),
         Err(error) if from.contains("://") => return Err(Failure::from_error("recover", &error)),
         Err(_) if is_database(from) => Backup::Ledger(LedgerUrl::Sqlite(from.into())),
@@ -128,15 +162,15 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
 }
 
 /// Whether a file is a database of SQLite (its file format, section 1.3).
-fn is_database(file: &str) -> bool {
+pub(super) fn is_database(file: impl AsRef<Path>) -> bool {
     let mut magic = [0; 16];
     let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic));
     read.is_ok() && magic == *b"SQLite format 3\0"
 }
 
 /// Settles a lost anchor: by a checkpoint that somebody kept, or by accepting the database as it is.
-pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&std::path::Path>) -> Result<u8, Failure> {
-    let read = |file: &std::path::Path| {
+pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&Path>) -> Result<u8, Failure> {
+    let read = |file: &Path| {
         std::fs::read_to_string(file).map_err(|error| {
             let file = file.display();
             Failure::could_not_run(

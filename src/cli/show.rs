@@ -206,30 +206,25 @@ async fn goals(voice: Voice, query: &Query, view: &CycleView) -> Result<(), Fail
     if view.goals.is_empty() {
         return Ok(());
     }
-    let digests: Vec<String> = view
-        .goals
-        .iter()
-        .filter_map(|goal| match &goal.goal.text {
-            Some(Sealed::Shut(sealed)) => Some(sealed.digest()),
-            _ => None,
-        })
-        .collect();
+    let sealed = view.goals.iter().filter_map(|goal| match &goal.goal.text {
+        Some(Sealed::Shut(sealed)) => Some(sealed.digest()),
+        _ => None,
+    });
+    let digests: Vec<String> = sealed.collect();
     let failed = |error| Failure::from_error("store-read", &error);
     let opened = query.opened(&digests).await.map_err(failed)?;
-    let erasures = if opened.len() == digests.len() {
-        Vec::new()
-    } else {
-        erasures(query.store()).await.map_err(failed)?
-    };
+    let mut erased = Vec::new();
+    if opened.len() < digests.len() {
+        erased = erasures(query.store()).await.map_err(failed)?;
+    }
     section(voice, "section-goals");
     let mut table =
         voice.table(&["column-year", "column-goal", "column-target", "column-result", "column-met"]);
     for goal in &view.goals {
         let text = match &goal.goal.text {
             Some(Sealed::Shut(sealed)) => {
-                let digest = sealed.digest();
-                let text = opened.get(&digest).cloned();
-                visible(&text.unwrap_or_else(|| undisclosed(voice, &erasures, &digest)))
+                let text = opened.get(&sealed.digest()).cloned();
+                visible(&text.unwrap_or_else(|| undisclosed(voice, &erased, &sealed.digest())))
             }
             Some(Sealed::Open(text)) => visible(text),
             None => String::new(),

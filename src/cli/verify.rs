@@ -94,8 +94,11 @@ pub(super) async fn run(
     Ok(report)
 }
 
-/// Returns why an anchor that was asked for by name is not compared.
+/// Returns why an anchor is not compared that was asked for by name, or that whoever has the signing key cannot read.
 fn absent_anchor(desk: &Desk<'_>, beside: &Beside, verifiers: &[VerifierKey]) -> Option<Both> {
+    if beside.has_key() && beside.anchor_unread().is_some() {
+        return beside.anchor_unread().cloned();
+    }
     let place = desk.shared.anchor.as_ref()?.display();
     if beside.anchor().is_some() || beside.anchor_damaged().is_some() {
         return None;
@@ -161,6 +164,15 @@ pub(super) fn keys(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
     for given in given {
         keys.extend(match keys_in(given) {
             Ok(keys) => keys,
+            // A name, an id and a key, misspelt: no file is called so.
+            Err(error) if given.matches('+').count() >= 2 && !Path::new(given).exists() => {
+                let (zh, en) = texts(&error);
+                return Err(Failure::could_not_run(
+                    "verifier-key",
+                    format!("{given} 不是核验公钥:{zh}"),
+                    format!("{given} is no verifier key: {en}"),
+                ));
+            }
             Err(_) => keys_in_file(given)?,
         });
     }

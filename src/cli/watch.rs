@@ -177,7 +177,9 @@ fn print(voice: Voice, look: &Look) {
 }
 
 fn run(command: &str, report: &str) -> std::io::Result<()> {
-    let mut child = Command::new("sh").args(["-c", command]).stdin(Stdio::piped()).spawn()?;
+    // What it says is not a part of what is looked at, which is on standard output.
+    let mut shell = Command::new("sh");
+    let mut child = shell.args(["-c", command]).stdin(Stdio::piped()).stdout(std::io::stderr()).spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // A command that does not read what it is told is none the worse for it.
         let _ = input.write_all(report.as_bytes());

@@ -22,8 +22,6 @@ pub(super) async fn witness(
     name: Option<&str>,
 ) -> Result<u8, Failure> {
     let keys = super::verify::keys(logs)?;
-    let witness = Witness::open(state, name, keys);
-    let witness = Arc::new(witness.map_err(|error| Failure::from_error("witness-state", &error))?);
     let cannot_listen = |error: std::io::Error| {
         Failure::could_not_run(
             "listen",
@@ -33,6 +31,9 @@ pub(super) async fn witness(
     };
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    // A witness that cannot be reached makes no key, whose name would be its own for good.
+    let witness = Witness::open(state, name, keys);
+    let witness = Arc::new(witness.map_err(|error| Failure::from_error("witness-state", &error))?);
     let (key, origins) = (witness.verifier_key(), witness.origins().map(ToString::to_string));
     let origins: Vec<String> = origins.collect();
     if desk.voice.json {

@@ -24,9 +24,11 @@ pub fn sign(
     if let Some(member) = left_open(&mut event) {
         return Err(Refusal::invalid(
             "signed-incomplete",
-            format!("签名的命令须写明 {member}:不连接台账时无法补填(可用 `weituo log` 或 `sha256sum` 查得)"),
             format!(
-                "a signed command states {member}: it cannot be filled in without the ledger (`weituo log` or `sha256sum` tell it)"
+                "签名的命令须写明 {member}:不连接台账时无法补填(可用 `weituo entry 序号` 或 `sha256sum` 查得)"
+            ),
+            format!(
+                "a signed command states {member}: it cannot be filled in without the ledger (`weituo entry LEAF` or `sha256sum` tell it)"
             ),
         ));
     }

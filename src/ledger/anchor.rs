@@ -20,7 +20,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weituo_proof::{Both, Hash, VerifierKey, both};
+use weituo_proof::note::NoteSignature;
+use weituo_proof::{Both, Hash, SignedNote, VerifierKey, both};
 
 use super::redo::Intended;
 use super::seal::SealKey;
@@ -73,6 +74,16 @@ pub(super) enum Advanced {
 fn not_of_this_log(error: &(dyn std::error::Error + 'static)) -> Both {
     let (zh, en) = texts(error);
     both!("其检查点不是这一台账的:{zh}", "its checkpoint is not this log's: {en}")
+}
+
+/// Whether a key signed the second note that did not sign the first, as after a rotation.
+fn adds_a_signer(kept: &str, next: &str) -> bool {
+    let signers = |text: &str| {
+        let note = SignedNote::parse(text);
+        note.map_or_else(|_| Vec::new(), |note| note.signatures().iter().map(NoteSignature::key_id).collect())
+    };
+    let kept = signers(kept);
+    signers(next).iter().any(|key| !kept.contains(key))
 }
 
 /// Returns the address, where a place is that of a witness instead of a file's.

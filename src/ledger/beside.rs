@@ -32,8 +32,7 @@ impl Beside {
     /// `trusted`, if any are; one that they do not open is left unread, because they may be older than it.
     ///
     /// # Errors
-    /// `Key` where the key's file is there and cannot be read or understood; `Anchor` where the key is at hand and the anchor
-    /// cannot be read.
+    /// `Key` where the key's file is there and cannot be read or understood; `Invalid` for an anchor's address that is none.
     pub fn read(url: &LedgerUrl, options: &Options, trusted: &[VerifierKey]) -> Result<Self, LedgerError> {
         // On PostgreSQL both files may be elsewhere; without them their parts stay unchecked.
         let (key_file, anchor_file) = Files::known(url, options);
@@ -73,10 +72,9 @@ impl Beside {
                 found.anchor_damaged = Some(what);
             }
             Err(LedgerError::ReadOnly(ReadOnly::AnchorDamaged { what, .. })) => {
-                found.anchor_unread = Some(what)
+                found.anchor_unread = Some(what);
             }
-            Err(error) if keys.is_none() => found.anchor_unread = Some(in_both(&error)),
-            Err(error) => return Err(error),
+            Err(error) => found.anchor_unread = Some(in_both(&error)),
         }
         Ok(found)
     }
@@ -118,7 +116,7 @@ impl Beside {
         self.anchor_damaged.as_ref()
     }
 
-    /// Returns why an anchor could not be read by whoever has no signing key.
+    /// Returns why an anchor could not be read.
     pub fn anchor_unread(&self) -> Option<&Both> {
         self.anchor_unread.as_ref()
     }

@@ -228,7 +228,7 @@ impl Derived {
         (self.index.root(), self.heads.len() as u64)
     }
 
-    /// Returns what the committed index says of names; `None` unless its own entry is the newest.
+    /// Returns what the committed index says of names; `None` unless its own entry is the newest but for a `LogFrozen`.
     pub(super) fn prove(&mut self, names: &Names) -> Option<(Vec<MapProof>, Vec<PartyProof>)> {
         self.index_head?;
         let streams = names.streams.iter().map(|stream| self.index.prove(stream.as_str())).collect();
@@ -310,6 +310,12 @@ impl Derived {
                 self.heads.insert(step.stream.into(), head);
             }
         }
+        self.recent.put(step.command, step.leaf_index);
+        self.last_recorded_at = Some(step.recorded_at);
+        if self.frozen == Some(step.leaf_index) {
+            // Nothing follows, no index either: the last one goes on proving what it covers.
+            return;
+        }
         self.take_in_index_head();
         if step.stream == INDEX_STREAM {
             (self.index_head, self.index_committed_at) = (Some(head), Some(step.recorded_at));
@@ -322,8 +328,6 @@ impl Derived {
             joined.leaves.push(LeafIndex::new(step.leaf_index));
             self.index.insert(&party_name(party), &joined.chain.value());
         }
-        self.recent.put(step.command, step.leaf_index);
-        self.last_recorded_at = Some(step.recorded_at);
         if step.stream == INDEX_STREAM {
             (self.uncovered, self.uncovered_since) = (0, None);
         } else {

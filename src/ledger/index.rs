@@ -2,7 +2,8 @@
 //!
 //! Invariants: the entry's leaf index M is the size it states, and its root is over the entries [0, M), all of them
 //! committed. A batch of its own keeps the index free of rollback: it only ever holds what is committed.
-//! Proofs are given right after it, when its own entry is the newest: the checkpoint of size M + 1 leaves no gap.
+//! Proofs are given right after it, when its own entry is the newest: the checkpoint of size M + 1 leaves no gap. In a frozen log
+//! the end alone follows it, and that checkpoint is signed once more.
 //! Absent: what a proof proves (weituo-proof).
 //! Source: format.md "Completeness index".
 
@@ -18,10 +19,12 @@ use weituo_proof::{
     Actor, Both, CommandId, Effective, LeafIndex, Origin, RecordedAt, StreamName, both, sha256,
 };
 
+use super::commit::sign;
 use super::derived::INDEX_STREAM;
 use super::prepare::{Open, Pending};
-use super::types::{Accepted, LedgerError, Proposal, SignedCheckpoint, SubmitError};
+use super::types::{Accepted, LedgerError, Proposal, ReadOnly, SignedCheckpoint, SubmitError};
 use super::writer::{ATTEMPTS, Writer};
+use crate::store::Head;
 
 /// What is asked of the completeness index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,21 +69,37 @@ impl Writer {
     /// Proves what the index says of names, committing it before where it does not cover every entry.
     pub(super) async fn prove(&mut self, names: &Names) -> Result<Asked, SubmitError> {
         self.look().await?;
-        if let Some(wait) = self.too_soon()? {
-            return Ok(Asked::TooSoon(wait));
-        }
-        self.commit_index().await?;
-        let proofs = self.derived.prove(names);
-        let checkpoint =
-            self.shared.checkpoint().filter(|checkpoint| checkpoint.size.get() == self.head.size);
-        let (Some((streams, parties)), Some(checkpoint)) = (proofs, checkpoint) else {
+        // In a frozen log the last index stands right before the end, which it does not cover.
+        let behind_index = if let Some(end) = self.derived.frozen() {
+            end
+        } else {
+            if let Some(wait) = self.too_soon()? {
+                return Ok(Asked::TooSoon(wait));
+            }
+            self.commit_index().await?;
+            self.head.size
+        };
+        let newest = self.shared.checkpoint().filter(|newest| newest.size.get() == self.head.size);
+        let Some(newest) = newest else {
             // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
             let size = self.head.size;
             let what = both!("大小 {size} 的检查点还不能公布", "no checkpoint of size {size} may leave yet");
             return Err(SubmitError::from(LedgerError::NotFound { what }));
         };
-        let index = LeafIndex::new(self.head.size - 1);
+        let Some((streams, parties)) = self.derived.prove(names) else {
+            return Err(SubmitError::ReadOnly(ReadOnly::Frozen { leaf_index: behind_index }));
+        };
+        let checkpoint =
+            if behind_index == self.head.size { newest } else { self.sign_earlier(behind_index).await? };
+        let index = LeafIndex::new(behind_index - 1);
         Ok(Asked::Proven(Proven { index, checkpoint, streams, parties }))
+    }
+
+    /// Signs a checkpoint once more that the log has outgrown: one below what is anchored.
+    async fn sign_earlier(&self, size: u64) -> Result<Arc<SignedCheckpoint>, SubmitError> {
+        let root = self.shared.root_at(size).await?;
+        let earlier = Head { size, root, ..self.head.clone() };
+        Ok(sign(&self.derived.signers(&self.keys, &self.head), &self.shared.origin, &earlier))
     }
 
     /// Returns how long to wait before the index may be committed for proofs again.

@@ -40,7 +40,13 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
     }
     // Before anything is made.
     if files.anchor.exists() {
-        return Err(there_is_one(url));
+        let anchor = files.anchor.display();
+        let what = both!(
+            "锚点 {anchor} 已在:此处有或曾有台账,没有改动任何内容;数据库丢失的,请运行 `weituo restore 备份`",
+            "the anchor {anchor} is there: here is a ledger, or was one, and nothing was changed; where its database is lost, \
+             run `weituo restore BACKUP`"
+        );
+        return Err(LedgerError::Exists { what });
     }
     if files.key.exists() {
         check_name(&files.key, &key::read(&files.key)?, &init.origin)?;

@@ -101,6 +101,14 @@ pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated
         crate::files::sync_folder(&files.key)
     })?;
     failpoint::hit("rotate.replaced");
+    // The newest checkpoint is to bear the new key's signature at once: whoever gets the new key now verifies by it.
+    let signed = match open(url, options).await {
+        Ok(ledger) => ledger.stop().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = signed {
+        tracing::warn!(%error, "the key was replaced; its first signature comes with the next start");
+    }
     Ok(Rotated { verifier, kept })
 }
 

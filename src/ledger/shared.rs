@@ -138,6 +138,14 @@ impl Shared {
         })
     }
 
+    /// Returns the root at a size.
+    pub(super) async fn root_at(&self, size: u64) -> Result<Hash, LedgerError> {
+        let loaded = self.load(&[size]).await?;
+        self.with_tree(|tree| tree.root_at(&loaded, size)).ok_or_else(|| LedgerError::NotFound {
+            what: both!("没有大小为 {size} 的树", "there is no tree of size {size}"),
+        })
+    }
+
     /// Returns the consistency proof between two sizes.
     pub(super) async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, LedgerError> {
         let loaded = self.load(&[from, to]).await?;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::ops::Range;
 
-use weituo_proof::tree::{consistency_proof, inclusion_proof};
+use weituo_proof::tree::{consistency_proof, inclusion_proof, root};
 use weituo_proof::{Frontier, Hash, LeafIndex, MemoryNodes, Nodes, TreeSize};
 
 /// Levels in a tile; a tile holds 256 leaves.
@@ -109,6 +109,11 @@ impl Tree {
     /// Returns the inclusion proof of a leaf in the tree of `size`.
     pub(super) fn inclusion(&self, loaded: &Loaded, leaf: u64, size: u64) -> Option<Vec<Hash>> {
         inclusion_proof(&View { tree: self, loaded }, LeafIndex::new(leaf), TreeSize::new(size)).ok()
+    }
+
+    /// Returns the root at a size.
+    pub(super) fn root_at(&self, loaded: &Loaded, size: u64) -> Option<Hash> {
+        root(&View { tree: self, loaded }, TreeSize::new(size)).ok()
     }
 
     /// Returns the consistency proof between two sizes.

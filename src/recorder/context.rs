@@ -12,6 +12,7 @@ use super::aggregate::{Agreement, Organisation};
 use super::streams::Streams;
 use crate::deciding::{Context, ErasureTarget, mentions, mentions_of};
 use crate::ledger::RestsOn;
+use crate::query::erasures;
 
 /// Organisations as loaded, each with the head of its stream.
 type Organisations = BTreeMap<OrganisationId, (Arc<OrganisationState>, Option<StreamHead>)>;
@@ -81,8 +82,13 @@ impl Streams {
         let store = self.ledger.store();
         let Some(row) = store.entry(erasure.leaf_index).await? else { return Ok(None) };
         let digests = Entry::parse(row.body.as_bytes())?.sealed_digests();
-        let kept = store.disclosures_by_digest(std::slice::from_ref(&erasure.digest)).await?;
-        Ok(Some(ErasureTarget { digests, erased: kept.is_empty() }))
+        let kept = !store.disclosures_by_digest(std::slice::from_ref(&erasure.digest)).await?.is_empty();
+        let erased = !kept
+            && erasures(&**store)
+                .await?
+                .iter()
+                .any(|known| known.from == erasure.leaf_index && known.digest == erasure.digest);
+        Ok(Some(ErasureTarget { digests, erased, kept }))
     }
 }
 

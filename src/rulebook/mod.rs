@@ -62,9 +62,12 @@ fn by_its_adopter(stream: &RulebookStream, by: &str, context: &Context) -> Resul
     if by == adopter || context.is_root(by) || above.iter().any(|above| above.as_str() == by) {
         return Ok(());
     }
-    let allowed: Vec<_> = std::iter::once(adopter.as_str())
-        .chain(above.iter().chain(&context.roots).map(OrganisationId::as_str))
-        .collect();
+    let mut allowed = vec![adopter.as_str()];
+    for other in above.iter().chain(&context.roots).map(OrganisationId::as_str) {
+        if !allowed.contains(&other) {
+            allowed.push(other);
+        }
+    }
     let allowed = allowed.join(", ");
     Err(Refusal::forbidden(
         "adopter",

@@ -61,6 +61,10 @@ fn after_a_rotation_both_keys_sign_and_either_verifies_what_was_and_what_comes()
     let permissions = std::fs::metadata(shell.path("ledger.key")).unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777, 0o600);
 
+    // From the rotation on, before anything else is recorded.
+    assert_eq!(checkpoint(&shell).signatures().len(), 2);
+    shell.run(&["verify", "--key", &new]).expect_code(0);
+    shell.run(&["dossier", "school", "bureau-wz", "--out", "rotated.json"]).expect_code(0);
     shell.record(&registration(1, "一")).expect_code(0);
     let note = checkpoint(&shell);
     assert_eq!(note.signatures().len(), 2);
@@ -127,6 +131,10 @@ fn a_frozen_ledger_takes_nothing_more_and_its_successor_names_its_last_checkpoin
     shell.run(&["log-key", "rotate"]).expect_code(2);
     assert!(!shell.path("ledger.key.next").exists(), "no key is left that the log will never name");
     shell.run(&["verify"]).expect_code(0);
+    // What was recorded is proven as before.
+    let file = shell.path("frozen.json").display().to_string();
+    shell.run(&["dossier", "school", "bureau-wz", "--out", &file]).expect_code(0);
+    crate::dossier::verifier(&[&file, "--key", &key]).expect_code(0);
     let last = checkpoint(&shell).to_string();
 
     let next = Shell::sqlite();

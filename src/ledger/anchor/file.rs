@@ -24,7 +24,7 @@ use weituo_proof::{Both, Checkpoint, Hash, TreeSize, VerifierKey};
 use super::lease::{self, Lease, Named};
 use super::slot::{Intent, SLOT_BYTES, Slot};
 use super::slots::{self, Found, Slots, read_redo};
-use super::{Advanced, Standing, fork, not_of_this_log};
+use super::{Advanced, Standing, adds_a_signer, fork, not_of_this_log};
 use crate::files::create_whole;
 use crate::ledger::redo::{self, Intended};
 use crate::ledger::seal::SealKey;
@@ -249,7 +249,8 @@ impl FileAnchor {
             return Err(fork(current, next));
         }
         let stands = found.intent().is_some();
-        if current.0 > to.0 || current == to && !stands && found.is_clean() {
+        let is_there = || found.is_clean() && !adds_a_signer(&found.checkpoint.text, &next.text);
+        if current.0 > to.0 || current == to && !stands && is_there() {
             if !stands {
                 self.settled(&mut swept, &file)?;
             }

@@ -60,8 +60,9 @@ impl SqliteStore {
             let path = path.display();
             return Err(StoreError::Schema {
                 what: both!(
-                    "{path} 处没有台账:请运行 `weituo init --origin 名称`",
-                    "there is no ledger at {path}: run `weituo init --origin NAME`"
+                    "{path} 处没有台账:曾有台账的,请运行 `weituo restore 备份`;新建请运行 `weituo init --origin 名称 --bureau 编号`",
+                    "there is no ledger at {path}: run `weituo restore BACKUP` where there was one, \
+                     `weituo init --origin NAME --bureau ID` for a new one"
                 ),
             });
         }

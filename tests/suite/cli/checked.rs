@@ -129,6 +129,15 @@ fn a_sealed_value_that_was_removed_is_not_shown_as_erased() {
     let shown = shell.run(&["entry", &leaf.to_string()]).expect_code(1);
     assert!(shown.out.contains("no erasure is recorded") && !shown.out.contains("erased,"), "{}", shown.out);
     assert!(shown.err.contains("disclosure-missing"), "{}", shown.err);
+    let digest = shell.run(&["--json", "entry", &leaf.to_string()]).expect_code(1).out;
+    let digest = digest.split("\"_sd\": [").nth(1).unwrap().split('"').nth(1).unwrap().to_owned();
+    let late = shell.run(&["erase", &leaf.to_string(), &digest, "--grounds", "later"]).expect_code(3);
+    assert!(
+        format!("{}{}", late.out, late.err).contains("no erasure is recorded"),
+        "{}{}",
+        late.out,
+        late.err
+    );
     let cycle = shell.run(&["show", "agreement", "WZ-2022-001"]).expect_code(0).out;
     assert!(cycle.contains("no erasure is recorded"), "{cycle}");
 }
@@ -156,7 +165,6 @@ fn an_anchor_that_is_asked_for_is_compared_by_the_public_key_or_said_not_to_be()
     assert!(behind.out.contains("the log has 19 entries: it was rolled back"), "{}", behind.out);
     let older = Shell::sqlite().filled(0).run(&["--json", "log-key", "show"]).expect_code(0).json();
     let unknown = auditor(&["--key", older["verifier_keys"][0].as_str().unwrap()]);
-    assert!(unknown.out.contains("the anchor: its checkpoint is not this log's"), "{}", unknown.out);
     assert!(!unknown.out.contains("rolled back"), "{}", unknown.out);
 }
 
@@ -216,7 +224,9 @@ fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() 
     shell.run(&["backup", &written]).expect_code(0);
     shell.run(&["backup", "postgres://h/d"]).expect_code(2);
     let missing = shell.run(&["restore", "nofile.db"]).expect_code(2);
-    assert!(missing.err.contains("there is no file nofile.db"), "{}", missing.err);
+    assert!(missing.err.contains("nofile.db is not there"), "{}", missing.err);
+    let wrong = shell.run(&["restore", "ledger.key"]).expect_code(2);
+    assert!(wrong.err.contains("ledger.key is no backup"), "{}", wrong.err);
     let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
     database.execute("DELETE FROM entry WHERE leaf_index = (SELECT max(leaf_index) FROM entry)", []).unwrap();
     let recovered = shell.run(&["recover", "--from", "copy.db"]).expect_code(0);
@@ -228,8 +238,26 @@ fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() 
     database
         .execute("UPDATE entry SET body = replace(body, '\"as_found\":false', '\"as_found\":true') WHERE leaf_index = 4", [])
         .unwrap();
+    let stored = || shell.run(&["--json", "log"]).expect_code(0).out;
+    let before = stored();
     let onto = shell.run(&["restore", "copy.db"]).expect_code(1);
-    assert!(onto.err.contains("the backup itself is sound"), "{}", onto.err);
+    assert!(onto.err.contains("nothing was written: keep it as it is"), "{}", onto.err);
+    assert!(before == stored(), "what is evidence was changed");
+    let unwritten = shell.run(&["backup", "altered.db"]).expect_code(1);
+    assert!(unwritten.err.contains("no backup was written"), "{}", unwritten.err);
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        drop(std::fs::remove_file(shell.path(file)));
+    }
+    let lost = shell.run(&["log"]).expect_code(2);
+    assert!(lost.err.contains("weituo restore BACKUP"), "{}", lost.err);
+    let again =
+        shell.run(&["init", "--origin", "ledger.example/cli", "--bureau", "bureau-wz"]).expect_code(2);
+    assert!(again.err.contains("weituo restore BACKUP"), "{}", again.err);
+    shell.run(&["restore", "copy.db"]).expect_code(0);
+    shell.record(&registration(1, "一")).expect_code(0);
+    drop(std::fs::remove_file(shell.path("ledger.db")));
+    let behind = shell.run(&["restore", "copy.db"]).expect_code(1);
+    assert!(behind.err.contains("--behind-anchor"), "{}", behind.err);
 }
 
 #[test]
