@@ -12,9 +12,9 @@ use weituo_proof::sealed::{SealedError, seal};
 use weituo_proof::{Actor, CommandId, Effective, Hash, StreamName};
 
 use crate::exact::{Altered, altered};
-use crate::payload::Confidential;
+use crate::payload::{AccountabilityImposed, Confidential, EvidenceAttached, MatterReferred, PlainAct};
 use crate::signed::{Signed, unusable_salts};
-use crate::{Act, Event, EventType, OrganisationId, Refusal, Role, Seal, told};
+use crate::{Act, Event, EventError, EventType, OrganisationId, Refusal, Role, Seal, told};
 
 /// Name of the disclosure of a payload that is sealed as a whole.
 const PAYLOAD_DISCLOSURE: &str = "payload";
@@ -132,8 +132,13 @@ impl Command {
                 format!("{} belongs to a stream {want}/…, not to {got}", self.r#do),
             ));
         }
-        let mut event =
-            Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(|error| {
+        let mut event = Event::parse(event_type.name(), event_type.version(), self.payload.get()).map_err(
+            |mut error| {
+                if let (EventError::Payload { reason, .. }, Some(clear)) =
+                    (&mut error, in_clear(event_type, self.payload.get()))
+                {
+                    *reason = clear.to_string();
+                }
                 Refusal::invalid(
                     "payload-unreadable",
                     format!(
@@ -144,7 +149,8 @@ impl Command {
                     ),
                     format!("{error}; its shape is shown by `weituo schema {}`", self.r#do),
                 )
-            })?;
+            },
+        )?;
         let said = self.payload.get();
         let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         // A payload that is spelt as its entry will spell it needs no closer look.
@@ -261,6 +267,18 @@ fn seal_whole(event: &mut Event, salt: [u8; 16]) -> Result<Option<String>, Seale
     }
 }
 
+/// Returns what is wrong with a payload that may be sealed whole, as one in clear: of two forms that do not fit, the parser does
+/// not say what is wrong with either.
+fn in_clear(event_type: EventType, payload: &str) -> Option<serde_json::Error> {
+    match event_type {
+        EventType::InterviewHeld => serde_json::from_str::<PlainAct>(payload).err(),
+        EventType::AccountabilityImposed => serde_json::from_str::<AccountabilityImposed>(payload).err(),
+        EventType::MatterReferred => serde_json::from_str::<MatterReferred>(payload).err(),
+        EventType::EvidenceAttached => serde_json::from_str::<EvidenceAttached>(payload).err(),
+        _ => None,
+    }
+}
+
 fn unsealable(error: &SealedError) -> Refusal {
     Refusal::invalid(
         "unsealable",
@@ -319,4 +337,25 @@ pub fn command_schema(event_type: EventType) -> Schema {
         "required": ["actor", "command", "do", "effective", "payload", "stream"],
         "additionalProperties": false
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_payload_that_may_be_sealed_is_named() {
+        for act in ["AttachEvidence", "HoldInterview", "ImposeAccountability", "ReferMatter"] {
+            let command = serde_json::json!({
+                "command": "00000000-0000-4000-8000-000000000001",
+                "do": act,
+                "stream": "agreement/A-1",
+                "actor": { "organisation": "bureau-wz", "role": "bureau" },
+                "effective": "2020-01-10",
+                "payload": { "entry": { "sequence": 1 }, "evidence": [] },
+            });
+            let refusal = Command::parse(&command.to_string()).unwrap().act(None).unwrap_err();
+            assert!(refusal.reason.en.contains("unknown field"), "{}", refusal.reason.en);
+        }
+    }
 }
