@@ -119,7 +119,7 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
         erasures = crate::query::erasures(&*store).await.map_err(|error| read_failed(&error))?;
         erasures.retain(|erasure| erasure.from == leaf_index && unopened.contains(&erasure.digest));
     }
-    let is_missing = erasures.len() < unopened.len();
+    let is_missing = unopened.iter().any(|digest| erasures.iter().all(|erasure| erasure.digest != *digest));
     let proven = super::stamp::proven(desk, leaf_index).await?;
     if desk.voice.json {
         let mut value = entry_json(&row);

@@ -79,15 +79,16 @@ impl Writer {
             self.commit_index().await?;
             self.head.size
         };
+        let proofs = self.derived.prove(names);
         let newest = self.shared.checkpoint().filter(|newest| newest.size.get() == self.head.size);
-        let Some(newest) = newest else {
+        let (Some((streams, parties)), Some(newest)) = (proofs, newest) else {
+            if let Some(leaf_index) = self.derived.frozen() {
+                return Err(SubmitError::ReadOnly(ReadOnly::Frozen { leaf_index }));
+            }
             // The index was committed and its checkpoint may not leave yet, because the anchor does not answer.
             let size = self.head.size;
             let what = both!("大小 {size} 的检查点还不能公布", "no checkpoint of size {size} may leave yet");
             return Err(SubmitError::from(LedgerError::NotFound { what }));
-        };
-        let Some((streams, parties)) = self.derived.prove(names) else {
-            return Err(SubmitError::ReadOnly(ReadOnly::Frozen { leaf_index: behind_index }));
         };
         let checkpoint =
             if behind_index == self.head.size { newest } else { self.sign_earlier(behind_index).await? };

@@ -137,10 +137,19 @@ pub(in crate::store) fn is_broken(error: &sqlx::Error) -> bool {
 /// Sorts a driver's error by what the caller can do about it (SQLSTATE classes: PostgreSQL manual, appendix A).
 pub(super) fn fault(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
+        // Neither mends itself: no such database; a role that may not log in.
+        if matches!(code.as_deref(), Some("3D000" | "28000" | "28P01")) {
+            return StoreError::Schema {
+                what: both!(
+                    "服务器不接受此地址:{error};请改正地址,或建立数据库与角色",
+                    "the server does not take this address: {error}; mend it, or create the database and the role"
+                ),
+            };
+        }
         if is_broken(&error) || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
             return StoreError::Unavailable { doing, source: error.into() };
         }
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
         let source = error.into();
         match code.as_deref() {
             Some("53100") => StoreError::Full { doing, source },

@@ -260,6 +260,14 @@ fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() 
     assert!(behind.err.contains("--behind-anchor"), "{}", behind.err);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_exist_is_told_as_that_on_postgres() {
+    let shell = Shell::postgres().await;
+    let ledger = format!("{}_nowhere", shell.ledger);
+    let refused = shell.run(&["log", "--ledger", &ledger]).expect_code(2);
+    assert!(refused.err.contains("_nowhere\" does not exist; mend it"), "{}", refused.err);
+}
+
 #[test]
 fn what_is_no_address_is_refused_before_anything_runs_and_in_chinese() {
     let shell = Shell { language: "zh", ..Shell::sqlite() };
