@@ -157,7 +157,7 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
     Ok(0)
 }
 
-/// Returns what is found at a place where altered entries stand. What a restore left that broke off has none.
+/// Returns what is found at a place whose ledger is not as it was recorded. What a restore left that broke off has none.
 async fn altered(desk: &Desk<'_>, url: &LedgerUrl, beside: &Beside) -> Result<Option<Report>, Failure> {
     let Ok(store) = crate::store::open(url, crate::verify::store_options(), false).await else {
         return Ok(None);
@@ -168,13 +168,14 @@ async fn altered(desk: &Desk<'_>, url: &LedgerUrl, beside: &Beside) -> Result<Op
         return Ok(None);
     }
     let report = checked(desk, url, beside, false).await?;
-    let kinds = [
-        FindingKind::LeafHashDiffers,
-        FindingKind::NotCanonical,
-        FindingKind::BadEntry,
-        FindingKind::ChainBroken,
+    // Projections are no evidence: they are built anew.
+    let derived = [
+        FindingKind::ProjectionDiffers,
+        FindingKind::ProjectionMissing,
+        FindingKind::ProjectionExtra,
+        FindingKind::CursorWrong,
     ];
-    let is_altered = report.findings().any(|finding| kinds.contains(&finding.kind));
+    let is_altered = report.findings().any(|finding| !derived.contains(&finding.kind));
     Ok(is_altered.then_some(report))
 }
 

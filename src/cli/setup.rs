@@ -55,13 +55,17 @@ pub(super) async fn init(
     Ok(0)
 }
 
-/// Returns why there is no ledger; where its anchor is a witness of our own, which needs the new log's key first, with that key.
+/// Returns why there is no ledger; where its anchor is a witness of our own that does not answer, and needs the new log's key
+/// first, with that key.
 fn failed_init(desk: &Desk<'_>, key: &str, error: &LedgerError) -> Failure {
     let failure = Failure::from_error("init", error);
     let is_witness = desk.shared.anchor.as_ref().is_some_and(|place| place.to_string_lossy().contains("://"));
+    // What the witness itself says, such as that it has a history of this log, is no matter of starting one.
+    let is_silent =
+        matches!(error, LedgerError::Anchor { source, .. } if source.kind() == std::io::ErrorKind::Other);
     let beside = Beside::read_files(key.as_ref(), "".as_ref()).unwrap_or_default();
     match beside.verifier() {
-        Some(key) if is_witness && matches!(error, LedgerError::Anchor { .. }) => Failure::could_not_run(
+        Some(key) if is_witness && is_silent => Failure::could_not_run(
             "init",
             format!(
                 "{};请以 `weituo witness --state 目录 --log '{key}'` 启动该见证服务,再重复本命令",

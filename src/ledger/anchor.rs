@@ -77,7 +77,7 @@ fn not_of_this_log(error: &(dyn std::error::Error + 'static)) -> Both {
 }
 
 /// Whether a key signed the second note that did not sign the first, as after a rotation.
-fn adds_a_signer(kept: &str, next: &str) -> bool {
+pub(super) fn adds_a_signer(kept: &str, next: &str) -> bool {
     let signers = |text: &str| {
         let note = SignedNote::parse(text);
         note.map_or_else(|_| Vec::new(), |note| note.signatures().iter().map(NoteSignature::key_id).collect())

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use weituo_proof::tree::verify_inclusion;
 use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey, both};
 
-use super::anchor::{Advanced, Anchor, blocking};
+use super::anchor::{Advanced, Anchor, adds_a_signer, blocking};
 use super::cosign::{Cosigned, Witnesses};
 use super::tree::{Loaded, Tree};
 use super::types::{LedgerError, ReadOnly, Receipt, SignedCheckpoint};
@@ -61,14 +61,18 @@ impl Shared {
         self.published.borrow().clone()
     }
 
-    /// Lets a checkpoint leave, unless a larger one has left before it.
+    /// Lets a checkpoint leave, unless a larger one has left before it, or the same one with all its signatures.
     pub(super) fn publish(&self, checkpoint: Arc<SignedCheckpoint>) {
         self.published.send_if_modified(|newest| {
-            let grows = newest.as_ref().is_none_or(|newest| newest.size < checkpoint.size);
-            if grows {
+            let leaves = newest.as_ref().is_none_or(|newest| {
+                newest.size < checkpoint.size
+                    || newest.tree_head() == checkpoint.tree_head()
+                        && adds_a_signer(&newest.text, &checkpoint.text)
+            });
+            if leaves {
                 *newest = Some(checkpoint);
             }
-            grows
+            leaves
         });
     }
 
