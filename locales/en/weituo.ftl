@@ -199,6 +199,7 @@ record-done = { $accepted } recorded, { $refused } refused
 receipt-cosigned = cosigned by { $names }
 receipt-not-cosigned = not cosigned yet: the witnesses of the policy have not answered; ask again later
 recover-done = { $count } entries put back; the ledger has { $size } now
+recover-disclosures = { $count } disclosures put back beside their entries
 recover-anchor = the anchor is set anew; the ledger has { $size } entries
 recover-head = no entry is missing; the head row was written anew
 recover-nothing = no entry is missing

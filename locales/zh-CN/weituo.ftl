@@ -199,6 +199,7 @@ record-done = 已存证 { $accepted } 条,拒绝 { $refused } 条
 receipt-cosigned = 已由 { $names } 附署
 receipt-not-cosigned = 尚未获附署:策略中的见证方还没有足够的应答;请稍后再取
 recover-done = 已补回 { $count } 条记录,台账现有 { $size } 条
+recover-disclosures = 已补回 { $count } 个披露值
 recover-anchor = 锚点已重设,台账现有 { $size } 条记录
 recover-head = 没有缺失的记录;首行已重写
 recover-nothing = 没有缺失的记录

@@ -14,7 +14,7 @@ use super::args::After;
 use super::output::{Failure, document, line};
 use super::words::words;
 use crate::follower::{FollowError, Follower};
-use crate::ledger::{Backup, Beside, InitOptions, Ledger, LedgerError};
+use crate::ledger::{Backup, Beside, InitOptions, Ledger, LedgerError, Recovered};
 use crate::store::LedgerUrl;
 
 /// Creates a ledger.
@@ -153,16 +153,26 @@ pub(super) async fn recover(desk: &Desk<'_>, from: &str) -> Result<u8, Failure> 
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        document(&json!({
-            "head": recovered.head, "recovered": recovered.restored, "size": recovered.size,
-        }));
-    } else if recovered.restored == 0 {
-        line(desk.voice.word(if recovered.head { "recover-head" } else { "recover-nothing" }));
-    } else {
+        told_recovery(&recovered);
+        return Ok(0);
+    }
+    let language = desk.voice.language;
+    if recovered.restored > 0 {
         let counts: [(&str, &dyn ToString); 2] = [("count", &recovered.restored), ("size", &recovered.size)];
-        line(words(desk.voice.language, "recover-done", &counts));
+        line(words(language, "recover-done", &counts));
+    } else {
+        line(desk.voice.word(if recovered.head { "recover-head" } else { "recover-nothing" }));
+    }
+    if recovered.disclosures > 0 {
+        line(words(language, "recover-disclosures", &[("count", &recovered.disclosures)]));
     }
     Ok(0)
+}
+
+fn told_recovery(done: &Recovered) {
+    document(&json!({
+        "disclosures": done.disclosures, "head": done.head, "recovered": done.restored, "size": done.size,
+    }));
 }
 
 /// Whether a file is a database of SQLite (its file format, section 1.3).
@@ -189,7 +199,7 @@ pub(super) async fn accept_anchor(desk: &Desk<'_>, kept: Option<&Path>) -> Resul
         .await
         .map_err(|error| Failure::from_error("recover", &error))?;
     if desk.voice.json {
-        document(&json!({ "head": settled.head, "recovered": settled.restored, "size": settled.size }));
+        told_recovery(&settled);
     } else {
         line(words(desk.voice.language, "recover-anchor", &[("size", &settled.size)]));
     }

@@ -58,7 +58,8 @@ pub(super) async fn accept(
     let reason = ledger.read_only();
     ledger.stop().await?;
     let size = ledger.checkpoint().map_or(0, |newest| newest.size.get());
-    reason.map_or(Ok(Recovered { restored: 0, head: false, size }), |reason| Err(reason.into()))
+    reason
+        .map_or(Ok(Recovered { restored: 0, disclosures: 0, head: false, size }), |reason| Err(reason.into()))
 }
 
 /// Records that the database is accepted as it was found.

@@ -1,4 +1,5 @@
-//! Recovery: the exact missing entries, from a backup and from what the anchor keeps itself, up to the root that it vouches for.
+//! Recovery: the exact missing entries, from a backup and from what the anchor keeps itself, up to the root that it vouches for;
+//! and the disclosures that are missing.
 //!
 //! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root,
 //! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
@@ -44,6 +45,8 @@ pub enum Backup {
 pub struct Recovered {
     /// Number of entries put back.
     pub restored: u64,
+    /// Number of disclosures put back.
+    pub disclosures: u64,
     /// Whether the head row was written anew.
     pub head: bool,
     /// Tree size now, which is the anchor's.
@@ -96,10 +99,13 @@ async fn restore(
     }
     let erased: Vec<String> = erased.into_iter().collect();
     let (seal, origin) = (SealKey::of(keys), keys.first().name());
-    let (mut merged, mut restored, mut wrote_head) = (Merged::new(&anchored), 0, false);
+    let mut merged = Merged::new(&anchored);
+    let mut done = Recovered { restored: 0, disclosures: 0, head: false, size };
     loop {
         let more = merged.step(store, source).await?;
-        if merged.missing.is_empty() && more {
+        let (rows, sealing) = (std::mem::take(&mut merged.missing), std::mem::take(&mut merged.sealing));
+        let disclosures = source.disclosures(store, &sealing, &erased, &anchored).await?;
+        if rows.is_empty() && disclosures.is_empty() && more {
             continue;
         }
         let (size, root, recorded_at) =
@@ -110,7 +116,7 @@ async fn restore(
                 "the backup has changed while it was read: run it again",
             )));
         }
-        let after = Head {
+        let described = Head {
             origin: origin.to_owned(),
             size,
             root,
@@ -118,17 +124,22 @@ async fn restore(
             recorded_at: recorded_at.clone(),
         };
         let head = store.head().await?;
-        let whole = merged.missing.is_empty() && head.as_ref() == Some(&after);
-        if !whole || !store.disclosures_by_digest(&erased).await?.is_empty() {
-            let rows = std::mem::take(&mut merged.missing);
-            restored += rows.len() as u64;
-            let disclosures = source.disclosures(store, &rows, &erased, &anchored).await?;
-            wrote_head |= head.as_ref() != Some(&after);
+        let after = match &head {
+            // Below the end, what is put back beside entries that are there changes no head.
+            Some(head) if rows.is_empty() && more => head.clone(),
+            _ => described,
+        };
+        let is_new = head.as_ref() != Some(&after);
+        let is_whole = rows.is_empty() && disclosures.is_empty() && !is_new;
+        if !is_whole || !store.disclosures_by_digest(&erased).await?.is_empty() {
+            done.restored += rows.len() as u64;
+            done.disclosures += disclosures.len() as u64;
+            done.head |= is_new;
             let before = head.as_ref().map(Head::fence);
             commit(store, Batch { before, after, rows, disclosures, erase: erased.clone() }).await?;
         }
         if !more {
-            return Ok(Recovered { restored, head: wrote_head, size });
+            return Ok(done);
         }
     }
 }
@@ -142,6 +153,7 @@ async fn walk<'a>(
     let mut merged = Merged::new(anchored);
     while merged.step(store, source).await? {
         merged.missing.clear();
+        merged.sealing.clear();
     }
     Ok(merged)
 }
@@ -172,6 +184,8 @@ struct Merged<'a> {
     erased: BTreeSet<String>,
     /// Rows of this step that the database lacks.
     missing: Vec<EntryRow>,
+    /// Rows of this step, there or missing, whose entries seal a value.
+    sealing: Vec<EntryRow>,
     /// Commands of the batch that the anchor keeps.
     commands: HashSet<[u8; 16]>,
     /// Whether one of them was recorded before it, so that it never was in the log.
@@ -189,6 +203,7 @@ impl<'a> Merged<'a> {
             recorded_at: String::new(),
             erased: BTreeSet::new(),
             missing: Vec::new(),
+            sealing: Vec::new(),
             commands: commands.map(|entry| entry.command.to_bytes()).collect(),
             refused: false,
         }
@@ -254,6 +269,9 @@ impl<'a> Merged<'a> {
             cannot(both!("序号 {leaf} 的记录:{error}", "the entry at leaf index {leaf}: {error}"))
         })?;
         self.recorded_at = entry.recorded_at.to_string();
+        if !entry.sealed_digests().is_empty() {
+            self.sealing.push(row.clone());
+        }
         let is_before = row.leaf_index < self.anchored.checkpoint.size.get();
         self.refused |= is_before && self.commands.contains(&entry.command.to_bytes());
         if let Ok(Event::DisclosureErased(erased)) = Act::from_entry(&entry).map(|act| act.event) {
@@ -334,11 +352,11 @@ impl Source {
         }
     }
 
-    /// Returns the disclosures of missing entries that were not erased and are not stored.
+    /// Returns the disclosures of entries that were not erased and are not stored.
     async fn disclosures(
         &self,
         stored: &dyn Store,
-        missing: &[EntryRow],
+        sealing: &[EntryRow],
         erased: &[String],
         anchored: &Standing,
     ) -> Result<Vec<DisclosureRow>, LedgerError> {
@@ -346,9 +364,9 @@ impl Source {
             Some(intended) => intended.disclosures().collect(),
             None => Vec::new(),
         };
-        found.retain(|kept| missing.iter().any(|row| opens(row, kept)));
+        found.retain(|kept| sealing.iter().any(|row| opens(row, kept)));
         if let Self::Ledger(backup) = self {
-            for row in missing {
+            for row in sealing {
                 let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
                 found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
             }

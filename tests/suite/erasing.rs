@@ -4,7 +4,9 @@ use weituo::ledger::{Backup, Ledger};
 use weituo::store::LedgerUrl;
 
 use crate::startup::{copy, roll_back};
-use crate::support::ledger::{Kind, Place, erasure, on_both_stores, proposal, record, sealed_proposal};
+use crate::support::ledger::{
+    Kind, Place, erasure, on_both_stores, proposal, record, record_in_streams, rows, sealed_proposal,
+};
 
 /// Returns whether a text stands in any file of the database, found by its bytes.
 fn in_the_files(place: &Place, text: &str) -> bool {
@@ -55,7 +57,7 @@ on_both_stores! {
         let row = row.disclosures_by_digest(std::slice::from_ref(&digest)).await.unwrap().remove(0);
         let backup = place.folder.path().join("entries.jsonl");
         let bodies: Vec<String> =
-            crate::support::ledger::rows(&*whole).await.iter().map(|row| row.body.to_string()).collect();
+            rows(&*whole).await.iter().map(|row| row.body.to_string()).collect();
         std::fs::write(&backup, bodies.join("\n")).unwrap();
         let backup = Backup::Entries(backup);
         // An older copy of the database: the erasure is not in it yet, the disclosure is.
@@ -75,6 +77,34 @@ on_both_stores! {
         place.tamper(&put_back).await;
         Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
         assert_eq!(left(place.store().await).await, [kept.receipt.leaf_index.get()]);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
+    async fn a_recovery_puts_back_removed_disclosures_but_none_that_was_erased(place: Place) {
+        let ledger = place.init().await;
+        let removed = ledger.submit(sealed_proposal("agreement/s", "a name", None)).await.unwrap();
+        let erased = ledger.submit(sealed_proposal("agreement/t", "another", None)).await.unwrap();
+        let backup = copy(&place).await;
+        let (erasing, _) = erasure(&ledger, &erased).await;
+        ledger.submit(erasing).await.unwrap();
+        // More entries than a step of the recovery: the disclosure is put back in one that is not the last.
+        record_in_streams(&ledger, 1_100).await;
+        ledger.stop().await.unwrap();
+        let whole = place.store().await;
+        let (head, right) = (whole.head().await.unwrap(), whole.disclosures(0..2_000).await.unwrap());
+        assert_eq!(right.len(), 1);
+        let leaf = removed.receipt.leaf_index;
+        place.tamper(&format!("DELETE FROM disclosure WHERE leaf_index = {leaf}")).await;
+        let entries = rows(&*place.store().await).await;
+        let backup = Backup::Ledger(backup);
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
+        assert_eq!((done.restored, done.disclosures, done.head), (0, 1, false));
+        let store = place.store().await;
+        assert_eq!(store.disclosures(0..2_000).await.unwrap(), right);
+        assert_eq!(store.head().await.unwrap(), head);
+        assert_eq!(rows(&*place.store().await).await, entries);
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
+        assert_eq!((done.restored, done.disclosures, done.head), (0, 0, false), "it is there now");
         assert_eq!(place.open().await.read_only(), None);
     }
 

@@ -9,7 +9,8 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Checkpoint, Entry, LeafIndex, Origin, TreeSize};
 
 use crate::support::ledger::{
-    Kind, Place, assert_one_history, on_both_stores, proposal, record, rows, sealed_proposal,
+    Kind, Place, assert_one_history, on_both_stores, proposal, record, record_in_streams, rows,
+    sealed_proposal,
 };
 
 /// Opens the ledger and returns why it only reads.
@@ -89,17 +90,8 @@ on_both_stores! {
     }
 
     async fn a_long_recovery_goes_on_where_it_was_interrupted(place: Place) {
-        let ledger = std::sync::Arc::new(place.init().await);
-        let recording: Vec<_> = (0..2_500)
-            .map(|number| {
-                let ledger = std::sync::Arc::clone(&ledger);
-                let proposal = proposal(&format!("agreement/n{number}"), "n", None);
-                tokio::spawn(async move { ledger.submit(proposal).await.unwrap() })
-            })
-            .collect();
-        for one in recording {
-            one.await.unwrap();
-        }
+        let ledger = place.init().await;
+        record_in_streams(&ledger, 2_500).await;
         ledger.stop().await.unwrap();
         let whole = rows(&*place.store().await).await;
         let backup = copy(&place).await;
@@ -260,7 +252,7 @@ on_both_stores! {
         assert!(matches!(accept(Some(&stranger)).await, Err(LedgerError::Invalid { .. })));
         assert!(matches!(reason(&place).await, ReadOnly::AnchorLost { .. }));
         let size = found.size.get();
-        assert_eq!(accept(Some(&early)).await.unwrap(), Recovered { restored: 0, head: false, size });
+        assert_eq!(accept(Some(&early)).await.unwrap(), Recovered { restored: 0, disclosures: 0, head: false, size });
         assert_eq!(rows(&*place.store().await).await.len() as u64, size, "a kept checkpoint needs no entry");
         std::fs::remove_file(place.anchor_file()).unwrap();
         assert_eq!(accept(None).await.unwrap().size, size + 2, "its entry, and the index's");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use weituo::ledger::{Accepted, Clock, InitOptions, Ledger, Options, Proposal};
 use weituo::store::{self, EntryRow, LedgerUrl, Scanned, Store, StoreOptions};
@@ -246,6 +247,15 @@ pub(crate) async fn record(
         accepted.push(next);
     }
     accepted
+}
+
+/// Records one entry in each of so many streams, all at once.
+pub(crate) async fn record_in_streams(ledger: &Ledger, count: usize) {
+    let recording =
+        (0..count).map(|number| ledger.submit(proposal(&format!("agreement/n{number}"), "n", None)));
+    for recorded in join_all(recording).await {
+        recorded.unwrap();
+    }
 }
 
 /// Returns every row of the log.
