@@ -11,7 +11,7 @@ use weituo_proof::{Both, EntryError, Language};
 
 use crate::dossier::DossierError;
 use crate::follower::FollowError;
-use crate::ledger::{ClockError, LedgerError, LogKeyError, ReadOnly, SubmitError};
+use crate::ledger::{ClockError, LedgerError, LogKeyError, ReadOnly, SubmitError, absent};
 use crate::mirror::{MirrorError, SourceError};
 use crate::recorder::{ReadError, RecordError};
 use crate::stamp::{StampError, Unusable};
@@ -121,9 +121,11 @@ fn read_only(error: &ReadOnly) -> String {
         }
         ReadOnly::KeyNotInLog { key } => format!("密钥 {key} 不是 log/main 所列的密钥"),
         ReadOnly::AnchorLost { path } => {
+            let absent = absent(path);
             format!(
-                "锚点 {path} 丢失:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点;\
-                 或以 `weituo recover --accept-lost-anchor` 认可数据库现状,此事会记入台账"
+                "{}:请运行 `weituo recover --checkpoint 文件`,给出他人保存的检查点;\
+                 或以 `weituo recover --accept-lost-anchor` 认可数据库现状,此事会记入台账",
+                absent.get(Language::Zh)
             )
         }
         ReadOnly::AnchorDamaged { path, what } => format!(

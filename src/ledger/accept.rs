@@ -14,6 +14,7 @@ use weituo_events::payload::{AnchorAccepted, Paper};
 
 use super::anchor::{Anchor, blocking};
 use super::clock::Watched;
+use super::commit::sign;
 use super::follow::{self, Halt};
 use super::handle::Ledger;
 use super::index::{command_id, effective, log_act};
@@ -70,6 +71,9 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
         return Ok(());
     }
     let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::of(keys));
+    shared.store.barrier().await?;
+    let found = sign(&opened.derived.signers(keys, head), &shared.origin, head);
+    blocking(&shared.anchor, move |anchor| anchor.require_known(&found)).await?;
     let last =
         opened.derived.last_recorded_at().ok_or_else(|| unrecorded("台账是空的", "the log is empty"))?;
     let recorded_at = Watched::new(Arc::clone(&options.clock)).recorded_at(last)?;

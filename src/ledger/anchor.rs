@@ -70,6 +70,18 @@ pub(super) enum Advanced {
     Moved((u64, Hash)),
 }
 
+/// What is said of an anchor that is not where it should be.
+pub(crate) fn absent(place: &str) -> Both {
+    if address(Path::new(place)).is_none() {
+        return both!("锚点 {place} 丢失", "the anchor {place} is lost");
+    }
+    both!(
+        "见证方 {place} 没有本台账的检查点。请先确认地址无误,且它是以原来的目录和本台账的密钥(`--log`)运行的;只有其中的检查点确已丢失时",
+        "the witness {place} has no checkpoint of this log. See first that this is its address, and that it runs on its own \
+         folder with this log's keys (`--log`); only if its checkpoint is lost"
+    )
+}
+
 /// What is wrong with an anchor whose checkpoint no key of the log opens.
 fn not_of_this_log(error: &(dyn std::error::Error + 'static)) -> Both {
     let (zh, en) = texts(error);
@@ -146,6 +158,14 @@ impl Anchor {
         match self {
             Self::File(file) => file.replace_lost(checkpoint),
             Self::Remote(remote) => remote.create(checkpoint),
+        }
+    }
+
+    /// Refuses where `replace_lost` would be refused for the place, whatever the checkpoint.
+    pub(super) fn require_known(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Remote(remote) => remote.require_known(checkpoint),
         }
     }
 

@@ -42,6 +42,7 @@ mod tree;
 mod types;
 mod writer;
 
+pub(crate) use anchor::absent;
 pub use backup::Copied;
 pub use beside::Beside;
 pub use clock::{Clock, ClockError, SystemClock};

@@ -233,7 +233,8 @@ pub enum ReadOnly {
     },
     /// There is no anchor.
     #[error(
-        "the anchor {path} is lost: run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept, or accept the database as it is by `weituo recover --accept-lost-anchor`, which is recorded"
+        "{}: run `weituo recover --checkpoint FILE` with a checkpoint that somebody kept, or accept the database as it is by `weituo recover --accept-lost-anchor`, which is recorded",
+        super::anchor::absent(path).en()
     )]
     AnchorLost {
         /// Where it should be.

@@ -49,6 +49,15 @@ impl RemoteAnchor {
         Ok(Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text }))
     }
 
+    /// Refuses where the witness would not take this log's checkpoints. It takes none by this: one that has none of this log's
+    /// answers that it has another than the one said to come before.
+    pub(super) fn require_known(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+        match self.ask(checkpoint.size, checkpoint, &[])? {
+            Answer::Cosigned(_) | Answer::Moved(_) => Ok(()),
+            Answer::Refused { status, told } => Err(self.refused(status, &told)),
+        }
+    }
+
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self.ask(TreeSize::new(0), checkpoint, &[])? {
             Answer::Cosigned(_) => Ok(()),
@@ -57,14 +66,6 @@ impl RemoteAnchor {
                 Some(there) if (there.size, there.root) == (checkpoint.size, checkpoint.root) => Ok(()),
                 _ => Err(self.failed(ErrorKind::AlreadyExists, "it has a checkpoint of this log".to_owned())),
             },
-            Answer::Refused { status: 404, .. } => {
-                let keys: Vec<String> = self.verifiers.iter().map(|key| format!("--log '{key}'")).collect();
-                let what = format!(
-                    "it does not know this log: restart it with `{}`, then repeat this",
-                    keys.join(" ")
-                );
-                Err(self.failed(ErrorKind::NotFound, what))
-            }
             Answer::Refused { status, told } => Err(self.refused(status, &told)),
         }
     }
@@ -117,6 +118,12 @@ impl RemoteAnchor {
     }
 
     fn refused(&self, status: u16, told: &str) -> LedgerError {
+        if status == 404 {
+            let keys: Vec<String> = self.verifiers.iter().map(|key| format!("--log '{key}'")).collect();
+            let keys = keys.join(" ");
+            let what = format!("it does not know this log: restart it with `{keys}`, then repeat this");
+            return self.failed(ErrorKind::NotFound, what);
+        }
         self.failed(ErrorKind::Other, format!("it answers {status}: {told}"))
     }
 

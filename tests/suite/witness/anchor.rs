@@ -8,7 +8,7 @@ use weituo_proof::VerifierKey;
 
 use crate::append::assert_no_fork;
 use crate::support::commands::told;
-use crate::support::ledger::{Kind, Place, assert_one_history, on_both_stores, proposal, record};
+use crate::support::ledger::{Kind, Place, assert_one_history, on_both_stores, proposal, record, rows};
 use crate::support::witness::{Log, Witness, command_at};
 
 /// A ledger whose anchor is a witness.
@@ -171,6 +171,24 @@ async fn a_second_history_is_stopped_by_the_shared_anchor() {
     record(&ledger, "agreement/c", 2, None).await;
     assert_eq!(ledger.read_only(), None);
     ledger.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_that_does_not_know_the_log_is_not_accepted_as_its_lost_anchor() {
+    let mut scene = Scene::new(Place::new(Kind::Sqlite).await).await;
+    scene.witness.kill();
+    let other = Log::new("log.example/other");
+    let state = scene.place.folder.path().join("another-witness");
+    scene.witness = Witness::start(&state, &[other.key.verifier()]);
+    let ledger = scene.open().await;
+    let lost = ledger.read_only().unwrap();
+    assert!(matches!(lost, ReadOnly::AnchorLost { .. }));
+    assert!(lost.to_string().contains("See first that this is its address"), "{lost}");
+    ledger.stop().await.unwrap();
+    let before = rows(&*scene.place.store().await).await;
+    let refused = Ledger::accept_anchor(&scene.place.url, &scene.options(), None).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::Anchor { .. }), "{refused:?}");
+    assert_eq!(rows(&*scene.place.store().await).await, before, "nothing is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
