@@ -251,6 +251,8 @@ pub enum FindingKind {
     BackDated,
     /// A log has shown no checkpoint for too long.
     LogSilent,
+    /// The anchor is not one that this log's writer left.
+    AnchorDamaged,
 }
 
 impl std::fmt::Display for FindingKind {
@@ -268,7 +270,7 @@ impl std::fmt::Display for FindingKind {
 
 impl FindingKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NotCanonical,
         Self::BadEntry,
         Self::LeafHashDiffers,
@@ -309,6 +311,7 @@ impl FindingKind {
         Self::StateDiffers,
         Self::BackDated,
         Self::LogSilent,
+        Self::AnchorDamaged,
     ];
 }
 

@@ -45,7 +45,7 @@ impl Opened {
                 "锚点不可能是台账所存的,因此换成较早的副本也不会被发现",
                 "the anchor cannot be what the ledger stored, so an older copy of the log would not be noticed",
             );
-            let finding = Finding::new(FindingKind::AnchorDiffers, detail);
+            let finding = Finding::new(FindingKind::AnchorDamaged, detail);
             let expected = Both::new("这一台账的检查点", "a checkpoint of this log");
             intact.push(finding.differing(expected, what.clone()));
         }

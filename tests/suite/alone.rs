@@ -201,7 +201,7 @@ on_both_stores! {
         let left = answered_and_ended(&place).await;
         roll_back(&place, sizes(&left)[1]).await;
         std::fs::write(place.anchor_file(), resealed(left.anchor)).unwrap();
-        assert!(findings(&place).await.0.contains(&FindingKind::AnchorDiffers));
+        assert!(findings(&place).await.0.contains(&FindingKind::AnchorDamaged));
         let before = rows(&*place.store().await).await;
         let ledger = place.open().await;
         assert!(matches!(ledger.read_only(), Some(ReadOnly::AnchorDamaged { .. })), "{:?}", ledger.read_only());

@@ -101,6 +101,9 @@ impl FindingKind {
             Self::SchemaDiffers => {
                 "The database's tables are not those that this program makes, so safeguards may be missing; it does not follow that entries were altered."
             }
+            Self::AnchorDamaged => {
+                "What is kept outside the database so that a rolled back one would be noticed is not this log's, or was damaged; the entries may be unaltered, but that none is missing at the end cannot be told."
+            }
             Self::AnchorDiffers => {
                 "The database contradicts the newest checkpoint kept outside it, so it was rolled back or replaced; what was acknowledged since may be missing."
             }
@@ -213,6 +216,9 @@ impl FindingKind {
             Self::CursorWrong => "核验异常:页面数据不知道自己读到台账的哪一条,可能已过时;存证记录不受影响。",
             Self::SchemaDiffers => {
                 "核验异常:数据库的表结构与本程序建立的不同,可能缺少保护措施;不代表存证记录被改动。"
+            }
+            Self::AnchorDamaged => {
+                "核验异常:库外留存、用来发现数据库被回退的锚点已损坏,或不属于本台账;存证记录可能并未改动,但末尾是否有缺失已无从得知。"
             }
             Self::AnchorDiffers => {
                 "核验异常:数据库与库外留存的最新检查点矛盾,说明数据库被回退或替换;此后已出具回执的内容可能缺失。"

@@ -58,7 +58,7 @@ on_both_stores! {
         let expected = Expected { outside: &outside, ..Expected::new(FindingKind::CheckpointSignature) };
         bench.assert_found(&expected).await;
         write_anchor(&bench, &forged);
-        bench.assert_found(&Expected::new(FindingKind::AnchorDiffers)).await;
+        bench.assert_found(&Expected::new(FindingKind::AnchorDamaged)).await;
     }
 
     async fn a_changed_origin_is_not_the_one_that_entries_name(place: Place) {
@@ -123,10 +123,10 @@ on_both_stores! {
             *byte ^= 1;
         }
         std::fs::write(bench.place.anchor_file(), bytes).unwrap();
-        let report = bench.assert_found(&Expected::new(FindingKind::AnchorDiffers)).await;
+        let report = bench.assert_found(&Expected::new(FindingKind::AnchorDamaged)).await;
         assert!(report.counts.entries > 100 && report.findings().count() == 1, "{:#?}", report.verdicts);
         std::fs::write(bench.place.anchor_file(), b"").unwrap();
-        bench.assert_found(&Expected::new(FindingKind::AnchorDiffers)).await;
+        bench.assert_found(&Expected::new(FindingKind::AnchorDamaged)).await;
     }
 
     async fn one_byte_of_the_anchor_is_enough_that_nobody_calls_the_log_intact(place: Place) {
@@ -152,7 +152,7 @@ on_both_stores! {
         let (origin, size) = ("log.example/other".parse().unwrap(), weituo_proof::TreeSize::new(head.size));
         let note = weituo_proof::Checkpoint { origin, size, root: head.root }.sign(&other).unwrap();
         write_anchor(&bench, &note.to_string());
-        bench.assert_found(&Expected::new(FindingKind::AnchorDiffers)).await;
+        bench.assert_found(&Expected::new(FindingKind::AnchorDamaged)).await;
     }
 
     async fn an_anchor_of_another_history_is_a_finding(place: Place) {
