@@ -1,35 +1,35 @@
 //! Recovery: the exact missing entries, from a backup and from what the anchor keeps itself, up to the root that it vouches for;
 //! and the disclosures that are missing.
 //!
-//! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root,
-//! which a first walk finds out; a second puts them back in batches, each of which leaves a head that describes all below
-//! it, so that an interrupted recovery is finished by repeating it. Memory does not grow with the log. No stored entry is
+//! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root (and where
+//! more was committed and sealed, to that), which a first walk finds out; a second puts them back in batches, each of which leaves a
+//! head that describes all below it, so that an interrupted recovery is finished by repeating it. What the second walk seals is what
+//! the first one found, step by step: a backup that answers otherwise the second time is refused. Memory does not grow with the log. No stored entry is
 //! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased. A batch that the anchor
 //! keeps is put back with the rest, unless a command of it was recorded before: then it never was in the log.
 //! Absent: making backups; mending altered entries (restore the whole database for that).
 //! Source: design.md "On start".
 
+mod source;
+
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Both, Entry, Frontier, both, leaf_hash};
+use weituo_proof::{Both, Entry, Frontier, Hash, both, leaf_hash};
 
 use super::anchor::{Anchor, Standing, blocking};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
-use super::redo::{Intended, opens, row_of};
+use super::redo::{Intended, row_of};
 use super::seal::SealKey;
 use super::types::LedgerError;
-use crate::store::{self, Batch, CommitOutcome, DisclosureRow, EntryRow, Head, LedgerUrl, Store};
+use crate::store::{self, Batch, CommitOutcome, EntryRow, Head, LedgerUrl, Store};
+use source::Source;
 
 /// Entries walked at a time, which is the most that one batch puts back.
 const PAGE: u32 = 1_024;
-/// An entry has at most 65,535 bytes, and a line its end.
-const MAX_LINE_BYTES: u64 = 65_537;
 
 /// Where the missing entries come from.
 #[derive(Debug, Clone)]
@@ -82,48 +82,49 @@ async fn restore(
     mut anchored: Standing,
     keys: &Keys,
 ) -> Result<Recovered, LedgerError> {
-    let mut found = walk(store, source, &anchored).await?;
+    let (seal, origin) = (SealKey::of(keys), keys.first().name());
+    // Whoever died before he anchored what he had committed and sealed: a start would take it over, if nothing were missing.
+    let ahead = store.head().await?.filter(|head| seal.holds(head)).map(|head| (head.size, head.root));
+    let mut goal = goal(&anchored, ahead);
+    let mut found = walk(store, source, &anchored, goal).await?;
     if found.refused {
         anchored.intended = None;
-        found = walk(store, source, &anchored).await?;
+        goal = self::goal(&anchored, ahead);
+        found = walk(store, source, &anchored, goal).await?;
     }
-    let (size, vouched) = anchored.vouched();
-    let (root, erased) = (found.frontier.root(), found.erased);
-    if root != vouched {
-        return Err(cannot(both!(
-            "数据库与备份合起来在大小 {size} 处的根哈希是 {root},锚点作证的是 {vouched}:其一有记录被改动;请对二者运行 \
-             `weituo verify`",
-            "database and backup together lead to root {root} at size {size}, the anchor vouches for {vouched}: an entry \
-             was altered in one of them; run `weituo verify` on both"
-        )));
-    }
-    let erased: Vec<String> = erased.into_iter().collect();
-    let (seal, origin) = (SealKey::of(keys), keys.first().name());
-    let mut merged = Merged::new(&anchored);
-    let mut done = Recovered { restored: 0, disclosures: 0, head: false, size };
-    loop {
+    found.require_roots(goal)?;
+    let erased: Vec<String> = found.erased.into_iter().collect();
+    let mut merged = Merged::new(&anchored, goal.0);
+    let mut done = Recovered { restored: 0, disclosures: 0, head: false, size: goal.0 };
+    for expected in found.roots {
         let more = merged.step(store, source).await?;
-        let (rows, sealing) = (std::mem::take(&mut merged.missing), std::mem::take(&mut merged.sealing));
-        let disclosures = source.disclosures(store, &sealing, &erased, &anchored).await?;
-        if rows.is_empty() && disclosures.is_empty() && more {
-            continue;
-        }
-        let (size, root, recorded_at) =
-            (merged.frontier.size().get(), merged.frontier.root(), &merged.recorded_at);
-        if !more && root != vouched {
+        // What is sealed is what the first walk found to be right, whatever the backup says this time.
+        if merged.frontier.root() != expected {
             return Err(cannot(Both::new(
                 "备份在读取时有变化:请重试",
                 "the backup has changed while it was read: run it again",
             )));
         }
+        let (rows, sealing) = (std::mem::take(&mut merged.missing), std::mem::take(&mut merged.sealing));
+        let (disclosures, altered) = source.disclosures(store, &sealing, &erased, &anchored).await?;
+        if rows.is_empty() && disclosures.is_empty() && more {
+            continue;
+        }
+        let (size, recorded_at) = (merged.frontier.size().get(), &merged.recorded_at);
         let described = Head {
             origin: origin.to_owned(),
             size,
-            root,
-            seal: seal.seal(origin, size, &root, recorded_at),
+            root: expected,
+            seal: seal.seal(origin, size, &expected, recorded_at),
             recorded_at: recorded_at.clone(),
         };
         let head = store.head().await?;
+        if let (Some(head), false) = (&head, altered.is_empty()) {
+            // A batch writes before it erases, so these go first.
+            let (before, after) = (Some(head.fence()), head.clone());
+            let (rows, disclosures) = (Vec::new(), Vec::new());
+            commit(store, Batch { before, after, rows, disclosures, erase: altered }).await?;
+        }
         let after = match &head {
             // Below the end, what is put back beside entries that are there changes no head.
             Some(head) if rows.is_empty() && more => head.clone(),
@@ -138,24 +139,33 @@ async fn restore(
             let before = head.as_ref().map(Head::fence);
             commit(store, Batch { before, after, rows, disclosures, erase: erased.clone() }).await?;
         }
-        if !more {
-            return Ok(done);
-        }
     }
+    Ok(done)
 }
 
-/// Walks over all entries that the anchor vouches for, as database and backup give them together.
+/// Returns size and root up to which to recover: what the anchor vouches for, or what is committed and sealed beyond it.
+fn goal(anchored: &Standing, ahead: Option<(u64, Hash)>) -> (u64, Hash) {
+    let vouched = anchored.vouched();
+    ahead.filter(|(size, _)| *size > vouched.0).unwrap_or(vouched)
+}
+
+/// Walks over all entries up to the goal, as database and backup give them together.
 async fn walk<'a>(
     store: &dyn Store,
     source: &mut Source,
     anchored: &'a Standing,
+    (size, _): (u64, Hash),
 ) -> Result<Merged<'a>, LedgerError> {
-    let mut merged = Merged::new(anchored);
-    while merged.step(store, source).await? {
+    let mut merged = Merged::new(anchored, size);
+    loop {
+        let more = merged.step(store, source).await?;
         merged.missing.clear();
         merged.sealing.clear();
+        merged.roots.push(merged.frontier.root());
+        if !more {
+            return Ok(merged);
+        }
     }
-    Ok(merged)
 }
 
 /// Commits a batch. From here a crash recovers forward: what is committed is right, and recovery goes on behind it.
@@ -173,12 +183,16 @@ async fn commit(store: &dyn Store, batch: Batch) -> Result<(), LedgerError> {
     }
 }
 
-/// The entries of a log up to the anchor, as database and backup give them together, walked in steps.
+/// The entries of a log up to the goal, as database and backup give them together, walked in steps.
 struct Merged<'a> {
     anchored: &'a Standing,
-    /// How many entries the anchor vouches for.
+    /// How many entries there are to be.
     size: u64,
     frontier: Frontier,
+    /// The root after each step: 32 bytes for a thousand entries.
+    roots: Vec<Hash>,
+    /// The root where the anchor vouches for one.
+    at_anchor: Option<Hash>,
     recorded_at: String,
     /// Digests that the entries walked say were erased: as many as there were erasures.
     erased: BTreeSet<String>,
@@ -193,13 +207,15 @@ struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    fn new(anchored: &'a Standing) -> Self {
+    fn new(anchored: &'a Standing, size: u64) -> Self {
         let entries = anchored.intended.iter().flat_map(Intended::entries);
         let commands = entries.filter_map(|body| Entry::parse(body.as_bytes()).ok());
         Self {
             anchored,
-            size: anchored.vouched().0,
+            size,
             frontier: Frontier::new(),
+            roots: Vec::new(),
+            at_anchor: None,
             recorded_at: String::new(),
             erased: BTreeSet::new(),
             missing: Vec::new(),
@@ -207,6 +223,24 @@ impl<'a> Merged<'a> {
             commands: commands.map(|entry| entry.command.to_bytes()).collect(),
             refused: false,
         }
+    }
+
+    /// Refuses where the entries do not lead to what the anchor vouches for, and to the goal.
+    fn require_roots(&self, goal: (u64, Hash)) -> Result<(), LedgerError> {
+        let vouched = self.anchored.vouched();
+        let passed = (vouched, self.at_anchor.unwrap_or(Hash::ZERO));
+        let reached = (goal, self.frontier.root());
+        for ((size, wanted), root) in [passed, reached] {
+            if root != wanted {
+                return Err(cannot(both!(
+                    "数据库与备份合起来在大小 {size} 处的根哈希是 {root},锚点或首行作证的是 {wanted}:其一有记录被改动;请对二者运行 \
+                     `weituo verify`",
+                    "database and backup together lead to root {root} at size {size}, anchor or head row vouch for {wanted}: an \
+                     entry was altered in one of them; run `weituo verify` on both"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Walks over at most `PAGE` entries, and returns whether there are more.
@@ -220,8 +254,8 @@ impl<'a> Merged<'a> {
         if let Some(row) = page.iter().find(|row| row.leaf_index >= self.size) {
             let (leaf, size) = (row.leaf_index, self.size);
             return Err(cannot(both!(
-                "数据库有序号 {leaf} 的记录,而锚点只为 {size} 条作证",
-                "the database has an entry at leaf index {leaf}, the anchor vouches for {size} entries only"
+                "数据库有序号 {leaf} 的记录,而锚点与首行只为 {size} 条作证",
+                "the database has an entry at leaf index {leaf}, anchor and head row vouch for {size} entries only"
             )));
         }
         let end = self.size.min(next + u64::from(PAGE));
@@ -264,6 +298,9 @@ impl<'a> Merged<'a> {
 
     fn take(&mut self, row: &EntryRow) -> Result<(), LedgerError> {
         self.frontier.append(leaf_hash(row.body.as_bytes()));
+        if self.frontier.size().get() == self.anchored.vouched().0 {
+            self.at_anchor = Some(self.frontier.root());
+        }
         let entry = Entry::parse(row.body.as_bytes()).map_err(|error| {
             let leaf = row.leaf_index;
             cannot(both!("序号 {leaf} 的记录:{error}", "the entry at leaf index {leaf}: {error}"))
@@ -279,117 +316,6 @@ impl<'a> Merged<'a> {
         }
         Ok(())
     }
-}
-
-/// A backup, opened.
-enum Source {
-    Ledger(Arc<dyn Store>),
-    Entries(Lines),
-}
-
-/// A file of exported entries, read in order.
-struct Lines {
-    path: PathBuf,
-    reader: BufReader<File>,
-    /// Leaf index of the next line.
-    next: u64,
-}
-
-impl Lines {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        Ok(Self { path: path.to_owned(), reader: BufReader::new(File::open(path)?), next: 0 })
-    }
-
-    fn page(&mut self, from: u64, limit: u64) -> std::io::Result<Vec<Arc<str>>> {
-        if from < self.next {
-            *self = Self::open(&self.path)?;
-        }
-        let mut bodies = Vec::new();
-        let mut line = String::new();
-        while self.next < from + limit {
-            line.clear();
-            // A longer line is no entry; its rest is no entry either, so it is refused where it is parsed.
-            if (&mut self.reader).take(MAX_LINE_BYTES).read_line(&mut line)? == 0 {
-                break;
-            }
-            if self.next >= from {
-                bodies.push(Arc::from(line.trim_end_matches(['\n', '\r'])));
-            }
-            self.next += 1;
-        }
-        Ok(bodies)
-    }
-}
-
-impl Source {
-    async fn open(backup: &Backup, options: &Options) -> Result<Self, LedgerError> {
-        match backup {
-            Backup::Ledger(url) => Ok(Self::Ledger(store::open(url, options.store, false).await?)),
-            Backup::Entries(path) => {
-                Lines::open(path).map(Self::Entries).map_err(|error| unreadable(path, &error))
-            }
-        }
-    }
-
-    /// Returns entries from a leaf index on, at least one where the backup has it, none from `end` on.
-    async fn page(&mut self, from: u64, end: u64) -> Result<Vec<Arc<str>>, LedgerError> {
-        let limit = (end - from).min(u64::from(PAGE));
-        match self {
-            Self::Ledger(store) => {
-                let limit = u32::try_from(limit).unwrap_or(PAGE);
-                let page = store.scan(i64::try_from(from).unwrap_or(i64::MAX), limit).await?;
-                let mut bodies = Vec::with_capacity(page.len());
-                for (scanned, expected) in page.into_iter().zip(from..) {
-                    let row = scanned.into_row()?;
-                    if row.leaf_index != expected {
-                        break;
-                    }
-                    bodies.push(row.body);
-                }
-                Ok(bodies)
-            }
-            Self::Entries(lines) => lines.page(from, limit).map_err(|error| unreadable(&lines.path, &error)),
-        }
-    }
-
-    /// Returns the disclosures of entries that were not erased and are not stored.
-    async fn disclosures(
-        &self,
-        stored: &dyn Store,
-        sealing: &[EntryRow],
-        erased: &[String],
-        anchored: &Standing,
-    ) -> Result<Vec<DisclosureRow>, LedgerError> {
-        let mut found: Vec<DisclosureRow> = match &anchored.intended {
-            Some(intended) => intended.disclosures().collect(),
-            None => Vec::new(),
-        };
-        found.retain(|kept| sealing.iter().any(|row| opens(row, kept)));
-        if let Self::Ledger(backup) = self {
-            for row in sealing {
-                let kept = backup.disclosures(row.leaf_index..row.leaf_index + 1).await?;
-                found.extend(kept.into_iter().filter(|kept| opens(row, kept)));
-            }
-        }
-        found.sort_unstable_by(|one, other| one.digest.cmp(&other.digest));
-        found.dedup_by(|one, other| one.digest == other.digest);
-        found.retain(|row| erased.binary_search(&row.digest).is_err());
-        let digests: Vec<String> = found.iter().map(|row| row.digest.clone()).collect();
-        let stored = stored.disclosures_by_digest(&digests).await?;
-        found.retain(|row| stored.iter().all(|stored| stored.digest != row.digest));
-        Ok(found)
-    }
-
-    async fn close(&self) {
-        if let Self::Ledger(store) = self {
-            store.close().await;
-        }
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> LedgerError {
-    let path = path.display();
-    cannot(both!("无法读取 {path}:{error}", "{path} cannot be read: {error}"))
 }
 
 fn cannot(what: Both) -> LedgerError {

@@ -80,10 +80,12 @@ pub(super) fn row_of(leaf_index: u64, body: Arc<str>) -> Result<EntryRow, EntryE
 
 /// Whether a disclosure opens a value that its entry seals, and says so by its right digest.
 pub(super) fn opens(row: &EntryRow, kept: &DisclosureRow) -> bool {
+    if row.leaf_index != kept.leaf_index {
+        return false;
+    }
     let digest = Disclosure::decode(&kept.disclosure).map(|disclosure| disclosure.digest());
     let sealed = Entry::parse(row.body.as_bytes()).map(|entry| entry.sealed_digests()).unwrap_or_default();
-    row.leaf_index == kept.leaf_index
-        && digest.is_ok_and(|digest| digest == kept.digest && sealed.contains(&digest))
+    digest.is_ok_and(|digest| digest == kept.digest && sealed.contains(&digest))
 }
 
 impl Intended {

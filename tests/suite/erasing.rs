@@ -108,6 +108,20 @@ on_both_stores! {
         assert_eq!(place.open().await.read_only(), None);
     }
 
+    async fn a_recovery_replaces_a_disclosure_that_was_altered(place: Place) {
+        let ledger = place.init().await;
+        ledger.submit(sealed_proposal("agreement/s", "a name", None)).await.unwrap();
+        ledger.stop().await.unwrap();
+        let right = place.store().await.disclosures(0..100).await.unwrap();
+        let backup = Backup::Ledger(copy(&place).await);
+        let other = sealed_proposal("agreement/x", "a stranger", None).disclosures.remove(0);
+        place.tamper(&format!("UPDATE disclosure SET disclosure = '{other}'")).await;
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
+        assert_eq!((done.restored, done.disclosures, done.head), (0, 1, false));
+        assert_eq!(place.store().await.disclosures(0..100).await.unwrap(), right);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
     async fn a_recovery_takes_only_disclosures_that_open_what_their_entry_seals(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 1, None).await;

@@ -122,6 +122,48 @@ on_both_stores! {
         assert_eq!(place.open().await.read_only(), None);
     }
 
+    async fn a_backup_that_answers_otherwise_the_second_time_is_sealed_by_no_recovery(place: Place) {
+        let ledger = place.init().await;
+        record_in_streams(&ledger, 1_300).await;
+        ledger.stop().await.unwrap();
+        let whole = rows(&*place.store().await).await;
+        roll_back(&place, 100).await;
+        let text = |altered: &str| whole.iter().map(|row| format!("{}\n", row.body.replace("/n150", altered))).collect();
+        let answers: [String; 2] = [text("/n150"), text("/x150")];
+        let pipe = place.folder.path().join("entries.jsonl");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let served = pipe.clone();
+        std::thread::spawn(move || {
+            for answer in answers {
+                // The first reader is gone when the second answer is written.
+                std::fs::write(&served, answer).unwrap();
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+        let refused = Ledger::recover(&place.url, &place.options(), &Backup::Entries(pipe)).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Recover { .. }), "{refused:?}");
+        let left = rows(&*place.store().await).await;
+        assert_eq!(left, whole[..left.len()], "nothing but what was there before is there");
+    }
+
+    async fn an_entry_missing_below_what_was_committed_and_never_anchored_is_recovered(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 3, None).await;
+        ledger.stop().await.unwrap();
+        let anchor = std::fs::read(place.anchor_file()).unwrap();
+        let ledger = place.open().await;
+        record(&ledger, "agreement/b", 2, None).await;
+        ledger.stop().await.unwrap();
+        std::fs::write(place.anchor_file(), anchor).unwrap();
+        let whole = rows(&*place.store().await).await;
+        let backup = copy(&place).await;
+        place.tamper("DELETE FROM entry WHERE leaf_index = 2").await;
+        let done = Ledger::recover(&place.url, &place.options(), &Backup::Ledger(backup)).await.unwrap();
+        assert_eq!((done.restored, done.size), (1, whole.len() as u64));
+        assert_eq!(rows(&*place.store().await).await, whole);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
     async fn start_with_an_altered_entry_only_reads(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 3, None).await;
