@@ -212,6 +212,9 @@ fn record(error: &RecordError) -> String {
 fn read(error: &ReadError) -> String {
     match error {
         ReadError::Store(_) | ReadError::Events(_) => "数据库出错".to_owned(),
+        ReadError::Chain { leaf_index } => {
+            format!("序号 {leaf_index} 的记录没有接在其流的前一条之后:请运行 `weituo verify`")
+        }
         ReadError::Entry(_) | ReadError::Place => "存证记录损坏:请运行 `weituo verify`".to_owned(),
         ReadError::Event(_) => "存证记录不被本程序理解:请使用更新的 `weituo`".to_owned(),
     }

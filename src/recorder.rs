@@ -76,8 +76,16 @@ pub enum ReadError {
     #[error("an entry is not understood: use a newer `weituo`")]
     Event(#[from] FollowError),
     /// What is stored lacks its place in the log.
-    #[error("an event lacks its leaf index or hash: run `weituo verify`")]
+    #[error("an event lacks its leaf index: run `weituo verify`")]
     Place,
+    /// An entry does not follow the one before it in its stream.
+    #[error(
+        "the entry at leaf index {leaf_index} does not follow the one before it in its stream: run `weituo verify`"
+    )]
+    Chain {
+        /// Where it stands.
+        leaf_index: u64,
+    },
 }
 
 /// Records commands in one ledger.

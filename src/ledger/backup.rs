@@ -1,6 +1,7 @@
 //! Copying a ledger: into a backup, which is a SQLite ledger without projections, and back from one.
 //!
-//! Invariants: entries are copied in order of leaf index, and a copy that breaks off is a shorter prefix of the same log;
+//! Invariants: entries are copied in order of leaf index, and a copy that breaks off is a shorter prefix of the same log; what a
+//! restore seals on the way was proven to lead to a head that the log's key sealed, page by page;
 //! a history that is newer than the backup, or another one, is never written over; an erased disclosure stays erased.
 //! Absent: verifying what was written (`verify`, which both commands run), the signing key and the anchor, which are
 //! kept apart from every backup.
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weituo_events::{Act, Event};
-use weituo_proof::{Both, Entry, Frontier, both};
+use weituo_proof::{Both, Entry, Frontier, Hash, both, leaf_hash};
 
 use super::anchor::{Anchor, blocking};
 use super::key;
@@ -116,7 +117,8 @@ impl<'a> Copying<'a> {
             self.pass_over(&written, &head).await?;
         }
         loop {
-            self.append(&head).await?;
+            let roots = self.proven(&head).await?;
+            self.append(&head, &roots).await?;
             // What was erased while the disclosures were read is told by entries that have to be copied too.
             let newer = head_of(self.source).await?;
             if !self.erases(head.size, newer.size).await? {
@@ -136,8 +138,8 @@ impl<'a> Copying<'a> {
             )));
         }
         while self.frontier.size().get() < written.size {
-            for row in self.page(written.size).await? {
-                self.frontier.append(row.leaf_hash);
+            for row in self.page(self.frontier.size().get(), written.size).await? {
+                self.frontier.append(leaf_hash(row.body.as_bytes()));
             }
         }
         if written.origin != head.origin || self.frontier.root() != written.root {
@@ -150,20 +152,49 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Copies entries and disclosures up to a head, in pages.
-    async fn append(&mut self, head: &Head) -> Result<(), LedgerError> {
+    /// Walks over the entries that are to be copied and sealed on the way, and returns the root after each page of them, once they
+    /// have led to a head that the log's key sealed: 32 bytes for a thousand entries.
+    async fn proven(&self, head: &Head) -> Result<Vec<Hash>, LedgerError> {
+        let Some(seal) = self.seal else { return Ok(Vec::new()) };
+        let (mut frontier, mut roots) = (self.frontier.clone(), Vec::new());
+        while frontier.size().get() < head.size {
+            for row in self.page(frontier.size().get(), head.size).await? {
+                frontier.append(leaf_hash(row.body.as_bytes()));
+            }
+            roots.push(frontier.root());
+        }
+        if !seal.holds(head) || frontier.root() != head.root {
+            let size = head.size;
+            return Err(cannot(both!(
+                "备份的首行(共 {size} 条)不是本台账的密钥所封,或与其中的记录不符:什么都没有写入",
+                "the backup's head row ({size} entries) is not one that this log's key sealed, or not what its entries lead to: \
+                 nothing was written"
+            )));
+        }
+        Ok(roots)
+    }
+
+    /// Copies entries and disclosures up to a head, in pages; those that are sealed on the way are the ones that were proven.
+    async fn append(&mut self, head: &Head, proven: &[Hash]) -> Result<(), LedgerError> {
+        let mut proven = proven.iter();
         while self.frontier.size().get() < head.size {
             let first = self.frontier.size().get();
-            let rows = self.page(head.size).await?;
+            let rows = self.page(first, head.size).await?;
             let mut recorded_at = String::new();
             let mut erase = Vec::new();
             for row in &rows {
                 let entry = parse(row)?;
-                self.frontier.append(row.leaf_hash);
+                self.frontier.append(leaf_hash(row.body.as_bytes()));
                 recorded_at = entry.recorded_at.to_string();
                 erase.extend(erased(&entry));
             }
             let next = self.frontier.size().get();
+            if self.seal.is_some() && proven.next() != Some(&self.frontier.root()) {
+                return Err(cannot(Both::new(
+                    "备份在读取时有变化:请重试",
+                    "the backup has changed while it was read: run it again",
+                )));
+            }
             let after = match self.seal {
                 Some(seal) if next < head.size => {
                     let root = self.frontier.root();
@@ -193,16 +224,17 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Returns the next entries of the source, at least one.
-    async fn page(&self, end: u64) -> Result<Vec<EntryRow>, LedgerError> {
-        let from = self.frontier.size().get();
+    /// Returns the source's next entries, a whole page unless the end comes before.
+    async fn page(&self, from: u64, end: u64) -> Result<Vec<EntryRow>, LedgerError> {
         let limit = u32::try_from((end - from).min(u64::from(PAGE))).unwrap_or(PAGE);
         let page = self.source.scan(i64::try_from(from).unwrap_or(i64::MAX), limit).await?;
         let rows = page.into_iter().map(store::Scanned::into_row).collect::<Result<Vec<_>, _>>()?;
-        match rows.iter().zip(from..).find(|(row, expected)| row.leaf_index != *expected) {
-            None if !rows.is_empty() => Ok(rows),
-            _ => {
-                let what = both!("序号 {from} 起缺少记录", "an entry is missing from leaf index {from} on");
+        let wrong = rows.iter().zip(from..).find(|(row, expected)| row.leaf_index != *expected);
+        let short = (rows.len() < limit as usize).then_some(from + rows.len() as u64);
+        match wrong.map(|(_, expected)| expected).or(short) {
+            None => Ok(rows),
+            Some(at) => {
+                let what = both!("序号 {at} 的记录不在", "the entry at leaf index {at} is missing");
                 Err(StoreError::corrupt(what).into())
             }
         }

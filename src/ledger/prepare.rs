@@ -211,7 +211,8 @@ impl Open {
         if current != proposal.expected {
             return Err(SubmitError::Conflict { current });
         }
-        // A signature's key may have been revoked since: then the act is decided again.
+        // An organisation may have changed since, or its key have been revoked, or what was read of it not be in the log: then
+        // the act is decided again.
         let now = |stream: &str| self.heads.get(stream).copied().or_else(|| ground.head(stream));
         if proposal.rests_on.iter().any(|other| now(other.stream.as_str()) != other.head) {
             return Err(SubmitError::Conflict { current });

@@ -1,17 +1,17 @@
 //! The log as it is served to anyone: the anchored checkpoint, hash tiles and entry bundles.
 //!
-//! Invariants: nothing is served beyond the anchored checkpoint, and everything that it commits to can be fetched; a tile
-//! of a given path never changes.
+//! Invariants: nothing is served beyond the anchored checkpoint, or that this process's tree does not have in its place, and
+//! everything that the checkpoint commits to can be fetched; a tile of a given path never changes.
 //! Absent: HTTP (`http::log`), mirrors of it (`mirror`).
 //! Source: C2SP tlog-tiles; format.md "Log".
 
 use std::sync::{Arc, PoisonError};
 
-use weituo_proof::both;
-use weituo_proof::tile::{TileKind, TilePath, encode_bundle};
+use weituo_proof::tile::{TILE_WIDTH, TileKind, TilePath, encode_bundle};
+use weituo_proof::{Frontier, Hash, both, leaf_hash};
 
 use super::handle::Ledger;
-use super::shared::Shared;
+use super::shared::{Shared, not_in_the_log};
 use super::types::{LedgerError, SignedCheckpoint};
 use crate::store::{Scanned, StoreError};
 
@@ -60,7 +60,28 @@ impl Ledger {
             );
             return Err(StoreError::corrupt(what).into());
         }
+        if level == 0 {
+            self.require_leaves(path, first, &hashes).await?;
+        }
         Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
+    }
+
+    /// Refuses leaves that are not the tree's: what is served may be cached for ever.
+    async fn require_leaves(&self, path: &TilePath, first: u64, leaves: &[Hash]) -> Result<(), LedgerError> {
+        let end = first + leaves.len() as u64;
+        if let Some(known) = self.shared.with_tree(|tree| tree.leaves(first..end)) {
+            return if known == leaves { Ok(()) } else { Err(not_in_the_log(first)) };
+        }
+        // The tree has forgotten them, and knows what their whole tile leads to.
+        let tile = self.shared.store.leaf_hashes(first..first + u64::from(TILE_WIDTH)).await?;
+        let mut frontier = Frontier::new();
+        tile.iter().for_each(|leaf| frontier.append(*leaf));
+        let index = path.index();
+        let known = self.shared.with_tree(|tree| tree.tile_row(1, index..index + 1));
+        if known == [frontier.root()] && tile.starts_with(leaves) {
+            return Ok(());
+        }
+        Err(not_in_the_log(first))
     }
 
     async fn entry_bundle(&self, path: &TilePath, size: u64) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -69,6 +90,8 @@ impl Ledger {
         let rows = self.shared.store.scan(from, u32::from(path.width())).await?;
         let rows = rows.into_iter().map(Scanned::into_row).collect::<Result<Vec<_>, _>>()?;
         let there = rows.iter().map(|row| row.leaf_index).eq(first..end);
+        let leaves: Vec<Hash> = rows.iter().map(|row| leaf_hash(row.body.as_bytes())).collect();
+        self.require_leaves(path, first, &leaves).await?;
         let bodies: Vec<&str> = rows.iter().map(|row| &*row.body).collect();
         match encode_bundle(&bodies) {
             Ok(bundle) if there => Ok(Some(bundle)),

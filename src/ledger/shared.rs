@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
 use weituo_proof::tree::verify_inclusion;
-use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey, both};
+use weituo_proof::{Hash, LeafIndex, Origin, VerifierKey, both, leaf_hash};
 
 use super::anchor::{Advanced, Anchor, adds_a_signer, blocking};
 use super::cosign::{Cosigned, Witnesses};
@@ -183,9 +183,11 @@ impl Shared {
                 }
             })?;
         let inclusion = self.inclusion(leaf, checkpoint.size.get()).await?;
-        let leaf_index = LeafIndex::new(leaf);
-        let cosigned = Vec::new();
-        Ok(Receipt { leaf_index, leaf_hash: row.leaf_hash, entry: row.body, inclusion, checkpoint, cosigned })
+        let (leaf_index, leaf_hash) = (LeafIndex::new(leaf), leaf_hash(row.body.as_bytes()));
+        // The row was found by what its columns say, and whoever writes to the database can have them say anything.
+        verify_inclusion(&leaf_hash, leaf_index, checkpoint.size, &inclusion, &checkpoint.root)
+            .map_err(|_| not_in_the_log(leaf))?;
+        Ok(Receipt { leaf_index, leaf_hash, entry: row.body, inclusion, checkpoint, cosigned: Vec::new() })
     }
 
     /// Returns whether this process has read all that a cosigned checkpoint covers.
@@ -246,4 +248,13 @@ impl Shared {
         let source = std::io::Error::other("other processes keep moving it");
         Err(LedgerError::Anchor { path: self.anchor.place(), doing: "written", source })
     }
+}
+
+/// The refusal of a row that the signed tree does not have in its place.
+pub(super) fn not_in_the_log(leaf_index: u64) -> LedgerError {
+    let what = both!(
+        "序号 {leaf_index} 处的内容不是签署过的检查点所涵盖的记录",
+        "what stands at leaf index {leaf_index} is not the entry that the signed checkpoint covers"
+    );
+    StoreError::corrupt(what).into()
 }

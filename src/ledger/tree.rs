@@ -98,6 +98,14 @@ impl Tree {
         ranges.filter(|range| range.start < kept_from).collect()
     }
 
+    /// Returns leaves that it has not forgotten; `None` where it has.
+    pub(super) fn leaves(&self, range: Range<u64>) -> Option<Vec<Hash>> {
+        let leaves = self.levels.first()?;
+        let first = usize::try_from(range.start.checked_sub(leaves.first)?).ok()?;
+        let end = first.checked_add(usize::try_from(range.end - range.start).ok()?)?;
+        (end <= leaves.hashes.len()).then(|| leaves.hashes.range(first..end).copied().collect())
+    }
+
     /// Returns nodes of a level of tiles above the lowest, which are all kept; fewer where the tree has not all of them.
     pub(super) fn tile_row(&self, tile_level: u8, nodes: Range<u64>) -> Vec<Hash> {
         let row = self.levels.get(usize::from(tile_level) * usize::from(TILE_LEVEL));

@@ -36,7 +36,7 @@ pub struct Proposal {
     pub expected: Option<StreamHead>,
     /// Digests of disclosures to delete, because this act is their `DisclosureErased`.
     pub erase: Vec<String>,
-    /// Other streams that must not have moved since the decision, such as that of the organisation whose key signed.
+    /// Other streams that the decision rests on, such as its actor's: they must stand in the log as they were read.
     pub rests_on: Vec<RestsOn>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weituo_events::{Act, Category, Event, OrganisationId};
 use weituo_projections::{Organisation as OrganisationState, StreamState};
-use weituo_proof::{Entry, StreamHead, StreamName};
+use weituo_proof::{Entry, StreamName};
 
 use super::ReadError;
 use super::aggregate::{Agreement, Organisation};
@@ -14,8 +14,8 @@ use crate::deciding::{Context, ErasureTarget, mentions, mentions_of};
 use crate::ledger::RestsOn;
 use crate::query::erasures;
 
-/// Organisations as loaded, each with the head of its stream.
-type Organisations = BTreeMap<OrganisationId, (Arc<OrganisationState>, Option<StreamHead>)>;
+/// Organisations as loaded, each with its stream and the head of that.
+type Organisations = BTreeMap<OrganisationId, (Arc<OrganisationState>, RestsOn)>;
 
 impl Streams {
     /// Loads what the decision on an act needs, and says which other streams may not move before the act is recorded.
@@ -30,14 +30,21 @@ impl Streams {
         for id in named.organisations.into_iter().chain(known.organisations) {
             self.load_upwards(id, fresh, &mut loaded).await?;
         }
-        let rests_on = rests_on(act, &loaded);
-        let organisations = loaded.into_iter().map(|(id, (organisation, _))| (id, organisation)).collect();
+        let (mut organisations, mut rests_on) = (BTreeMap::new(), Vec::with_capacity(loaded.len() + 1));
+        for (id, (organisation, read)) in loaded {
+            organisations.insert(id, organisation);
+            rests_on.push(read);
+        }
+        let (renewed, read) = self.renewed(named.agreements.first(), fresh).await?.unzip();
+        rests_on.extend(read);
+        // Its own stream is compared anyway, and may have moved by what this process is committing.
+        rests_on.retain(|other| other.stream != act.stream);
         let context = Context {
             erasure: self.erasure_target(act).await?,
             ledger: Some(self.ledger.origin().clone()),
             organisations,
             recorded_on: crate::today_in(self.rulebooks().zone_minutes()),
-            renewed: self.renewed(named.agreements.first(), fresh).await?,
+            renewed,
             roots: self.roots().to_vec(),
             rulebooks: self.rulebooks(),
         };
@@ -53,10 +60,11 @@ impl Streams {
     ) -> Result<(), ReadError> {
         let mut next = Some(id);
         while let Some(id) = next.take().filter(|id| !found.contains_key(id)) {
-            let loaded = self.load::<Organisation>(&id.stream(), fresh).await?;
+            let stream = id.stream();
+            let loaded = self.load::<Organisation>(&stream, fresh).await?;
             let StreamState::Organisation(organisation) = loaded.state.as_ref() else { break };
             next = organisation.superior().cloned();
-            found.insert(id, (Arc::clone(organisation), loaded.head));
+            found.insert(id, (Arc::clone(organisation), RestsOn { stream, head: loaded.head }));
         }
         Ok(())
     }
@@ -65,13 +73,16 @@ impl Streams {
         &self,
         stream: Option<&StreamName>,
         fresh: bool,
-    ) -> Result<Option<Arc<weituo_projections::Cycle>>, ReadError> {
+    ) -> Result<Option<(Arc<weituo_projections::Cycle>, RestsOn)>, ReadError> {
         let Some(stream) = stream.filter(|stream| Category::of(stream) == Some(Category::Agreement)) else {
             return Ok(None);
         };
         let loaded = self.load::<Agreement>(stream, fresh).await?;
+        let read = RestsOn { stream: stream.clone(), head: loaded.head };
         Ok(match loaded.state.as_ref() {
-            StreamState::Agreement(cycle) if !cycle.is_new() => Some(Arc::new(cycle.as_ref().clone())),
+            StreamState::Agreement(cycle) if !cycle.is_new() => {
+                Some((Arc::new(cycle.as_ref().clone()), read))
+            }
             _ => None,
         })
     }
@@ -90,18 +101,6 @@ impl Streams {
                 .any(|known| known.from == erasure.leaf_index && known.digest == erasure.digest);
         Ok(Some(ErasureTarget { digests, erased, kept }))
     }
-}
-
-/// Returns the streams that have to stand as they were read when the act gets its place: those of the keys that it is
-/// signed with or, for an enrolment, could have been.
-fn rests_on(act: &Act, loaded: &Organisations) -> Vec<RestsOn> {
-    let enrolment = matches!(act.event, Event::SigningKeyEnrolled(_));
-    if act.signature.is_none() && !enrolment {
-        return Vec::new();
-    }
-    let concerned = |id: &OrganisationId| enrolment || id.as_str() == act.actor.organisation;
-    let others = loaded.iter().filter(|(id, _)| concerned(id) && id.stream() != act.stream);
-    others.map(|(id, (_, head))| RestsOn { stream: id.stream(), head: *head }).collect()
 }
 
 /// Returns the digests of the disclosures that an act erases.

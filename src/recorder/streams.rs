@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{Mutex as Turns, MutexGuard, broadcast};
 use weituo_events::{Act, Event, OrganisationId, Recorded};
 use weituo_projections::{Rulebooks, StreamState};
-use weituo_proof::{Entry, LeafIndex, StreamHead, StreamName};
+use weituo_proof::{Entry, LeafIndex, StreamHead, StreamName, leaf_hash};
 
 use super::ReadError;
 use super::aggregate::{Kind, StreamAggregate};
@@ -154,13 +154,18 @@ impl Streams {
         let events = self.ledger.store().events().get_events::<StreamAggregate<K>>(stream.as_str()).await?;
         let rulebooks = self.rulebooks();
         let mut state = StreamState::new(K::CATEGORY);
-        let mut head = None;
+        let mut head: Option<StreamHead> = None;
         for event in events {
-            let entry = Entry::parse(event.payload.to_string().as_bytes())?;
+            let body = event.payload.to_string();
+            let entry = Entry::parse(body.as_bytes())?;
             let place = |key: &str| event.metadata.get(key).and_then(|value| value.as_str());
             let leaf_index =
                 place("leaf_index").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
-            let leaf_hash = place("leaf_hash").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
+            // By the bytes and not by the column beside them, and each by the next: what the commit compares is the head alone.
+            let leaf_hash = leaf_hash(body.as_bytes());
+            if head.is_some_and(|head| (head.sequence + 1, head.leaf_hash) != (entry.sequence, entry.prev)) {
+                return Err(ReadError::Chain { leaf_index });
+            }
             let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf_index), leaf_hash)
                 .map_err(|source| FollowError::Event { leaf_index, source })?;
             state.apply(&recorded, &rulebooks);

@@ -146,6 +146,32 @@ on_both_stores! {
         assert_eq!(left, whole[..left.len()], "nothing but what was there before is there");
     }
 
+    async fn a_backup_swapped_after_it_was_verified_is_sealed_by_no_restore(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 5, None).await;
+        ledger.stop().await.unwrap();
+        let file = place.folder.path().join("backup.db");
+        Ledger::backup(&place.url, &place.options(), &file).await.unwrap();
+        let forge = |sql: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        let (to, from) = (place.sibling_url().await, LedgerUrl::Sqlite(file.clone()));
+        // One forged entry behind the others, and a head row that asks for more than there are.
+        forge(
+            "INSERT INTO entry SELECT leaf_index + 1000, stream, sequence + 1000, randomblob(16), leaf_hash, body FROM entry \
+             WHERE leaf_index = 5;
+             UPDATE entry SET leaf_index = (SELECT count(*) - 1 FROM entry) WHERE leaf_index > 1000;
+             UPDATE head SET size = 5000",
+        );
+        let refused = Ledger::restore(&to, &place.options(), &from, true).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Store(StoreError::Corrupt { .. })), "{refused:?}");
+        // One that ends where it says, under no seal of the log's key.
+        forge("UPDATE head SET size = (SELECT count(*) FROM entry)");
+        let refused = Ledger::restore(&to, &place.options(), &from, true).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Copy { .. }), "{refused:?}");
+        let target = weituo::store::open(&to, place.options().store, false).await.unwrap();
+        assert_eq!(target.head().await.unwrap(), None);
+        assert!(rows(&*target).await.is_empty(), "nothing was written");
+    }
+
     async fn an_entry_missing_below_what_was_committed_and_never_anchored_is_recovered(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 3, None).await;

@@ -41,6 +41,13 @@ ROLLBACK;
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// Whatever search path the role, the database or the server sets: names mean the tables beside `entry`, and PostgreSQL's own
+/// functions. Else whoever may set one could show this program other rows than are stored, while they verify.
+const OWN_PATH: &str = "
+SELECT pg_catalog.set_config('search_path', pg_catalog.format('%I, pg_temp', coalesce(
+    (SELECT nspname FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('entry')), pg_catalog.current_schema(), 'public')), false)";
+
 /// Compresses long rows with lz4 where the server was built with it, which costs it much less than its own method. What
 /// is stored either way it reads alike; a server without lz4 that takes over its files cannot, until `weituo rebuild`.
 const FOLLOWER_SETTINGS: &str = "
@@ -55,6 +62,7 @@ pub(super) fn readers(url: &str, options: StoreOptions) -> Result<PgPool> {
         .test_before_acquire(false)
         .after_connect(|connection, _| {
             Box::pin(async {
+                connection.execute(OWN_PATH).await?;
                 match connection.execute(FOLLOWER_SETTINGS).await {
                     Err(error) if is_broken(&error) => return Err(error),
                     // It works without.
@@ -85,7 +93,12 @@ fn base(url: &str) -> Result<PgConnectOptions> {
 
 /// Connects within the time-out.
 pub(super) async fn connect(options: &PgConnectOptions, timeout: Duration) -> Result<PgConnection> {
-    match tokio::time::timeout(timeout, PgConnection::connect_with(options)).await {
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        connection.execute(OWN_PATH).await?;
+        Ok(connection)
+    };
+    match tokio::time::timeout(timeout, connecting).await {
         Ok(connected) => connected.map_err(fault(CONNECTING)),
         Err(_) => Err(StoreError::too_slow(CONNECTING, timeout)),
     }

@@ -30,7 +30,10 @@ SELECT format('index %s.%s', ledger.relname, ic.relname),
 FROM ledger JOIN pg_index ON indrelid = ledger.oid JOIN pg_class ic ON ic.oid = indexrelid
 UNION ALL
 SELECT format('trigger %s.%s', relname, tgname), pg_get_triggerdef(tg.oid)
-FROM ledger JOIN pg_trigger tg ON tgrelid = ledger.oid WHERE NOT tgisinternal
+FROM ledger JOIN pg_trigger tg ON tgrelid = ledger.oid
+UNION ALL
+SELECT format('cast %s as %s', format_type(castsource, NULL), format_type(casttarget, NULL)), castfunc::regprocedure::text
+FROM pg_cast WHERE oid >= 16384 AND castsource < 16384 AND casttarget < 16384
 UNION ALL
 SELECT format('rule %s.%s', relname, rulename), pg_get_ruledef(r.oid)
 FROM ledger JOIN pg_rewrite r ON ev_class = ledger.oid WHERE NOT (relkind = 'v' AND rulename = '_RETURN')

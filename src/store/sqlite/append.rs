@@ -124,7 +124,7 @@ fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
         "INSERT INTO entry (leaf_index, stream, sequence, command, leaf_hash, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for row in &batch.rows {
-        entry.execute(params![
+        let stored = entry.execute(params![
             row.leaf_index,
             row.stream,
             row.sequence,
@@ -132,6 +132,10 @@ fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
             row.leaf_hash.0,
             &*row.body
         ])?;
+        if stored != 1 {
+            // A trigger has swallowed it.
+            return Err(rusqlite::Error::StatementChangedRows(stored));
+        }
     }
     let mut disclosure = connection
         .prepare_cached("INSERT INTO disclosure (digest, leaf_index, disclosure) VALUES (?1, ?2, ?3)")?;

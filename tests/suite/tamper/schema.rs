@@ -67,6 +67,17 @@ on_both_stores! {
         bent(place, "disclosure", (&bend, "ALTER TABLE disclosure ALTER COLUMN disclosure DROP NOT NULL")).await;
     }
 
+    async fn a_trigger_under_a_name_of_the_databases_own_is_named(place: Place) {
+        let bend = format!(
+            "{BEND} INSERT INTO sqlite_schema VALUES ('trigger', 'sqlite_stat_audit', 'entry', 0,
+             'CREATE TRIGGER sqlite_stat_audit BEFORE INSERT ON entry BEGIN SELECT RAISE(IGNORE); END')"
+        );
+        let trigger = "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+                       CREATE TRIGGER \"RI_ConstraintTrigger_c_audit\" BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION swallow();
+                       UPDATE pg_trigger SET tgisinternal = true WHERE tgname LIKE 'RI%'";
+        bent(place, "audit", (&bend, trigger)).await;
+    }
+
     async fn an_extra_trigger_is_named(place: Place) {
         bent(
             place,
@@ -116,10 +127,15 @@ async fn row_security_rules_and_tables_elsewhere_are_named() {
         ("relation head", "ALTER TABLE head SET UNLOGGED"),
         ("relation entry", "CREATE TABLE more () INHERITS (entry)"),
         (
-            "relation projection_row",
-            "CREATE SCHEMA nearer; CREATE TABLE nearer.projection_row (LIKE public.projection_row INCLUDING ALL);
-             INSERT INTO nearer.projection_row SELECT * FROM public.projection_row;
-             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = nearer, public', current_database()); END $$",
+            "trigger entry.swallow",
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+             CREATE TRIGGER swallow BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION swallow();
+             UPDATE pg_trigger SET tgisinternal = true WHERE tgname = 'swallow'",
+        ),
+        (
+            "cast json as text",
+            "CREATE FUNCTION told(json) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
+             CREATE CAST (json AS text) WITH FUNCTION told(json)",
         ),
     ] {
         let bench = Bench::new(Place::new(Kind::Postgres).await).await;
@@ -128,6 +144,28 @@ async fn row_security_rules_and_tables_elsewhere_are_named() {
         let named = report.findings().any(|finding| finding.detail.en().starts_with(object));
         assert!(named && !report.verdicts.intact.is_yes(), "{object}: {:#?}", report.verdicts);
     }
+}
+
+/// Verification reads what everything else reads, whatever a role or a database says that names mean.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_path_shows_nobody_other_rows_than_are_stored() {
+    let bench = Bench::new(Place::new(Kind::Postgres).await).await;
+    let stored = bench.head().await;
+    bench
+        .tamper(
+            "CREATE SCHEMA nearer;
+             CREATE VIEW nearer.head AS SELECT id, origin, size - 1 AS size, root, seal, recorded_at FROM public.head;
+             CREATE VIEW nearer.projection_row AS SELECT projection, generation, key, '{}'::json AS body FROM public.projection_row;
+             CREATE FUNCTION nearer.to_regclass(text) RETURNS regclass LANGUAGE sql
+                 AS $$ SELECT pg_catalog.to_regclass('public.' || $1) $$;
+             DO $$ BEGIN
+                 EXECUTE format('ALTER DATABASE %I SET search_path = nearer, pg_catalog, public', current_database());
+             END $$",
+        )
+        .await;
+    assert_eq!(bench.head().await, stored);
+    let report = bench.verify().await;
+    assert_eq!(report.exit_code(), 0, "{:#?}", report.verdicts);
 }
 
 /// A role that may only read gets the answer without amcheck, and is told so.
