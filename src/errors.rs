@@ -41,10 +41,21 @@ pub(crate) fn chain_zh(error: &(dyn Error + 'static)) -> String {
     parts.join(":")
 }
 
+/// A cause in both languages, where it has to be an `io::Error`'s.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.en())]
+pub(crate) struct Told(pub(crate) Both);
+
+fn told(error: &std::io::Error) -> Option<String> {
+    let Told(what) = error.get_ref()?.downcast_ref()?;
+    Some(what.get(Language::Zh).to_owned())
+}
+
 fn zh(error: &(dyn Error + 'static)) -> String {
     let translated = error
         .downcast_ref()
         .map(ledger)
+        .or_else(|| error.downcast_ref().and_then(told))
         // A source that is shared is not downcast to what it shares.
         .or_else(|| error.downcast_ref().map(|shared: &Arc<LedgerError>| ledger(shared)))
         .or_else(|| error.downcast_ref().map(read_only))
@@ -94,7 +105,9 @@ fn ledger(error: &LedgerError) -> String {
                 format!("{path} 是另一密钥文件的轮换所留:请移走后重试")
             }
             LogKeyError::FollowsItself => "台账不能以自己为继任:继任台账应有另一名称".to_owned(),
-            LogKeyError::Busy => "其他进程不断写入 log/main:请停止它们后重试".to_owned(),
+            LogKeyError::Busy => {
+                "其他进程不断写入 log/main:请停止它们后重试;如无其他进程,请运行 `weituo verify`".to_owned()
+            }
         },
         LedgerError::Copy { what } => format!("备份或恢复未完成:{}", what.get(Language::Zh)),
         LedgerError::NotFound { what } | LedgerError::Exists { what } | LedgerError::Invalid { what } => {

@@ -47,12 +47,18 @@ pub(crate) fn replace_with(
 /// Creates a file to write and read in the folder of another, which is gone once it is closed.
 pub(crate) fn unnamed_beside(path: &Path) -> io::Result<File> {
     let new = beside(path);
-    if new.symlink_metadata().is_ok() {
-        std::fs::remove_file(&new)?;
-    }
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+    let file = fresh(&new, 0o600)?;
     std::fs::remove_file(&new)?;
     Ok(file)
+}
+
+/// Creates a file under a name of this process's own. What a killed one left there may be linked under another name by now, so it
+/// is removed and never written to.
+fn fresh(new: &Path, mode: u32) -> io::Result<File> {
+    if new.symlink_metadata().is_ok() {
+        std::fs::remove_file(new)?;
+    }
+    OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(new)
 }
 
 /// Removes what processes that were killed left of this file. Only where nobody else writes it meanwhile.
@@ -90,8 +96,7 @@ fn write_synced(
     mode: u32,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    let mut file = BufWriter::new(file);
+    let mut file = BufWriter::new(fresh(path, mode)?);
     write(&mut file)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }

@@ -235,6 +235,7 @@ pub struct Erasure {
 pub async fn erasures(store: &dyn Store) -> Result<Vec<Erasure>, StoreError> {
     let mut erasures = Vec::new();
     let mut from = 1;
+    let size = store.head().await?.map_or(0, |head| head.size);
     loop {
         let page = match store.stream_rows("log/main", from, PAGE).await {
             Err(StoreError::Corrupt { .. }) => return Ok(erasures),
@@ -242,7 +243,9 @@ pub async fn erasures(store: &dyn Store) -> Result<Vec<Erasure>, StoreError> {
         };
         for row in &page {
             from = row.sequence + 1;
-            if leaf_hash(row.body.as_bytes()) == row.leaf_hash
+            // A row behind the log's end is none of its entries.
+            if row.leaf_index < size
+                && leaf_hash(row.body.as_bytes()) == row.leaf_hash
                 && let Ok(recorded) = recorded(row)
                 && let Event::DisclosureErased(erased) = &recorded.act.event
             {

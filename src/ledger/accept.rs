@@ -1,8 +1,8 @@
 //! A lost anchor: what takes its place, and the entry that says so.
 //!
 //! Invariants: an acceptance on somebody's word is in the log before the anchor is made from it, so that a crash in
-//! between leaves the anchor lost and the word recorded; a checkpoint that was kept elsewhere needs no such entry. An
-//! anchor that is there is never replaced.
+//! between leaves the anchor lost and the word recorded; so is that of what follows a checkpoint which was kept elsewhere. An
+//! anchor that is there is never replaced, and nothing is recorded where none could be made.
 //! Source: design.md "On start".
 
 use std::sync::Arc;
@@ -73,7 +73,7 @@ pub(super) async fn record(opened: &mut Opened, options: &Options) -> Result<(),
     let (shared, head, seal) = (&opened.shared, &opened.head, SealKey::of(keys));
     shared.store.barrier().await?;
     let found = sign(&opened.derived.signers(keys, head), &shared.origin, head);
-    blocking(&shared.anchor, move |anchor| anchor.require_known(&found)).await?;
+    blocking(&shared.anchor, move |anchor| anchor.require_place(&found)).await?;
     let last =
         opened.derived.last_recorded_at().ok_or_else(|| unrecorded("台账是空的", "the log is empty"))?;
     let recorded_at = Watched::new(Arc::clone(&options.clock)).recorded_at(last)?;

@@ -73,7 +73,11 @@ pub(super) enum Advanced {
 /// What is said of an anchor that is not where it should be.
 pub(crate) fn absent(place: &str) -> Both {
     if address(Path::new(place)).is_none() {
-        return both!("锚点 {place} 丢失", "the anchor {place} is lost");
+        return both!(
+            "{place} 处没有锚点。请先确认这是它的路径(WEITUO_ANCHOR、--anchor),且所在的盘已挂载;只有确已丢失时",
+            "there is no anchor at {place}. See first that this is its path (WEITUO_ANCHOR, --anchor), and that its disk is mounted; \
+             only if it is lost"
+        );
     }
     both!(
         "见证方 {place} 没有本台账的检查点。请先确认地址无误,且它是以原来的目录和本台账的密钥(`--log`)运行的;只有其中的检查点确已丢失时",
@@ -162,10 +166,10 @@ impl Anchor {
     }
 
     /// Refuses where `replace_lost` would be refused for the place, whatever the checkpoint.
-    pub(super) fn require_known(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+    pub(super) fn require_place(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self {
-            Self::File(_) => Ok(()),
-            Self::Remote(remote) => remote.require_known(checkpoint),
+            Self::File(file) => file.require_place(),
+            Self::Remote(remote) => remote.require_place(checkpoint),
         }
     }
 

@@ -50,6 +50,7 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
     }
     if files.key.exists() {
         check_name(&files.key, &key::read(&files.key)?, &init.origin)?;
+        refuse_known(&files, url, init).await?;
     }
     let anchor = Some(&files.anchor).filter(|place| anchor::address(place).is_none());
     for file in [Some(&files.key), anchor].into_iter().flatten() {
@@ -65,6 +66,33 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
     let made = make(&*store, url, &files, init).await;
     store.close().await;
     made
+}
+
+/// Refuses where a witness as the anchor has a checkpoint of this log, other than of an `init` that broke off.
+async fn refuse_known(files: &Files, url: &LedgerUrl, init: &InitOptions) -> Result<(), LedgerError> {
+    let Some(address) = anchor::address(&files.anchor).map(str::to_owned) else { return Ok(()) };
+    let keys = key::read_all(&files.key)?;
+    let anchor = Arc::new(Anchor::new(files.anchor.clone(), keys.verifiers(), None)?);
+    let Some(standing) = blocking(&anchor, Anchor::load).await? else { return Ok(()) };
+    let there = match store::open(url, init.options.store, false).await {
+        Ok(store) => {
+            let head = store.head().await;
+            store.close().await;
+            head.ok().flatten().map(|head| (head.size, head.root))
+        }
+        Err(_) => None,
+    };
+    if there == Some(standing.vouched()) {
+        return Ok(());
+    }
+    let (size, _) = standing.vouched();
+    Err(LedgerError::Exists {
+        what: both!(
+            "见证方 {address} 已有本台账 {size} 条记录的检查点:没有改动任何内容;数据库丢失的,请运行 `weituo restore 备份`",
+            "the witness {address} has a checkpoint of this log with {size} entries: nothing was changed; where its database is lost, \
+             run `weituo restore BACKUP`"
+        ),
+    })
 }
 
 fn there_is_one(url: &LedgerUrl) -> LedgerError {

@@ -129,7 +129,7 @@ async fn read_genesis(store: &dyn Store) -> Result<Genesis, LedgerError> {
 /// Returns every key that the log names beside its first one: what a reader without the key has to open the anchor with.
 async fn named_keys(store: &dyn Store) -> Result<Vec<VerifierKey>, LedgerError> {
     let events = rotate::log_events(store).await?.1;
-    let named = events.into_iter().filter_map(|event| match event {
+    let named = events.into_iter().filter_map(|(_, event)| match event {
         Event::LogKeyAdded(added) => added.key.parse().ok(),
         _ => None,
     });
@@ -152,9 +152,18 @@ impl Opened {
         if !options.read_only {
             blocking(&self.shared.anchor, Anchor::join).await?;
         }
-        let anchored = self.load_anchor(options).await;
+        let mut kept = None;
+        let mut anchored = blocking(&self.shared.anchor, Anchor::load).await;
         if !matches!(anchored, Ok(_) | Err(LedgerError::ReadOnly(_))) {
             return anchored.map(|_| Acted::Done);
+        }
+        if !options.read_only && !matches!(anchored, Ok(Some(_))) {
+            kept = self.kept_elsewhere(options).await?;
+            if let Some(checkpoint) = &kept {
+                anchored = Ok(Some(Standing { checkpoint: checkpoint.clone(), intended: None }));
+            } else if options.accept_lost_anchor {
+                anchored = Ok(None);
+            }
         }
         // The head as it is after the anchor was read: what other processes commit and anchor meanwhile is no rollback.
         let head = self.shared.store.head().await?;
@@ -170,6 +179,9 @@ impl Opened {
             self.shared.publish(Arc::new(standing.checkpoint.clone()));
         }
         let anchored = anchored?;
+        if let Some(kept) = kept {
+            self.put_in_place(kept, vouched, passed, options).await?;
+        }
         self.check(vouched, passed)?;
         let (Some(seal), false) = (self.keys.as_ref().map(SealKey::of), options.read_only) else {
             return Ok(Acted::Done);
@@ -221,26 +233,14 @@ impl Opened {
         Ok(Some(vouched))
     }
 
-    /// Returns the anchor, or what takes its place where it is lost or damaged.
-    async fn load_anchor(&self, options: &Options) -> Result<Option<Standing>, LedgerError> {
-        let anchor = &self.shared.anchor;
-        let loaded = blocking(anchor, Anchor::load).await;
-        let damaged = match &loaded {
-            Ok(None) => false,
-            Err(LedgerError::ReadOnly(_)) => true,
-            _ => return loaded,
-        };
-        if options.read_only {
-            return loaded;
-        }
+    /// Returns the highest checkpoint that somebody kept, to take the place of an anchor that is lost or damaged: one that was given, or
+    /// a witness's. `None` without one.
+    async fn kept_elsewhere(&self, options: &Options) -> Result<Option<SignedCheckpoint>, LedgerError> {
         let mut witnessed = options.witnessed.clone();
         witnessed.extend(cosign::remembered(&self.shared).await);
-        if damaged && witnessed.is_empty() && !options.accept_lost_anchor {
-            return loaded;
-        }
         let mut highest: Option<SignedCheckpoint> = None;
-        for text in &witnessed {
-            let opened = Checkpoint::open_by(text, &self.shared.verifiers);
+        for text in witnessed {
+            let opened = Checkpoint::open_by(&text, &self.shared.verifiers);
             let (checkpoint, _) = opened.map_err(|error| LedgerError::Invalid {
                 what: both!(
                     "密钥文件打不开所给的或见证方的一个检查点:{error};请确认它是本台账最新的密钥文件",
@@ -248,28 +248,53 @@ impl Opened {
                 ),
             })?;
             if highest.as_ref().is_none_or(|highest| highest.size < checkpoint.size) {
-                let text = text.clone();
                 highest = Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text });
             }
         }
         if let Some(checkpoint) = &highest {
-            tracing::warn!(size = %checkpoint.size, "the anchor was lost: a checkpoint that somebody kept takes its place");
-            let checkpoint = checkpoint.clone();
-            blocking(anchor, move |anchor| anchor.replace_lost(&checkpoint)).await?;
+            let size = checkpoint.size;
+            tracing::warn!(%size, "the anchor was lost: a checkpoint that somebody kept takes its place");
         }
-        Ok(highest.map(|checkpoint| Standing { checkpoint, intended: None }))
+        Ok(highest)
+    }
+
+    /// Puts a checkpoint that somebody kept in the place of the anchor, also where the database does not extend it; never under a key
+    /// that is not the log's newest, because then the anchor may be no worse than the key file.
+    async fn put_in_place(
+        &mut self,
+        kept: SignedCheckpoint,
+        vouched: Option<(u64, Hash)>,
+        passed: Option<Hash>,
+        options: &Options,
+    ) -> Result<(), LedgerError> {
+        self.check_key()?;
+        let size = kept.size.get();
+        if self.check_extends(vouched, passed).is_ok() && size < self.head.size {
+            // Nobody vouched for what follows it.
+            accept::record(self, options).await?;
+        }
+        blocking(&self.shared.anchor, move |anchor| anchor.replace_lost(&kept).and_then(|()| anchor.join()))
+            .await
     }
 
     /// Compares database, anchor and key.
     fn check(&mut self, vouched: Option<(u64, Hash)>, passed: Option<Hash>) -> Result<(), ReadOnly> {
-        if let Some((anchor_size, anchored)) = vouched {
-            if self.head.size < anchor_size {
-                return Err(ReadOnly::Behind { database_size: self.head.size, anchor_size });
-            }
-            if let Some(found) = passed.filter(|found| *found != anchored) {
-                return Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored });
-            }
+        self.check_extends(vouched, passed)?;
+        self.check_key()
+    }
+
+    fn check_extends(&self, vouched: Option<(u64, Hash)>, passed: Option<Hash>) -> Result<(), ReadOnly> {
+        let Some((anchor_size, anchored)) = vouched else { return Ok(()) };
+        if self.head.size < anchor_size {
+            return Err(ReadOnly::Behind { database_size: self.head.size, anchor_size });
         }
+        match passed.filter(|found| *found != anchored) {
+            Some(found) => Err(ReadOnly::RootDiffers { size: anchor_size, found, anchored }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_key(&mut self) -> Result<(), ReadOnly> {
         match &mut self.keys {
             Some(keys) => {
                 // What a revoked key seals or signs counts no more.

@@ -201,14 +201,14 @@ pub(super) async fn redo(
 /// Why nothing is written where the database has a row that no writer put there.
 pub(super) fn place_taken() -> ReadOnly {
     let what = Both::new(
-        "有行占着下一条记录或其披露值的位置",
-        "a row stands where the next entry of its stream or what it discloses belongs",
+        "有行占着下一条记录或其披露值的位置,或占用了其编号",
+        "a row stands where the next entry of its stream or what it discloses belongs, or has its command id",
     );
     ReadOnly::Corrupt { what }
 }
 
 /// Whether a row is an entry that this head covers, by its bytes, and has the command that its column says.
-async fn is_in_log(shared: &Shared, head: &Head, row: &EntryRow) -> Result<bool, Halt> {
+pub(super) async fn is_in_log(shared: &Shared, head: &Head, row: &EntryRow) -> Result<bool, Halt> {
     let own = row_of(row.leaf_index, Arc::clone(&row.body)).ok();
     if row.leaf_index >= head.size || own.as_ref() != Some(row) {
         return Ok(false);

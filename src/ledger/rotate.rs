@@ -12,13 +12,18 @@ use std::path::{Path, PathBuf};
 use weituo_events::payload::{LogFrozen, LogKeyAdded, LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
 use weituo_projections::dates::zone_minutes;
-use weituo_proof::{Both, Entry, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey, both};
+use weituo_proof::{
+    Both, Entry, LeafIndex, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey, both, leaf_hash,
+};
 
+use super::anchor::blocking;
 use super::clock::ClockError;
+use super::commit::sign;
 use super::handle::Ledger;
 use super::index::{effective, log_act};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
+use super::shared::not_in_the_log;
 use super::types::{LedgerError, Mode, Proposal, SubmitError};
 use crate::store::{LedgerUrl, Store, StoreError, failpoint};
 
@@ -56,7 +61,9 @@ pub enum LogKeyError {
     #[error("a log cannot follow itself: its successor has another origin")]
     FollowsItself,
     /// Others kept writing to `log/main`.
-    #[error("others keep writing to log/main: stop them, then repeat")]
+    #[error(
+        "others keep writing to log/main: stop them, then repeat; where there are none, run `weituo verify`"
+    )]
     Busy,
 }
 
@@ -74,20 +81,10 @@ pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated
     let files = Files::of(url, options)?;
     let keys = key::read_all(&files.key)?;
     let next_file = beside(&files.key, "next");
-    let next = next_keys(&next_file, &keys)?;
-    failpoint::hit("rotate.next_written");
-    let verifier = next.first().verifier().clone();
-    let added = verifier.to_string();
     let ledger = open(url, options).await?;
-    let named = |event: &Event| matches!(event, Event::LogKeyAdded(known) if known.key == added);
-    let event = Event::LogKeyAdded(LogKeyAdded { key: added.clone() });
-    let recorded = record_once(&ledger, options, event, named).await;
+    let named = name_next(&ledger, options, &next_file, &keys).await;
     ledger.stop().await?;
-    if matches!(recorded, Err(LedgerError::ReadOnly(_))) {
-        // The log does not name the new key and takes nothing more: the key is of no use.
-        in_place(&next_file, || std::fs::remove_file(&next_file))?;
-    }
-    recorded?;
+    let verifier = named?;
     failpoint::hit("rotate.recorded");
     // From here the log names both keys, so either file is a usable one.
     let kept = beside(&files.key, &id_of(keys.first().verifier()));
@@ -112,21 +109,60 @@ pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated
     Ok(Rotated { verifier, kept })
 }
 
-/// Returns the keys as they will be: those that a rotation which broke off has written, or a new one before the present ones.
-fn next_keys(next_file: &Path, keys: &Keys) -> Result<Keys, LedgerError> {
-    if !next_file.exists() {
-        let first = SigningKey::from_seed(keys.first().name(), key::random()?)
-            .map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
-        let next = keys.behind(first);
-        in_place(next_file, || crate::files::create_whole(next_file, next.text().as_bytes(), 0o600))?;
-        return Ok(next);
+/// Has the log name the key that is to come, whose file is there by then.
+async fn name_next(
+    ledger: &Ledger,
+    options: &Options,
+    next_file: &Path,
+    keys: &Keys,
+) -> Result<VerifierKey, LedgerError> {
+    let (_, events) = log_events(&**ledger.store()).await?;
+    let next = next_keys(next_file, keys, &events)?;
+    failpoint::hit("rotate.next_written");
+    let verifier = next.first().verifier().clone();
+    let event = Event::LogKeyAdded(LogKeyAdded { key: verifier.to_string() });
+    let named =
+        |event: &Event| matches!(event, Event::LogKeyAdded(added) if added.key == verifier.to_string());
+    let recorded = record_once(ledger, options, event, named).await;
+    if matches!(recorded, Err(LedgerError::ReadOnly(_))) {
+        let (_, events) = log_events(&**ledger.store()).await?;
+        if !is_named(&verifier, &events) {
+            // The log takes nothing more: the key is of no use.
+            in_place(next_file, || std::fs::remove_file(next_file))?;
+        }
     }
-    let next = key::read_all(next_file)?;
-    let older = next.all().skip(1).map(SigningKey::verifier);
-    if older.eq(keys.all().map(SigningKey::verifier)) {
-        return Ok(next);
+    recorded.map(|()| verifier)
+}
+
+/// Returns the keys as they will be: with the one that a rotation which broke off had the log name, or a new one before the
+/// present ones.
+fn next_keys(next_file: &Path, keys: &Keys, events: &[(u64, Event)]) -> Result<Keys, LedgerError> {
+    if next_file.exists() {
+        let left = key::read_all(next_file)?;
+        if left.first().name() != keys.first().name() {
+            return Err(LogKeyError::OtherRotation { path: next_file.display().to_string() }.into());
+        }
+        if is_named(left.first().verifier(), events) {
+            // One of the present ones may have been revoked since.
+            let next = keys.behind(left.first().clone());
+            in_place(next_file, || crate::files::replace_whole(next_file, next.text().as_bytes(), 0o600))?;
+            return Ok(next);
+        }
+        in_place(next_file, || std::fs::remove_file(next_file))?;
     }
-    Err(LogKeyError::OtherRotation { path: next_file.display().to_string() }.into())
+    let first = SigningKey::from_seed(keys.first().name(), key::random()?)
+        .map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?;
+    let next = keys.behind(first);
+    in_place(next_file, || crate::files::create_whole(next_file, next.text().as_bytes(), 0o600))?;
+    Ok(next)
+}
+
+/// Whether the log names a key, and has not revoked it.
+fn is_named(key: &VerifierKey, events: &[(u64, Event)]) -> bool {
+    let key = key.to_string();
+    let added = |event: &Event| matches!(event, Event::LogKeyAdded(added) if added.key == key);
+    let revoked = |event: &Event| matches!(event, Event::LogKeyRevoked(revoked) if revoked.key == key);
+    events.iter().any(|(_, event)| added(event)) && !events.iter().any(|(_, event)| revoked(event))
 }
 
 /// Revokes an older key of the log, named by its verifier key or by the 8 hex digits of its id, and takes it out of the key file.
@@ -156,7 +192,7 @@ async fn revocation(
     named: &str,
 ) -> Result<VerifierKey, LedgerError> {
     let events = log_events(&**ledger.store()).await?.1;
-    let known = events.iter().filter_map(|event| match event {
+    let known = events.iter().filter_map(|(_, event)| match event {
         Event::LogOpened(opened) => Some(&opened.key),
         Event::LogKeyAdded(added) => Some(&added.key),
         _ => None,
@@ -169,6 +205,11 @@ async fn revocation(
     };
     if wanted == keys.first().verifier() {
         return Err(LogKeyError::InUse { key: wanted.to_string() }.into());
+    }
+    // From then on the key in use signs alone: an anchor that takes no such checkpoint would keep the log from being written.
+    if let Some(head) = ledger.store().head().await? {
+        let alone = sign(&[keys.first()], ledger.origin(), &head);
+        blocking(&ledger.shared.anchor, move |anchor| anchor.require_place(&alone)).await?;
     }
     let text = wanted.to_string();
     let revoked = |event: &Event| matches!(event, Event::LogKeyRevoked(known) if known.key == text);
@@ -222,11 +263,14 @@ async fn record_once(
     let now = RecordedAt::from_unix_millis(unix_millis).ok_or(ClockError::NoDate { unix_millis })?;
     let command = crate::fresh_command_id();
     for _ in 0..ATTEMPTS {
+        ledger.follow().await?;
         let (head, events) = log_events(&**ledger.store()).await?;
-        if events.iter().any(&done) {
-            return Ok(());
+        if let Some((leaf_index, _)) = events.iter().find(|(_, event)| done(event)) {
+            // That a row says so is not enough: it has to be in the log.
+            let receipt = ledger.receipt(LeafIndex::new(*leaf_index)).await;
+            return receipt.map(drop).map_err(|_| not_in_the_log(*leaf_index));
         }
-        let zone = events.iter().find_map(|event| match event {
+        let zone = events.iter().find_map(|(_, event)| match event {
             Event::LogOpened(opened) => zone_minutes(&opened.zone),
             _ => None,
         });
@@ -248,8 +292,10 @@ async fn record_once(
     Err(LogKeyError::Busy.into())
 }
 
-/// Returns the head of `log/main` and its events, in their order.
-pub(super) async fn log_events(store: &dyn Store) -> Result<(Option<StreamHead>, Vec<Event>), LedgerError> {
+/// Returns the head of `log/main` and its events with their leaf indexes, in their order, as the rows say: nothing of it is proven.
+pub(super) async fn log_events(
+    store: &dyn Store,
+) -> Result<(Option<StreamHead>, Vec<(u64, Event)>), LedgerError> {
     let (mut head, mut events): (Option<StreamHead>, _) = (None, Vec::new());
     loop {
         let next = head.map_or(1, |head| head.sequence + 1);
@@ -266,8 +312,9 @@ pub(super) async fn log_events(store: &dyn Store) -> Result<(Option<StreamHead>,
                 ))
             };
             let entry = Entry::parse(row.body.as_bytes()).map_err(|error| unreadable(&error))?;
-            events.push(Act::from_entry(&entry).map_err(|error| unreadable(&error))?.event);
-            head = Some(StreamHead { sequence: row.sequence, leaf_hash: row.leaf_hash });
+            let act = Act::from_entry(&entry).map_err(|error| unreadable(&error))?;
+            events.push((row.leaf_index, act.event));
+            head = Some(StreamHead { sequence: row.sequence, leaf_hash: leaf_hash(row.body.as_bytes()) });
         }
     }
 }

@@ -13,7 +13,7 @@ use super::answer::refuse_all;
 use super::flight::{IntentOutcome, Outcome};
 use super::follow::NO_HEAD_ROW;
 use super::prepare::{Pending, Prepared};
-use super::redo::place_taken;
+use super::redo::{is_in_log, place_taken};
 use super::types::{LedgerError, ReadOnly, SubmitError};
 use super::writer::Writer;
 use crate::store::{Batch, CommitOutcome, StoreError, failpoint};
@@ -153,6 +153,10 @@ impl Writer {
             return Err(LedgerError::ReadOnly(place_taken()));
         }
         for row in rows {
+            if !is_in_log(&self.shared, &self.head, &row).await.map_err(LedgerError::from)? {
+                self.shared.halt(place_taken());
+                return Err(LedgerError::ReadOnly(place_taken()));
+            }
             self.derived.remember(row.command, row.leaf_index);
         }
         self.derived.remember_stored(stored.into_iter().map(|row| row.digest));

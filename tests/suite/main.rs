@@ -22,6 +22,7 @@ mod kill;
 mod log_keys;
 mod outage;
 mod page;
+mod planted;
 mod postgres_backup;
 mod recording;
 mod served;

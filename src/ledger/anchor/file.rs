@@ -19,13 +19,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weituo_proof::tree::verify_consistency;
-use weituo_proof::{Both, Checkpoint, Hash, TreeSize, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Hash, Language, TreeSize, VerifierKey, both};
 
 use super::lease::{self, Lease, Named};
 use super::slot::{Intent, SLOT_BYTES, Slot};
 use super::slots::{self, Found, Slots, read_redo};
 use super::{Advanced, Standing, adds_a_signer, fork, not_of_this_log};
-use crate::files::create_whole;
+use crate::errors::Told;
+use crate::files::{create_whole, unnamed_beside};
 use crate::ledger::redo::{self, Intended};
 use crate::ledger::seal::SealKey;
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
@@ -35,8 +36,9 @@ use crate::store::{Batch, failpoint};
 /// after two batches, so whoever takes longer is stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_STEP: Duration = Duration::from_millis(1);
-const LOCK_HELD: &str = "another process has held its lock";
-const NOT_GIVEN_WAY: &str = "another process records alone and has not given way";
+const LOCK_HELD: Both = Both::new("另一进程一直持有它的锁", "another process has held its lock");
+const NOT_GIVEN_WAY: Both =
+    Both::new("另一进程正独自记录而没有让出", "another process records alone and has not given way");
 
 /// The anchor file of one log.
 #[derive(Debug)]
@@ -109,11 +111,19 @@ impl FileAnchor {
         create().map_err(|error| self.error("written", error))
     }
 
+    /// Refuses where no file can be made in its place.
+    pub(super) fn require_place(&self) -> Result<(), LedgerError> {
+        unnamed_beside(&self.path).map(drop).map_err(|error| self.error("written", error))
+    }
+
     /// Puts a checkpoint in the place of a lost or damaged anchor; a damaged file is kept beside it. For the start only,
     /// on an explicit command or a witness's word.
     pub(super) fn replace_lost(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         if self.path.exists() {
-            let kept = self.path.with_extension("anchor.damaged");
+            let names = std::iter::once("anchor.damaged".to_owned())
+                .chain((2..).map(|at| format!("anchor.damaged.{at}")));
+            let mut files = names.map(|name| self.path.with_extension(name));
+            let kept = files.find(|file| !file.exists()).unwrap_or_else(|| self.path.clone());
             let renamed = std::fs::rename(&self.path, &kept);
             // Of what it kept for a restart, nothing is needed any more.
             let cut = renamed.and_then(|()| OpenOptions::new().write(true).open(kept)).and_then(|file| {
@@ -359,7 +369,7 @@ impl FileAnchor {
 }
 
 /// Takes a lock within `LOCK_TIMEOUT`.
-fn locked(held: &str, take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+fn locked(held: Both, take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
     let start = Instant::now();
     loop {
         match take() {
@@ -368,10 +378,12 @@ fn locked(held: &str, take: impl Fn() -> Result<(), TryLockError>) -> io::Result
             Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => std::thread::sleep(LOCK_STEP),
             Err(TryLockError::WouldBlock) => {
                 let seconds = LOCK_TIMEOUT.as_secs();
-                let what = format!(
-                    "{held} for {seconds} s: see whether one is stopped (`fuser FILE`), continue or end it"
+                let (zh, en) = (held.get(Language::Zh), held.en());
+                let what = both!(
+                    "{zh},已 {seconds} 秒:请看是否有进程停住了(`fuser 文件`),让它继续或结束它",
+                    "{en} for {seconds} s: see whether one is stopped (`fuser FILE`), continue or end it"
                 );
-                return Err(io::Error::new(ErrorKind::TimedOut, what));
+                return Err(io::Error::new(ErrorKind::TimedOut, Told(what)));
             }
         }
     }

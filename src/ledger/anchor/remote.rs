@@ -11,10 +11,10 @@
 use std::io::{self, ErrorKind};
 
 use weituo_proof::witness::AddCheckpoint;
-use weituo_proof::{Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey};
+use weituo_proof::{Both, Checkpoint, Hash, Origin, SignedNote, TreeSize, VerifierKey, both};
 
 use super::{Advanced, fork, not_of_this_log};
-use crate::errors::in_both;
+use crate::errors::{Told, in_both};
 use crate::ledger::types::{LedgerError, ReadOnly, SignedCheckpoint};
 use crate::store::failpoint;
 use crate::witness::client::{Answer, Client, ClientError};
@@ -51,7 +51,7 @@ impl RemoteAnchor {
 
     /// Refuses where the witness would not take this log's checkpoints. It takes none by this: one that has none of this log's
     /// answers that it has another than the one said to come before.
-    pub(super) fn require_known(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
+    pub(super) fn require_place(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self.ask(checkpoint.size, checkpoint, &[])? {
             Answer::Cosigned(_) | Answer::Moved(_) => Ok(()),
             Answer::Refused { status, told } => Err(self.refused(status, &told)),
@@ -64,7 +64,10 @@ impl RemoteAnchor {
             Answer::Moved(_) => match self.load()? {
                 // An interrupted creation is finished by repeating it.
                 Some(there) if (there.size, there.root) == (checkpoint.size, checkpoint.root) => Ok(()),
-                _ => Err(self.failed(ErrorKind::AlreadyExists, "it has a checkpoint of this log".to_owned())),
+                _ => {
+                    let what = Both::new("它已有本台账的检查点", "it has a checkpoint of this log");
+                    Err(self.failed(ErrorKind::AlreadyExists, what))
+                }
             },
             Answer::Refused { status, told } => Err(self.refused(status, &told)),
         }
@@ -89,7 +92,10 @@ impl RemoteAnchor {
             return Err(self.refused(status, &told));
         }
         // Only what the log's key signed counts.
-        let gone = || self.failed(ErrorKind::NotFound, "it has lost its checkpoint of this log".to_owned());
+        let gone = || {
+            let what = Both::new("它丢失了本台账的检查点", "it has lost its checkpoint of this log");
+            self.failed(ErrorKind::NotFound, what)
+        };
         let current = self.load()?.ok_or_else(gone)?;
         let (size, root) = current.tree_head();
         if status == 422 || (current.size == next.size && root != next.root) {
@@ -99,7 +105,10 @@ impl RemoteAnchor {
             return Ok(Advanced::Ahead((size, root)));
         }
         if (size, root) == known {
-            let what = "it says that its checkpoint is another than it serves".to_owned();
+            let what = Both::new(
+                "它所说的检查点与它所给出的不同",
+                "it says that its checkpoint is another than it serves",
+            );
             return Err(self.failed(ErrorKind::InvalidData, what));
         }
         Ok(Advanced::Moved((size, root)))
@@ -112,28 +121,44 @@ impl RemoteAnchor {
         proof: &[Hash],
     ) -> Result<Answer, LedgerError> {
         let note = SignedNote::parse(&next.text);
-        let note = note.map_err(|error| self.failed(ErrorKind::InvalidInput, error.to_string()))?;
+        let note = note.map_err(|error| self.failed(ErrorKind::InvalidInput, in_both(&error)))?;
+        let unsigned = note.without_signatures().to_string();
         let request = AddCheckpoint { old_size, proof: proof.to_vec(), note };
-        self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", error))
+        let answer =
+            self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", error))?;
+        // Whatever stands before a witness may answer 200 as well.
+        if let Answer::Cosigned(lines) = &answer
+            && SignedNote::parse(&format!("{unsigned}{lines}")).is_err()
+        {
+            let what = Both::new(
+                "它答以 200,却没有附署:这个地址上的不是见证服务",
+                "it answers 200 without a cosignature: what answers at this address is no witness",
+            );
+            return Err(self.failed(ErrorKind::InvalidData, what));
+        }
+        Ok(answer)
     }
 
     fn refused(&self, status: u16, told: &str) -> LedgerError {
-        if status == 404 {
+        if matches!(status, 403 | 404) {
             let keys: Vec<String> = self.verifiers.iter().map(|key| format!("--log '{key}'")).collect();
             let keys = keys.join(" ");
-            let what = format!("it does not know this log: restart it with `{keys}`, then repeat this");
+            let what = both!(
+                "它不认识本台账,或不认识签名的密钥:请以 `{keys}` 重新启动它,然后重试",
+                "it does not know this log, or not the key that signed: restart it with `{keys}`, then repeat this"
+            );
             return self.failed(ErrorKind::NotFound, what);
         }
-        self.failed(ErrorKind::Other, format!("it answers {status}: {told}"))
+        self.failed(ErrorKind::Other, both!("它答以 {status}:{told}", "it answers {status}: {told}"))
     }
 
-    fn failed(&self, kind: ErrorKind, what: String) -> LedgerError {
-        let source = io::Error::new(kind, what);
+    fn failed(&self, kind: ErrorKind, what: Both) -> LedgerError {
+        let source = io::Error::new(kind, Told(what));
         LedgerError::Anchor { path: self.url().to_owned(), doing: "written", source }
     }
 
     fn unreachable(&self, doing: &'static str, error: ClientError) -> LedgerError {
-        let source = io::Error::other(error);
+        let source = io::Error::other(Told(in_both(&error)));
         LedgerError::Anchor { path: self.url().to_owned(), doing, source }
     }
 }
