@@ -339,6 +339,36 @@ on_both_stores! {
         assert_one_history(&*place.store().await).await;
     }
 
+    async fn a_lost_anchor_whose_place_cannot_be_written_is_accepted_with_no_entry(place: Place) {
+        let ledger = place.init().await;
+        record(&ledger, "agreement/a", 2, None).await;
+        ledger.stop().await.unwrap();
+        let before = rows(&*place.store().await).await;
+        // A path with a slip in it: the anchor itself is where it was.
+        let mistyped = place.folder.path().join("anchros/ledger.anchor");
+        let options = Options { anchor_file: Some(mistyped), ..place.options() };
+        let lost = Ledger::open(&place.url, options.clone()).await.unwrap().read_only().unwrap().to_string();
+        assert!(lost.contains("See first that this is its path"), "{lost}");
+        let refused = Ledger::accept_anchor(&place.url, &options, None).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Anchor { .. }), "{refused:?}");
+        assert_eq!(rows(&*place.store().await).await, before);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
+    async fn a_key_file_that_is_not_the_newest_replaces_no_anchor(place: Place) {
+        let ledger = place.init().await;
+        let (early, old) = (ledger.checkpoint().unwrap().text.clone(), ledger.verifier_key().to_string());
+        ledger.stop().await.unwrap();
+        let kept = Ledger::rotate_key(&place.url, &place.options()).await.unwrap().kept;
+        Ledger::revoke_key(&place.url, &place.options(), &old).await.unwrap();
+        let anchor = std::fs::read(place.anchor_file()).unwrap();
+        let options = Options { key_file: Some(kept), ..place.options() };
+        let refused = Ledger::accept_anchor(&place.url, &options, Some(early)).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::ReadOnly(_)), "{refused:?}");
+        assert_eq!(std::fs::read(place.anchor_file()).unwrap(), anchor);
+        assert_eq!(place.open().await.read_only(), None);
+    }
+
     async fn a_database_behind_the_kept_checkpoint_of_a_lost_anchor_only_reads(place: Place) {
         let ledger = place.init().await;
         record(&ledger, "agreement/a", 2, None).await;

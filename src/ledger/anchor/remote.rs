@@ -122,13 +122,16 @@ impl RemoteAnchor {
     ) -> Result<Answer, LedgerError> {
         let note = SignedNote::parse(&next.text);
         let note = note.map_err(|error| self.failed(ErrorKind::InvalidInput, in_both(&error)))?;
-        let unsigned = note.without_signatures().to_string();
+        let (unsigned, text) = (note.without_signatures().to_string(), note.text().to_owned());
         let request = AddCheckpoint { old_size, proof: proof.to_vec(), note };
         let answer =
             self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", error))?;
         // Whatever stands before a witness may answer 200 as well.
+        let is_signature = |lines: &str| {
+            SignedNote::parse(&format!("{unsigned}{lines}")).is_ok_and(|note| note.text() == text)
+        };
         if let Answer::Cosigned(lines) = &answer
-            && SignedNote::parse(&format!("{unsigned}{lines}")).is_err()
+            && !is_signature(lines)
         {
             let what = Both::new(
                 "它答以 200,却没有附署:这个地址上的不是见证服务",

@@ -9,7 +9,7 @@ use weituo_proof::VerifierKey;
 use crate::append::assert_no_fork;
 use crate::support::commands::told;
 use crate::support::ledger::{Kind, Place, assert_one_history, on_both_stores, proposal, record, rows};
-use crate::support::witness::{Log, Witness, command_at};
+use crate::support::witness::{Liar, Log, Witness, command_at};
 
 /// A ledger whose anchor is a witness.
 struct Scene {
@@ -171,6 +171,56 @@ async fn a_second_history_is_stopped_by_the_shared_anchor() {
     record(&ledger, "agreement/c", 2, None).await;
     assert_eq!(ledger.read_only(), None);
     ledger.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_no_cosignature_anchors_nothing() {
+    let scene = Scene::new(Place::new(Kind::Sqlite).await).await;
+    // It serves what the witness does, and answers the same to everything else.
+    let served = scene.witness.newest(scene.key.name()).body;
+    let liar = Liar::saying(Some(Liar::response("200 OK", "text/plain", &served)));
+    let ledger = Ledger::open(&scene.place.url, options(&scene.place, &liar.url)).await.unwrap();
+    let refused = ledger.submit(proposal("agreement/a", "n", None)).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Unavailable(_)), "{refused:?}");
+    assert!(told(&refused).contains("is no witness"), "{}", told(&refused));
+    ledger.stop().await.unwrap_err();
+    // With the witness itself what was committed is anchored, and recording goes on.
+    let ledger = scene.open().await;
+    assert_eq!(ledger.read_only(), None);
+    record(&ledger, "agreement/b", 1, None).await;
+    ledger.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_after_which_the_shared_anchor_would_take_nothing_is_refused() {
+    let mut scene = Scene::new(Place::new(Kind::Sqlite).await).await;
+    let rotated = Ledger::rotate_key(&scene.place.url, &scene.options()).await.unwrap();
+    let before = rows(&*scene.place.store().await).await.len();
+    let old = scene.key.to_string();
+    let refused = Ledger::revoke_key(&scene.place.url, &scene.options(), &old).await.unwrap_err();
+    assert!(told(&refused).contains(&format!("--log '{}'", rotated.verifier)), "{}", told(&refused));
+    assert_eq!(rows(&*scene.place.store().await).await.len(), before, "nothing is recorded");
+    scene.witness.kill();
+    let state = scene.place.folder.path().join("witness");
+    scene.witness = Witness::start(&state, &[&scene.key, &rotated.verifier]);
+    Ledger::revoke_key(&scene.place.url, &scene.options(), &old).await.unwrap();
+    let ledger = scene.open().await;
+    assert_eq!(ledger.read_only(), None);
+    record(&ledger, "agreement/a", 1, None).await;
+    ledger.stop().await.unwrap();
+    assert_eq!(scene.anchored(), ledger.checkpoint().unwrap().size.get());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_init_over_a_lost_database_begins_no_other_history_under_the_shared_anchor() {
+    let scene = Scene::new(Place::new(Kind::Sqlite).await).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", elsewhere.path().join("ledger.db").display()).parse().unwrap();
+    let init = init_options(&scene.place, &scene.witness.url);
+    let options = Options { key_file: Some(scene.place.key_file()), ..init.options.clone() };
+    let refused = Ledger::init(&url, &InitOptions { options, ..init }).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::Exists { .. }), "{refused:?}");
+    assert!(!elsewhere.path().join("ledger.db").exists(), "nothing is made");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
