@@ -254,6 +254,9 @@ fn mirror(error: &MirrorError) -> String {
     match error {
         MirrorError::Source(_) => "台账无法读取".to_owned(),
         MirrorError::Checkpoint { place, .. } => format!("{place} 的检查点不是该台账的"),
+        MirrorError::Folder { folder, what } => {
+            format!("{} 不是本台账的副本:{};请另指空文件夹", folder.display(), what.get(Language::Zh))
+        }
         MirrorError::NotExtended { kept, found, evidence } => format!(
             "现有 {found} 条的台账不是此前所复制 {kept} 条的延续:被回退或分叉;两份检查点已保存在 {}",
             evidence.display()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use weituo_proof::FindingKind;
+use weituo_proof::{FindingKind, Language};
 
 use super::output::{Failure, document, line};
 use super::setup::is_database;
@@ -18,14 +18,7 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// Copies the ledger into a new file, verifies the copy, and only then gives it its name.
 pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
-    if to.exists() {
-        let to = to.display();
-        return Err(Failure::could_not_run(
-            "backup-exists",
-            format!("{to} 已存在;备份不会覆盖任何文件"),
-            format!("{to} is there already; a backup is written over nothing"),
-        ));
-    }
+    refuse_existing(to)?;
     let url = desk.url()?;
     // The anchor first: what is recorded meanwhile makes the copy longer than it, never shorter.
     let beside = read_beside(desk, &url)?;
@@ -39,6 +32,11 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
         ));
     }
     let new = with_ending(to, ".unverified");
+    // Another backup of this name waits here, and then finds it.
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let alone = std::fs::File::open(folder).map_err(|error| unusable(folder, &error))?;
+    alone.lock().map_err(|error| unusable(folder, &error))?;
+    refuse_existing(to)?;
     remove(&new)?;
     let copied = Ledger::backup(&url, &desk.options(true), &new).await;
     let copied = match copied {
@@ -52,23 +50,43 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
     if report.exit_code() != 0 {
         remove(&new)?;
         told(desk, &report);
-        let failure = Failure::could_not_run(
-            "backup-not-verified",
-            "没有写入备份:副本未通过核验,问题见上",
-            "no backup was written: its copy does not verify, as told above",
-        );
+        let failure = not_compared(desk, &beside).filter(|_| report.exit_code() != 1).unwrap_or_else(|| {
+            Failure::could_not_run(
+                "backup-not-verified",
+                "没有写入备份:副本未通过核验,问题见上",
+                "no backup was written: its copy does not verify, as told above",
+            )
+        });
         return Err(Failure { exit: report.exit_code(), ..failure });
     }
     closed(&new).and_then(|()| named(&new, to)).map_err(|error| unusable(to, &error))?;
-    done(desk, "backup-done", copied, &to.display().to_string(), &report);
-    if beside.anchor().is_none() && !desk.voice.json {
+    let behind = beside.is_behind(copied.size);
+    done(desk, "backup-done", copied, &to.display().to_string(), &report, behind);
+    if behind.is_none() && !desk.voice.json {
         line(desk.voice.word("backup-no-anchor"));
     }
     Ok(0)
 }
 
+fn refuse_existing(to: &Path) -> Result<(), Failure> {
+    if !to.exists() {
+        return Ok(());
+    }
+    let to = to.display();
+    Err(Failure::could_not_run(
+        "backup-exists",
+        format!("{to} 已存在;备份不会覆盖任何文件"),
+        format!("{to} is there already; a backup is written over nothing"),
+    ))
+}
+
 /// Verifies a backup, copies it into the ledger's place, and verifies what stands there then.
 pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -> Result<u8, Failure> {
+    if let Err(error) = std::fs::File::open(from)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(unusable(from, &error));
+    }
     if !is_database(from) {
         let shown = from.display();
         let (zh, en) =
@@ -103,6 +121,8 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
                 format!("{from} 未通过核验,什么都没有写入"),
                 format!("{from} does not verify; nothing was written"),
             )
+        } else if let Some(failure) = not_compared(desk, &beside).filter(|_| !behind_anchor) {
+            failure
         } else {
             Failure::could_not_run(
                 "backup-not-checked",
@@ -145,11 +165,12 @@ pub(super) async fn restore(desk: &Desk<'_>, from: &Path, behind_anchor: bool) -
         );
         return Err(Failure { exit: report.exit_code(), ..failure });
     }
-    done(desk, "restore-done", copied, &url.to_string(), &report);
+    let behind = beside.is_behind(copied.size);
+    done(desk, "restore-done", copied, &url.to_string(), &report, behind);
     if desk.voice.json {
         return Ok(0);
     }
-    match beside.is_behind(copied.size) {
+    match behind {
         None => line(desk.voice.word("restore-no-anchor")),
         Some(true) => line(desk.voice.word("restore-behind")),
         Some(false) => {}
@@ -184,11 +205,27 @@ fn told(desk: &Desk<'_>, report: &Report) {
     if desk.voice.json { document(report) } else { verify::print(desk.voice, report) }
 }
 
-fn done(desk: &Desk<'_>, key: &str, copied: Copied, place: &str, report: &Report) {
+/// Returns the refusal where the anchor that was named cannot be compared with.
+fn not_compared(desk: &Desk<'_>, beside: &Beside) -> Option<Failure> {
+    let why = verify::absent_anchor(desk, beside, beside.verifiers())?;
+    let (zh, en) = (why.get(Language::Zh), why.en());
+    Some(Failure::could_not_run(
+        "anchor-not-compared",
+        format!(
+            "没有与锚点比对({zh}),什么都没有写入:请确认其路径与所在的盘;确已丢失时,恢复请加 --behind-anchor,备份请不写 --anchor"
+        ),
+        format!(
+            "the anchor was not compared ({en}); nothing was written: see to its path and its disk; only if it is lost, restore \
+             with --behind-anchor, or back up without --anchor"
+        ),
+    ))
+}
+
+fn done(desk: &Desk<'_>, key: &str, copied: Copied, place: &str, report: &Report, behind: Option<bool>) {
     if desk.voice.json {
-        document(
-            &json!({ "place": place, "entries": copied.entries, "size": copied.size, "root": report.root }),
-        );
+        document(&json!({
+            "behind_anchor": behind, "entries": copied.entries, "place": place, "root": report.root, "size": copied.size,
+        }));
         return;
     }
     let told: [(&str, &dyn ToString); 3] =
@@ -216,7 +253,7 @@ async fn checked(
         seal: beside.has_key().then_some(&seal_of as _),
         anchor: beside.anchor().filter(|_| anchored).map(str::to_owned),
         anchor_intended: beside.anchor_intended().filter(|_| anchored),
-        anchor_absent: beside.anchor_unread().filter(|_| anchored).cloned(),
+        anchor_absent: verify::absent_anchor(desk, beside, beside.verifiers()).filter(|_| anchored),
         anchor_damaged: beside.anchor_damaged().filter(|_| anchored).cloned(),
         anchor_broken_in_part: anchored && beside.anchor_broken_in_part(),
         ..VerifyOptions::default()

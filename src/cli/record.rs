@@ -27,8 +27,10 @@ pub(super) async fn record(desk: &Desk<'_>, file: &str, max_line: u64) -> Result
     let recorder = desk.recorder().await?;
     let lines = Lines::new(&mut input, max_line);
     let outcome = record_lines(desk, &recorder, lines, &mut |result| try_line(result.to_string())).await;
-    stop(&recorder).await?;
+    let stopped = stop(&recorder).await;
+    // Which line failed says more than that the stop failed, too.
     let counts = outcome?;
+    stopped?;
     if std::io::stderr().is_terminal() {
         let summary: [(&str, &dyn ToString); 2] =
             [("accepted", &counts.accepted), ("refused", &counts.refused)];

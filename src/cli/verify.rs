@@ -69,7 +69,7 @@ pub(super) async fn run(
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options = VerifyOptions {
-        anchor_absent: absent_anchor(desk, beside, &asked.verifiers),
+        anchor_absent: absent_anchor(desk, beside, &asked.verifiers).or_else(|| lost_anchor(url, beside)),
         verifiers: asked.verifiers,
         seal,
         anchor: beside.anchor().map(str::to_owned),
@@ -94,8 +94,19 @@ pub(super) async fn run(
     Ok(report)
 }
 
+/// Returns why an anchor is not compared that stands beside every SQLite ledger that records: it was removed, or the ledger is a copy.
+fn lost_anchor(url: &LedgerUrl, beside: &Beside) -> Option<Both> {
+    let place = url.folder()?.join("ledger.anchor");
+    let key_is_there = url.folder()?.join("ledger.key").exists();
+    if !key_is_there || beside.anchor().is_some() || beside.anchor_damaged().is_some() {
+        return None;
+    }
+    let place = place.display();
+    Some(both!("密钥在旁,而 {place} 处没有锚点", "the key stands beside, and there is none at {place}"))
+}
+
 /// Returns why an anchor is not compared that was asked for by name, or that whoever has the signing key cannot read.
-fn absent_anchor(desk: &Desk<'_>, beside: &Beside, verifiers: &[VerifierKey]) -> Option<Both> {
+pub(super) fn absent_anchor(desk: &Desk<'_>, beside: &Beside, verifiers: &[VerifierKey]) -> Option<Both> {
     if beside.has_key() && beside.anchor_unread().is_some() {
         return beside.anchor_unread().cloned();
     }
@@ -162,6 +173,7 @@ fn checkpoint_in(text: String) -> String {
 pub(super) fn keys(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
     let mut keys = Vec::new();
     for given in given {
+        let before = keys.len();
         keys.extend(match keys_in(given) {
             Ok(keys) => keys,
             // A name, an id and a key, misspelt: no file is called so.
@@ -175,6 +187,13 @@ pub(super) fn keys(given: &[String]) -> Result<Vec<VerifierKey>, Failure> {
             }
             Err(_) => keys_in_file(given)?,
         });
+        if keys.len() == before {
+            return Err(Failure::could_not_run(
+                "verifier-key",
+                format!("{given:?} 里没有核验公钥"),
+                format!("there is no verifier key in {given:?}"),
+            ));
+        }
     }
     Ok(keys)
 }

@@ -107,6 +107,24 @@ pub(super) fn address(place: &Path) -> Option<&str> {
     place.to_str().filter(|place| place.starts_with("http://") || place.starts_with("https://"))
 }
 
+/// Refuses a place that looks like an address that was mistyped, of which a file would be made: another scheme, one slash, none.
+pub(super) fn require_form(place: &Path) -> Result<(), LedgerError> {
+    let Some(text) = place.to_str().filter(|_| address(place).is_none()) else { return Ok(()) };
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host_and_port = text.split_once(':').filter(|(host, _)| !host.contains('/'));
+    let resembles =
+        |(_, rest): (&str, &str)| rest.starts_with('/') || is_port(rest.split('/').next().unwrap_or(rest));
+    if !host_and_port.is_some_and(resembles) {
+        return Ok(());
+    }
+    Err(LedgerError::Invalid {
+        what: both!(
+            "{text} 不是见证方的地址:应为 http://主机[:端口][/路径] 或 https://…;若是文件,请写 ./{text}",
+            "{text} is not an address of a witness: http://HOST[:PORT][/PATH] or https://…; if it is a file, write ./{text}"
+        ),
+    })
+}
+
 impl Anchor {
     /// Returns the anchor at a place: a path, or a witness's address. Without the seal of the log's keys no intent is believed, or
     /// told.
@@ -115,6 +133,7 @@ impl Anchor {
         verifiers: Vec<VerifierKey>,
         seal: Option<SealKey>,
     ) -> Result<Self, LedgerError> {
+        require_form(&place)?;
         match address(&place) {
             Some(url) => RemoteAnchor::new(url, verifiers).map(Self::Remote),
             None => Ok(Self::File(FileAnchor::new(place, verifiers, seal))),

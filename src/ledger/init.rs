@@ -39,6 +39,7 @@ pub(super) async fn init(url: &LedgerUrl, init: &InitOptions) -> Result<(), Ledg
         });
     }
     // Before anything is made.
+    anchor::require_form(&files.anchor)?;
     if files.anchor.exists() {
         let anchor = files.anchor.display();
         let what = both!(

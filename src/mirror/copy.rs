@@ -13,9 +13,10 @@ use weituo_proof::tile::{
     TileNodes, TilePath, TileReadError, bundles_between, decode_bundle, hash_tile, tiles_between,
 };
 use weituo_proof::tree::{ProofError, ProveError, consistency_proof, verify_consistency};
-use weituo_proof::{Checkpoint, Nodes, TreeSize, VerifierKey, leaf_hash};
+use weituo_proof::{Both, Checkpoint, Nodes, TreeSize, VerifierKey, both, leaf_hash};
 
 use super::source::{LogSource, SourceError};
+use crate::errors::texts;
 use crate::files::replace_whole;
 
 /// Why a log could not be copied.
@@ -32,6 +33,14 @@ pub enum MirrorError {
         /// Why.
         #[source]
         source: CheckpointError,
+    },
+    /// The folder holds something else than a copy of this log.
+    #[error("{} holds no copy of this log: {}; name an empty folder", folder.display(), what.en())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is there.
+        what: Both,
     },
     /// It does not extend what was copied before.
     #[error(
@@ -97,8 +106,11 @@ pub fn copy(
     let checkpoint = open(log, &text, keys)?;
     let own = LogSource::Folder(folder.to_owned());
     let before = match own.checkpoint() {
-        Ok(text) => Some((open(&own, &text, keys)?, text)),
-        Err(SourceError::NotFound { .. }) => None,
+        Ok(text) => Some((open_own(folder, &text, keys)?, text)),
+        Err(SourceError::NotFound { .. }) => {
+            refuse_strangers(folder)?;
+            None
+        }
         Err(error) => return Err(error.into()),
     };
     let from = before.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size.get());
@@ -126,6 +138,31 @@ pub fn copy(
         copying.drop_partial(before.size, checkpoint.size);
     }
     Ok(Mirrored { before: from, checkpoint, fetched })
+}
+
+/// Opens the checkpoint of the copy itself: what is wrong with it is no evidence against the log.
+fn open_own(folder: &Path, text: &str, keys: &[VerifierKey]) -> Result<Checkpoint, MirrorError> {
+    let opened = Checkpoint::open_by(text, keys);
+    let opened = opened.map_err(|error| {
+        let (zh, en) = texts(&error);
+        let what = both!("其中的检查点打不开({zh})", "its checkpoint does not open ({en})");
+        MirrorError::Folder { folder: folder.to_owned(), what }
+    })?;
+    Ok(opened.0)
+}
+
+/// Refuses a folder with anything in it that no copy has: a file server shows all that it finds there.
+fn refuse_strangers(folder: &Path) -> Result<(), MirrorError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_own = ["tile", "key", "evidence"].contains(&name.as_str());
+        if !is_own && !name.starts_with('.') && !name.ends_with(".new") {
+            let what = both!("其中有 {name}", "{name} is in it");
+            return Err(MirrorError::Folder { folder: folder.to_owned(), what });
+        }
+    }
+    Ok(())
 }
 
 fn open(log: &LogSource, text: &str, keys: &[VerifierKey]) -> Result<Checkpoint, MirrorError> {

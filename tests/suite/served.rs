@@ -183,6 +183,16 @@ fn a_copy_grows_with_the_log_and_any_file_server_can_serve_it() {
 }
 
 #[test]
+fn a_folder_with_anything_else_in_it_becomes_no_copy_that_a_file_server_would_show() {
+    let shell = Shell::sqlite().filled(1);
+    let server = shell.serve();
+    let ran = shell.run(&["mirror", &server.url, "."]);
+    server.stop();
+    assert!(ran.code == 2 && ran.err.contains("name an empty folder"), "{}", ran.err);
+    assert!(!shell.path("checkpoint").exists() && !shell.path("tile").exists());
+}
+
+#[test]
 fn a_copy_that_was_killed_goes_on_and_fetches_nothing_twice() {
     let shell = Shell::sqlite().filled(0);
     shell.record(&registrations(0..600)).expect_code(0);

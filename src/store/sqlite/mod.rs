@@ -12,12 +12,12 @@ mod read;
 mod worker;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use sqlite_es::SqliteEventRepository;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use weituo_proof::{Hash, both};
@@ -94,18 +94,14 @@ impl SqliteStore {
     }
 }
 
-fn connect_all(
-    path: &PathBuf,
-    create: bool,
-    readers: u32,
-) -> Result<(Connection, Connection, Vec<Connection>)> {
+fn connect_all(path: &Path, create: bool, readers: u32) -> Result<(Connection, Connection, Vec<Connection>)> {
     let log = connect(path, create, "FULL")?;
     let projections = connect(path, false, "NORMAL")?;
     let connections = (0..readers).map(|_| connect(path, false, "FULL")).collect::<Result<Vec<_>>>()?;
     Ok((log, projections, connections))
 }
 
-fn connect(path: &PathBuf, create: bool, synchronous: &str) -> Result<Connection> {
+fn connect(path: &Path, create: bool, synchronous: &str) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -113,13 +109,27 @@ fn connect(path: &PathBuf, create: bool, synchronous: &str) -> Result<Connection
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_handler(Some(wait_while_busy))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        if let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
+            return if create { Err(error) } else { read_only(path, error) };
+        }
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "secure_delete", "ON")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };
     open().map_err(fault("opening the database"))
+}
+
+/// Opens a file that may not be written, or whose folder may not: a backup on a disk that is mounted for reading. SQLite can read it
+/// where nobody has it open, which the WAL beside it would show.
+fn read_only(path: &Path, error: rusqlite::Error) -> rusqlite::Result<Connection> {
+    let denied = [ErrorCode::ReadOnly, ErrorCode::CannotOpen].map(Some).contains(&error.sqlite_error_code());
+    let wal = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+    let (true, false, Some(path)) = (denied, wal.exists(), path.to_str()) else { return Err(error) };
+    let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
 fn wait_while_busy(times: i32) -> bool {

@@ -1,11 +1,13 @@
 //! The command line in the hands of somebody who checks: altered, forged and lost things, and what is reported of them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::commands::CYCLES;
-use crate::support::shell::{Shell, registration};
+use crate::support::shell::{Ran, Shell, registration};
 
 #[test]
 fn an_outside_checkpoint_is_extended_or_the_log_is_not_the_one_it_was() {
@@ -38,6 +40,82 @@ fn an_altered_receipt_is_no_checkpoint_and_a_state_beyond_the_log_is_not_shown()
     let beyond = shell.run(&["show", "organisation", "bureau-wz", "--at", "99999"]);
     assert!(beyond.err.contains("there is no state as of 99999"), "{}", beyond.err);
     assert_ne!(beyond.code, 0);
+}
+
+#[test]
+fn without_the_anchor_that_stands_beside_or_was_named_nothing_is_called_checked() {
+    let shell = Shell::sqlite().filled(1);
+    let unnamed =
+        |arguments: &[&str]| Ran::of(&shell.command(arguments).env_remove("WEITUO_ANCHOR").output().unwrap());
+    shell.run(&["backup", "b.db"]).expect_code(0);
+    std::fs::rename(shell.path("ledger.anchor"), shell.path("away")).unwrap();
+    let ran = unnamed(&["verify"]).expect_code(2);
+    assert!(ran.out.contains("the key stands beside, and there is none at"), "{}", ran.out);
+    // One that was named, and is not there: neither a backup nor a restore counts.
+    for arguments in [["backup", "c.db"], ["restore", "b.db"]] {
+        let ran = shell.run(&arguments).expect_code(2);
+        assert!(ran.err.contains("the anchor was not compared"), "{}", ran.err);
+    }
+    assert!(!shell.path("c.db").exists());
+    // Where it is lost indeed, a backup is made without it, and says so.
+    let told = unnamed(&["--json", "backup", "c.db"]).expect_code(0).json();
+    assert!(told["behind_anchor"].is_null(), "{told}");
+    std::fs::rename(shell.path("away"), shell.path("ledger.anchor")).unwrap();
+    unnamed(&["verify"]).expect_code(0);
+    let told = shell.run(&["--json", "backup", "d.db"]).expect_code(0).json();
+    assert_eq!(told["behind_anchor"], false);
+}
+
+#[test]
+fn an_anchor_that_looks_like_a_mistyped_address_is_no_file() {
+    let shell = Shell::sqlite();
+    for place in ["127.0.0.1:8750", "http:/127.0.0.1:8750", "ftp://127.0.0.1", "witness.example:443/anchor"] {
+        let ran =
+            shell.run(&["--anchor", place, "init", "--origin", "ledger.example/a", "--bureau", "bureau-wz"]);
+        assert!(ran.expect_code(2).err.contains("is not an address of a witness"));
+        assert!(!shell.path("ledger.db").exists(), "nothing is made");
+    }
+    shell
+        .run(&["--anchor", "./a:1", "init", "--origin", "ledger.example/a", "--bureau", "bureau-wz"])
+        .expect_code(0);
+}
+
+#[test]
+fn a_key_that_was_left_empty_is_no_key() {
+    let shell = Shell::sqlite().filled(1);
+    std::fs::write(shell.path("empty.txt"), "\n").unwrap();
+    for key in ["", "empty.txt"] {
+        for arguments in [vec!["verify"], vec!["mirror", "http://127.0.0.1:9/log", "copy"]] {
+            let ran = shell.run(&[arguments, vec!["--key", key]].concat()).expect_code(2);
+            assert!(ran.err.contains("there is no verifier key in"), "{}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_backup_in_a_folder_that_nobody_may_write_is_verified_and_restored() {
+    let shell = Shell::sqlite().filled(1);
+    let disk = shell.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    shell.run(&["backup", "disk/b.db"]).expect_code(0);
+    // Root may write what nobody may, but not what is immutable, where the file system knows that.
+    let protect = |on: bool| {
+        let chattr = |change: &str| drop(Command::new("chattr").args(["-R", change]).arg(&disk).output());
+        if !on {
+            chattr("-i");
+        }
+        let mode = if on { 0o555 } else { 0o755 };
+        std::fs::set_permissions(&disk, std::fs::Permissions::from_mode(mode)).unwrap();
+        if on {
+            chattr("+i");
+        }
+    };
+    protect(true);
+    let ran = shell.run(&["--ledger", "sqlite://disk/b.db", "verify"]);
+    let restored = shell.run(&["--ledger", "sqlite://elsewhere/ledger.db", "restore", "disk/b.db"]);
+    protect(false);
+    ran.expect_code(0);
+    restored.expect_code(0);
 }
 
 #[test]
@@ -232,7 +310,8 @@ fn a_backup_goes_into_a_folder_that_is_there_and_is_named_where_it_is_missing() 
     let recovered = shell.run(&["recover", "--from", "copy.db"]).expect_code(0);
     assert!(recovered.out.contains("1 entr"), "{}", recovered.out);
     std::fs::rename(shell.path("ledger.anchor"), shell.path("away.anchor")).unwrap();
-    let unheld = shell.run(&["backup", "unheld.db"]).expect_code(0);
+    let mut unheld = shell.command(&["backup", "unheld.db"]);
+    let unheld = Ran::of(&unheld.env_remove("WEITUO_ANCHOR").output().unwrap()).expect_code(0);
     assert!(unheld.out.contains("no anchor"), "{}", unheld.out);
     std::fs::rename(shell.path("away.anchor"), shell.path("ledger.anchor")).unwrap();
     database
