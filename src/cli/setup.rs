@@ -39,10 +39,12 @@ pub(super) async fn init(
     let (origin, verifier) = (ledger.origin().to_string(), ledger.verifier_key().to_string());
     ledger.stop().await.map_err(|error| Failure::from_error("ledger-stop", &error))?;
     if desk.voice.json {
-        document(&json!({ "origin": origin, "key_file": key, "verifier_key": verifier }));
+        document(&json!({ "key_file": key, "origin": origin, "roots": bureaus, "verifier_key": verifier }));
     } else {
         let language = desk.voice.language;
         line(words(language, "init-done", &[("origin", &origin)]));
+        let roots: Vec<&str> = bureaus.iter().map(OrganisationId::as_str).collect();
+        line(words(language, "init-roots", &[("roots", &roots.join(", "))]));
         line(words(language, "init-key", &[("path", &key)]));
         line(words(language, "init-verifier", &[("key", &verifier)]));
         if had_key {

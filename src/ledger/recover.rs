@@ -70,6 +70,13 @@ pub(super) async fn recover(
     let store = store::open(url, options.store, false).await?;
     store.require_current().await?;
     let mut source = Source::open(backup, options).await?;
+    if let Some(other) = source.origin().await?.filter(|origin| origin != keys.first().name()) {
+        let own = keys.first().name();
+        return Err(cannot(both!(
+            "备份是另一台账 {other} 的,不是 {own} 的",
+            "the backup is of another log, {other}, and not of {own}"
+        )));
+    }
     let recovered = restore(&*store, &mut source, anchored, &keys).await;
     store.close().await;
     source.close().await;

@@ -70,6 +70,14 @@ impl Source {
         }
     }
 
+    /// Returns the log's name, where it says so.
+    pub(super) async fn origin(&self) -> Result<Option<String>, LedgerError> {
+        match self {
+            Self::Ledger(store) => Ok(store.head().await?.map(|head| head.origin)),
+            Self::Entries(_) => Ok(None),
+        }
+    }
+
     /// Returns entries from a leaf index on, at least one where the backup has it, none from `end` on.
     pub(super) async fn page(&mut self, from: u64, end: u64) -> Result<Vec<Arc<str>>, LedgerError> {
         let limit = (end - from).min(u64::from(PAGE));

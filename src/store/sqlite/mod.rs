@@ -12,6 +12,7 @@ mod read;
 mod worker;
 
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +106,12 @@ fn connect(path: &Path, create: bool, synchronous: &str) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    if create {
+        // With it the WAL: what is sealed in entries stands open in disclosures, which are for the ledger's own users.
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
+        made.map(drop)
+            .unwrap_or_else(|error| tracing::debug!(%error, "the database's file was not made here"));
     }
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
