@@ -189,7 +189,10 @@ fn store(error: &StoreError) -> String {
         StoreError::CommitUnknown { .. } => "数据库没有说明是否已提交".to_owned(),
         StoreError::Full { .. } => "数据库空间已满".to_owned(),
         StoreError::Corrupt { what } => {
-            format!("数据库中有非本程序写入的内容:{};请运行 `weituo verify`", what.get(Language::Zh))
+            format!(
+                "数据库中有非本程序写入的内容:{};请运行 `weituo verify`;如它也只说这一句,请把备份恢复到空的地方",
+                what.get(Language::Zh)
+            )
         }
         StoreError::Schema { what } => what.get(Language::Zh).to_owned(),
         StoreError::Fault { .. } => "数据库拒绝了操作".to_owned(),

@@ -11,6 +11,7 @@ use super::Desk;
 use super::output::{Failure, document, line};
 use super::words::words;
 use crate::errors::chain_zh;
+use crate::ledger::{Ledger, ReadOnly};
 
 /// Serves the log until the process is asked to stop.
 pub(super) async fn serve(
@@ -52,12 +53,33 @@ pub(super) async fn serve(
         }
         None => None,
     };
-    let served = crate::http::serve(listener, crate::http::log::router(ledger.clone())).await;
+    let serving = crate::http::serve(listener, crate::http::log::router(ledger.clone()));
+    let (served, outdated) = tokio::select! {
+        served = serving => (served, None),
+        reason = outdated(&ledger) => (Ok(()), Some(reason)),
+    };
     if let Some(stamping) = stamping {
         stamping.abort();
     }
     let stopped = ledger.stop().await;
     served.map_err(|error| unusable(&error))?;
+    if let Some(reason) = outdated {
+        return Err(Failure::from_error("serve-outdated", &reason));
+    }
     stopped.map_err(|error| Failure::from_error("ledger-stop", &error))?;
     Ok(0)
+}
+
+/// Waits until this process, which could follow the log, meets a head under a seal that it cannot check: as a rule the log's key was
+/// rotated. It would show everybody the log as it was then, for ever; the one that is started in its place has the new key,
+/// or says that it only reads.
+async fn outdated(ledger: &Ledger) -> ReadOnly {
+    let could_follow = ledger.read_only().is_none();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        match ledger.read_only() {
+            Some(reason @ ReadOnly::SealWrong { .. }) if could_follow => return reason,
+            _ => {}
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub enum StoreError {
         source: Source,
     },
     /// The stored rows cannot have been written by this program.
-    #[error("the database holds what no writer stored: {}; run `weituo verify`", what.en())]
+    #[error("the database holds what no writer stored: {}; run `weituo verify`, or where that says no more than this, restore a backup into an empty place", what.en())]
     Corrupt {
         /// Table, column and what stands there.
         what: Both,

@@ -87,15 +87,15 @@ pub(crate) fn require_current(known: &[Migration], applied: &[(i64, String)]) ->
 
 /// What there is where there is no ledger.
 pub(crate) const NO_LEDGER_HERE: Both = Both::new(
-    "这里没有台账:请运行 `weituo init --origin 名称`",
-    "there is no ledger here: run `weituo init --origin NAME`",
+    "这里没有台账:曾有台账的,请运行 `weituo restore 备份`;新建请运行 `weituo init --origin 名称 --bureau 编号`",
+    "there is no ledger here: run `weituo restore BACKUP` where there was one, `weituo init --origin NAME --bureau ID` for a new one",
 );
 
 /// What there is where no migration was applied, or its row was removed.
 const NO_MIGRATION_HERE: Both = Both::new(
-    "这里没有台账,或它的 migration 表被清空:新台账请运行 `weituo init --origin 名称`,已有记录的请运行 `weituo verify`",
-    "there is no ledger here, or its table `migration` was emptied: run `weituo init --origin NAME` for a new one, \
-     `weituo verify` where there are entries",
+    "这里没有台账,或它的 migration 表被清空:曾有台账的,请运行 `weituo restore 备份`,恢复到空的地方;新建请运行 `weituo init --origin 名称 --bureau 编号`",
+    "there is no ledger here, or its table `migration` was emptied: run `weituo restore BACKUP`, into an empty place, where there was one, \
+     `weituo init --origin NAME --bureau ID` for a new one",
 );
 
 fn schema(what: Both) -> StoreError {

@@ -183,6 +183,19 @@ fn a_copy_grows_with_the_log_and_any_file_server_can_serve_it() {
 }
 
 #[test]
+fn a_server_that_was_there_before_the_key_was_rotated_does_not_show_the_log_of_then_for_ever() {
+    let shell = Shell::sqlite().filled(0);
+    let server = shell.serve();
+    shell.run(&["log-key", "rotate"]).expect_code(0);
+    shell.record(&registrations(0..1)).expect_code(0);
+    assert_eq!(server.ended(), Some(2));
+    let newest = shell.run(&["checkpoint"]).expect_code(0).out;
+    let server = shell.serve();
+    assert_eq!(server.get("checkpoint", &[]).body, newest.as_bytes());
+    server.stop();
+}
+
+#[test]
 fn a_folder_with_anything_else_in_it_becomes_no_copy_that_a_file_server_would_show() {
     let shell = Shell::sqlite().filled(1);
     let server = shell.serve();

@@ -33,14 +33,18 @@ impl Server {
     }
 
     /// Asks it to stop and waits until it has.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(self.ended(), Some(0), "the server stops cleanly");
+    }
+
+    /// Waits until it has ended, and returns its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "the server stops cleanly: {status}");
-                return;
+                return status.code();
             }
             std::thread::sleep(Duration::from_millis(20));
         }
