@@ -75,7 +75,9 @@ impl Ledger {
         // The tree has forgotten them, and knows what their whole tile leads to.
         let tile = self.shared.store.leaf_hashes(first..first + u64::from(TILE_WIDTH)).await?;
         let mut frontier = Frontier::new();
-        tile.iter().for_each(|leaf| frontier.append(*leaf));
+        for leaf in &tile {
+            frontier.append(*leaf);
+        }
         let index = path.index();
         let known = self.shared.with_tree(|tree| tree.tile_row(1, index..index + 1));
         if known == [frontier.root()] && tile.starts_with(leaves) {

@@ -157,7 +157,8 @@ fn refuse_strangers(folder: &Path) -> Result<(), MirrorError> {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_own = ["tile", "key", "evidence"].contains(&name.as_str());
-        if !is_own && !name.starts_with('.') && !name.ends_with(".new") {
+        let is_left = Path::new(&name).extension().is_some_and(|ending| ending == "new");
+        if !is_own && !is_left && !name.starts_with('.') {
             let what = both!("其中有 {name}", "{name} is in it");
             return Err(MirrorError::Folder { folder: folder.to_owned(), what });
         }

@@ -9,7 +9,7 @@ use weituo_events::{Act, Event};
 use weituo_proof::{Entry, Position, leaf_hash};
 
 use crate::support::commands::{RULEBOOK, by, by_bureau, new_recorder};
-use crate::support::ledger::{Kind, Place, new_id, on_both_stores, proposal, record, rows};
+use crate::support::ledger::{Place, new_id, on_both_stores, proposal, record, rows};
 
 /// Far behind the log's end.
 const FAR: u64 = 1_000_000_000;
@@ -38,21 +38,13 @@ async fn forged(place: &Place, ledger: &Ledger, act: &Act, leaf_index: u64) -> E
 }
 
 async fn plant(place: &Place, row: &EntryRow) {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let blob = |bytes: &[u8]| match place.kind {
-        Kind::Sqlite => format!("x'{}'", hex(bytes)),
-        Kind::Postgres => format!("'\\x{}'::bytea", hex(bytes)),
-    };
-    let command = match place.kind {
-        Kind::Sqlite => blob(&row.command),
-        Kind::Postgres => format!("'{}'", uuid::Uuid::from_bytes(row.command)),
-    };
     let EntryRow { leaf_index, stream, sequence, leaf_hash, body, .. } = row;
     place
         .tamper(&format!(
             "INSERT INTO entry (leaf_index, stream, sequence, command, leaf_hash, body)
-             VALUES ({leaf_index}, '{stream}', {sequence}, {command}, {}, '{body}')",
-            blob(leaf_hash.as_bytes())
+             VALUES ({leaf_index}, '{stream}', {sequence}, {}, {}, '{body}')",
+            place.command(row.command),
+            place.blob(leaf_hash.as_bytes())
         ))
         .await;
 }

@@ -128,7 +128,8 @@ on_both_stores! {
         ledger.stop().await.unwrap();
         let whole = rows(&*place.store().await).await;
         roll_back(&place, 100).await;
-        let text = |altered: &str| whole.iter().map(|row| format!("{}\n", row.body.replace("/n150", altered))).collect();
+        let bodies: Vec<&str> = whole.iter().map(|row| &*row.body).collect();
+        let text = |altered: &str| bodies.join("\n").replace("/n150", altered) + "\n";
         let answers: [String; 2] = [text("/n150"), text("/x150")];
         let pipe = place.folder.path().join("entries.jsonl");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

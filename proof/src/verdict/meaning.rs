@@ -143,6 +143,7 @@ impl FindingKind {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table, one arm a kind")]
     fn in_chinese(self) -> &'static str {
         match self {
             Self::NotCanonical => {

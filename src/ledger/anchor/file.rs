@@ -73,7 +73,7 @@ impl FileAnchor {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.error("read", error)),
         };
-        locked(LOCK_HELD, || file.try_lock_shared()).map_err(|error| self.error("read", error))?;
+        locked(&LOCK_HELD, || file.try_lock_shared()).map_err(|error| self.error("read", error))?;
         let found = self.read(&file)?;
         let is_live = lease::is_somebodys_alone(&file);
         let (Some(intent), Some(seal), false) = (found.intent(), &self.seal, is_live) else {
@@ -91,7 +91,7 @@ impl FileAnchor {
     pub(super) fn is_broken_in_part(&self) -> Result<bool, LedgerError> {
         let broken = || -> io::Result<bool> {
             let file = File::open(&self.path)?;
-            locked(LOCK_HELD, || file.try_lock_shared())?;
+            locked(&LOCK_HELD, || file.try_lock_shared())?;
             let slots = Slots::read(&file)?;
             let is_torn = slots.newest(&file)? != slots.last_written().map(|at| (at, true));
             Ok(is_torn || slots.has_broken(&file)?)
@@ -147,7 +147,7 @@ impl FileAnchor {
         *swept = false;
         let joined = || -> io::Result<Lease> {
             let lease = Lease::open(&self.path)?;
-            locked(NOT_GIVEN_WAY, || lease.join())?;
+            locked(&NOT_GIVEN_WAY, || lease.join())?;
             Ok(lease)
         };
         *self.lease() = None;
@@ -210,7 +210,7 @@ impl FileAnchor {
         let file = self.lease().as_mut().filter(|lease| lease.is_alone()).map(Lease::intend);
         let file = file.ok_or_else(|| unwritable(io::Error::other("another process is present")))?;
         // Of the very file that this process is alone with, whatever has its name by now.
-        locked(LOCK_HELD, || file.try_lock()).map_err(unwritable)?;
+        locked(&LOCK_HELD, || file.try_lock()).map_err(unwritable)?;
         let intended = self.read(&file).and_then(|found| {
             if found.vouched() != base.tree_head() {
                 return Err(unwritable(io::Error::other("the batch does not follow what it vouches for")));
@@ -302,7 +302,7 @@ impl FileAnchor {
         }
         let open = || -> io::Result<File> {
             let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-            locked(LOCK_HELD, || file.try_lock())?;
+            locked(&LOCK_HELD, || file.try_lock())?;
             Ok(file)
         };
         open().map_err(|error| self.error("written", error))
@@ -369,7 +369,7 @@ impl FileAnchor {
 }
 
 /// Takes a lock within `LOCK_TIMEOUT`.
-fn locked(held: Both, take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+fn locked(held: &Both, take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
     let start = Instant::now();
     loop {
         match take() {

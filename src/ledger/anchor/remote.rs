@@ -40,7 +40,7 @@ impl RemoteAnchor {
     }
 
     pub(super) fn load(&self) -> Result<Option<SignedCheckpoint>, LedgerError> {
-        let served = self.client.newest(&self.origin).map_err(|error| self.unreachable("read", error))?;
+        let served = self.client.newest(&self.origin).map_err(|error| self.unreachable("read", &error))?;
         let Some(text) = served else { return Ok(None) };
         let (checkpoint, _) = Checkpoint::open_by(&text, &self.verifiers).map_err(|error| {
             let what = not_of_this_log(&error);
@@ -125,7 +125,7 @@ impl RemoteAnchor {
         let (unsigned, text) = (note.without_signatures().to_string(), note.text().to_owned());
         let request = AddCheckpoint { old_size, proof: proof.to_vec(), note };
         let answer =
-            self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", error))?;
+            self.client.add_checkpoint(&request).map_err(|error| self.unreachable("written", &error))?;
         // Whatever stands before a witness may answer 200 as well.
         let is_signature = |lines: &str| {
             SignedNote::parse(&format!("{unsigned}{lines}")).is_ok_and(|note| note.text() == text)
@@ -160,8 +160,8 @@ impl RemoteAnchor {
         LedgerError::Anchor { path: self.url().to_owned(), doing: "written", source }
     }
 
-    fn unreachable(&self, doing: &'static str, error: ClientError) -> LedgerError {
-        let source = io::Error::other(Told(in_both(&error)));
+    fn unreachable(&self, doing: &'static str, error: &ClientError) -> LedgerError {
+        let source = io::Error::other(Told(in_both(error)));
         LedgerError::Anchor { path: self.url().to_owned(), doing, source }
     }
 }

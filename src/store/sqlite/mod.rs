@@ -110,8 +110,9 @@ fn connect(path: &Path, create: bool, synchronous: &str) -> Result<Connection> {
     if create {
         // With it the WAL: what is sealed in entries stands open in disclosures, which are for the ledger's own users.
         let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
-        made.map(drop)
-            .unwrap_or_else(|error| tracing::debug!(%error, "the database's file was not made here"));
+        if let Err(error) = made {
+            tracing::debug!(%error, "the database's file is there, or SQLite says why it cannot be");
+        }
     }
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;

@@ -126,6 +126,23 @@ impl Place {
         store::open(&self.url, StoreOptions::default(), false).await.unwrap()
     }
 
+    /// Returns bytes as a literal of the store.
+    pub(crate) fn blob(&self, bytes: &[u8]) -> String {
+        let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        match self.kind {
+            Kind::Sqlite => format!("x'{hex}'"),
+            Kind::Postgres => format!("'\\x{hex}'::bytea"),
+        }
+    }
+
+    /// Returns a command id as a literal of the store.
+    pub(crate) fn command(&self, bytes: [u8; 16]) -> String {
+        match self.kind {
+            Kind::Sqlite => self.blob(&bytes),
+            Kind::Postgres => format!("'{}'", uuid::Uuid::from_bytes(bytes)),
+        }
+    }
+
     /// Runs a statement behind the ledger's back.
     pub(crate) async fn tamper(&self, sql: &str) {
         match &self.url {

@@ -195,21 +195,11 @@ impl Bench {
     }
 
     pub fn blob(&self, bytes: &[u8]) -> String {
-        let mut hex = String::new();
-        for byte in bytes {
-            write!(hex, "{byte:02x}").unwrap();
-        }
-        match self.place.kind {
-            Kind::Sqlite => format!("x'{hex}'"),
-            Kind::Postgres => format!("'\\x{hex}'::bytea"),
-        }
+        self.place.blob(bytes)
     }
 
     pub fn command(&self, bytes: [u8; 16]) -> String {
-        match self.place.kind {
-            Kind::Sqlite => self.blob(&bytes),
-            Kind::Postgres => format!("'{}'", uuid::Uuid::from_bytes(bytes)),
-        }
+        self.place.command(bytes)
     }
 
     /// Edits the bytes of an entry, and the stored leaf hash with them where `agreeing`; returns the new leaf hash.

@@ -114,14 +114,7 @@ impl Scene {
     }
 
     pub fn blob(&self, bytes: &[u8]) -> String {
-        let mut hex = String::new();
-        for byte in bytes {
-            write!(hex, "{byte:02x}").unwrap();
-        }
-        match self.place.kind {
-            Kind::Sqlite => format!("x'{hex}'"),
-            Kind::Postgres => format!("'\\x{hex}'::bytea"),
-        }
+        self.place.blob(bytes)
     }
 
     /// Rewrites an entry, with its leaf hash where `consistent`; returns the leaf hashes before and after.
