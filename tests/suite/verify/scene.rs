@@ -11,7 +11,7 @@ use weituo_events::{Category, Recorded};
 use weituo_projections::{PROJECTIONS, Rulebooks, StreamState, rows as projected};
 use weituo_proof::{Both, Entry, FindingKind, Hash, LeafIndex, SigningKey, VerifierKey, leaf_hash, sha256};
 
-use crate::support::ledger::{Kind, Place, proposal, rows, sealed_proposal};
+use crate::support::ledger::{Place, proposal, rows, sealed_proposal};
 use crate::support::verdict::in_both_languages;
 
 pub const A: &str = "agreement/A";
