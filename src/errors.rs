@@ -104,6 +104,7 @@ fn ledger(error: &LedgerError) -> String {
             LogKeyError::OtherRotation { path } => {
                 format!("{path} 是另一密钥文件的轮换所留:请移走后重试")
             }
+            LogKeyError::Changing => "另一进程正在更换台账的密钥:请等它结束后重试".to_owned(),
             LogKeyError::FollowsItself => "台账不能以自己为继任:继任台账应有另一名称".to_owned(),
             LogKeyError::Busy => {
                 "其他进程不断写入 log/main:请停止它们后重试;如无其他进程,请运行 `weituo verify`".to_owned()
@@ -219,7 +220,11 @@ fn follow(error: &FollowError) -> String {
 fn record(error: &RecordError) -> String {
     match error {
         RecordError::Refused(_) => "被拒绝".to_owned(),
-        RecordError::Conflict { stream } => format!("{stream} 正被他人连续修改;请用同一编号重试"),
+        RecordError::Conflict { stream } => {
+            format!(
+                "{stream} 或此事所依据的机构正被他人连续修改;请用同一编号重试;若无人修改,请运行 `weituo verify`"
+            )
+        }
         RecordError::Ledger(_) => "命令未被记录".to_owned(),
         RecordError::Read { stream, .. } => format!("流 {stream} 无法读取"),
     }
@@ -228,6 +233,7 @@ fn record(error: &RecordError) -> String {
 fn read(error: &ReadError) -> String {
     match error {
         ReadError::Store(_) | ReadError::Events(_) => "数据库出错".to_owned(),
+        ReadError::Unproven(_) => "无法证明一条记录在台账中".to_owned(),
         ReadError::Chain { leaf_index } => {
             format!("序号 {leaf_index} 的记录没有接在其流的前一条之后:请运行 `weituo verify`")
         }

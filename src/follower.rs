@@ -20,6 +20,7 @@ use weituo_proof::{StreamName, both};
 use crate::store::{ApplyOutcome, Generation, ProjectionChange, Store, StoreError, Which};
 
 pub use read::{FollowError, read_rulebooks, recorded};
+pub(crate) use read::{RULEBOOKS, read_rulebooks_to_heads};
 pub(crate) use sum::{Sum, SumKey};
 
 /// Entries folded in one transaction.

@@ -323,6 +323,9 @@ pub async fn find_hash(store: &dyn Store, hash: Hash) -> Result<Vec<EntryRow>, S
             rows.into_iter().filter(|row| row.body.contains(&quoted) || disclosing.contains(&row.leaf_index)),
         );
         if !full {
+            // A row behind the log's end is none of its entries.
+            let size = store.head().await?.map_or(0, |head| head.size);
+            found.retain(|row| row.leaf_index < size);
             return Ok(found);
         }
     }

@@ -25,6 +25,9 @@ use aggregate::{Agreement, Kind, Log, Organisation, Rulebook};
 use session::{Answer, NotRecorded, Proposed, Session};
 use streams::{Streams, Turn};
 
+/// How often a command is decided on fresh states before it is told that they keep moving.
+const ATTEMPTS: u32 = 16;
+
 /// What a recorded command gives back.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -41,7 +44,10 @@ pub enum RecordError {
     #[error("refused")]
     Refused(#[source] Refusal),
     /// Others kept changing the stream; the command may be repeated.
-    #[error("stream {stream} kept changing while this was decided; repeat the command with the same id")]
+    #[error(
+        "stream {stream}, or an organisation that this rests on, kept changing while it was decided; repeat the command with the same id, \
+         and where nobody changes them, run `weituo verify`"
+    )]
     Conflict {
         /// The stream.
         stream: StreamName,
@@ -78,6 +84,9 @@ pub enum ReadError {
     /// What is stored lacks its place in the log.
     #[error("an event lacks its leaf index: run `weituo verify`")]
     Place,
+    /// An entry could not be proven to be in the log.
+    #[error("an entry could not be proven to be in the log")]
+    Unproven(#[source] Box<LedgerError>),
     /// An entry does not follow the one before it in its stream.
     #[error(
         "the entry at leaf index {leaf_index} does not follow the one before it in its stream: run `weituo verify`"
@@ -115,6 +124,13 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`]; nothing was written, unless the ledger could not say (the command may then be repeated).
     pub async fn record(&self, command: &Command) -> Result<Recording, RecordError> {
+        if command.command.to_bytes()[6] >> 4 == 8 {
+            return Err(RecordError::Refused(Refusal::invalid(
+                "command-id-reserved",
+                "第 8 版的 UUID 留给台账自身的记录:请使用随机的 UUID",
+                "UUIDs of version 8 are for the log's own entries: use a random one",
+            )));
+        }
         match Category::of(&command.stream) {
             Some(Category::Agreement) => self.record_in::<Agreement>(command).await,
             Some(Category::Organisation) => self.record_in::<Organisation>(command).await,
@@ -138,14 +154,17 @@ impl Recorder {
             return Ok(*recording);
         }
         // What was at hand may be old, or never have been committed: look at what others wrote, and decide again on
-        // fresh states, while no other command of this stream is under way.
-        let turn = self.streams.turn(stream).await;
-        self.ledger.follow().await.map_err(|error| RecordError::Ledger(unavailable(error)))?;
-        match self.attempt::<K>(command, turn, true).await? {
-            Answer::Accepted(recording) => Ok(*recording),
-            Answer::Refused(refusal) => self.refused::<K>(command, refusal).await,
-            Answer::Moved => Err(RecordError::Conflict { stream: stream.clone() }),
+        // fresh states, while no other command of this stream is under way; again where others move what it rests on.
+        for _ in 0..ATTEMPTS {
+            let turn = self.streams.turn(stream).await;
+            self.ledger.follow().await.map_err(|error| RecordError::Ledger(unavailable(error)))?;
+            match self.attempt::<K>(command, turn, true).await? {
+                Answer::Accepted(recording) => return Ok(*recording),
+                Answer::Refused(refusal) => return self.refused::<K>(command, refusal).await,
+                Answer::Moved => {}
+            }
         }
+        Err(RecordError::Conflict { stream: stream.clone() })
     }
 
     /// Decides on the state at hand or on a fresh one, and submits. Keeps the turn to the end, unless the next command of the
@@ -255,6 +274,9 @@ impl Recorder {
         let entry = Entry::parse(row.body.as_bytes()).map_err(|error| read(error.into()))?;
         let receipt = self.ledger.receipt(weituo_proof::LeafIndex::new(row.leaf_index)).await;
         let receipt = receipt.map_err(|error| RecordError::Ledger(unavailable(error)))?;
+        if receipt.entry != row.body {
+            return Err(read(ReadError::Chain { leaf_index: row.leaf_index }));
+        }
         let position = weituo_proof::Position {
             prev: entry.prev,
             recorded_at: entry.recorded_at,

@@ -32,11 +32,9 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
         ));
     }
     let new = with_ending(to, ".unverified");
-    // Another backup of this name waits here, and then finds it.
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let alone = std::fs::File::open(folder).map_err(|error| unusable(folder, &error))?;
-    alone.lock().map_err(|error| unusable(folder, &error))?;
+    let _alone = alone(&new)?;
     refuse_existing(to)?;
+    // What another one left that was killed.
     remove(&new)?;
     let copied = Ledger::backup(&url, &desk.options(true), &new).await;
     let copied = match copied {
@@ -66,6 +64,33 @@ pub(super) async fn backup(desk: &Desk<'_>, to: &Path) -> Result<u8, Failure> {
         line(desk.voice.word("backup-no-anchor"));
     }
     Ok(0)
+}
+
+/// Keeps another process from making a backup of the same name until it is dropped.
+struct Alone {
+    lock: PathBuf,
+    _file: std::fs::File,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.lock);
+    }
+}
+
+fn alone(new: &Path) -> Result<Alone, Failure> {
+    let lock = with_ending(new, ".lock");
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&lock);
+    let file = file.map_err(|error| unusable(&lock, &error))?;
+    file.try_lock().map_err(|_| {
+        let lock = lock.display();
+        Failure::could_not_run(
+            "backup-under-way",
+            format!("另一进程正在做同名的备份({lock})"),
+            format!("another process is making a backup of this name ({lock})"),
+        )
+    })?;
+    Ok(Alone { lock, _file: file })
 }
 
 fn refuse_existing(to: &Path) -> Result<(), Failure> {

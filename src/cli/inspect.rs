@@ -134,14 +134,18 @@ pub(super) async fn entry(desk: &Desk<'_>, leaf_index: u64) -> Result<u8, Failur
         super::stamp::proven_lines(desk, &proven).iter().for_each(line);
     }
     let is_altered = weituo_proof::leaf_hash(row.body.as_bytes()) != row.leaf_hash;
-    for (found, kind) in
-        [(is_altered, FindingKind::LeafHashDiffers), (is_missing, FindingKind::DisclosureMissing)]
-    {
+    let head = store.head().await.map_err(|error| read_failed(&error))?;
+    let is_beyond = head.is_none_or(|head| leaf_index >= head.size);
+    for (found, kind) in [
+        (is_altered, FindingKind::LeafHashDiffers),
+        (is_missing, FindingKind::DisclosureMissing),
+        (is_beyond, FindingKind::SizeDiffers),
+    ] {
         if found {
             eprintln!("✘ {kind}: {}", kind.meaning(desk.voice.language));
         }
     }
-    Ok(u8::from(is_altered || is_missing))
+    Ok(u8::from(is_altered || is_missing || is_beyond))
 }
 
 fn no_leaf(leaf_index: u64) -> Failure {

@@ -119,8 +119,10 @@ fn refusal_of(error: &RecordError) -> Option<Refusal> {
         )),
         RecordError::Conflict { stream } => Some(Refusal::contradicts(
             "stream-moved",
-            format!("{stream} 正被他人连续修改;请用同一编号重试"),
-            format!("{stream} kept changing; repeat the command with the same id"),
+            crate::errors::chain_zh(error),
+            format!(
+                "{stream}, or an organisation that this rests on, kept changing; repeat the command with the same id, and where nobody changes them, run `weituo verify`"
+            ),
         )),
         _ => None,
     }

@@ -69,7 +69,8 @@ pub(super) async fn run(
     let seal_of = |head: &Head| beside.seal_of(head);
     let seal: Option<&crate::verify::SealOf<'_>> = beside.has_key().then_some(&seal_of as _);
     let options = VerifyOptions {
-        anchor_absent: absent_anchor(desk, beside, &asked.verifiers).or_else(|| lost_anchor(url, beside)),
+        anchor_absent: absent_anchor(desk, beside, &asked.verifiers)
+            .or_else(|| lost_anchor(url, beside).filter(|_| asked.outside.is_empty())),
         verifiers: asked.verifiers,
         seal,
         anchor: beside.anchor().map(str::to_owned),
@@ -94,15 +95,18 @@ pub(super) async fn run(
     Ok(report)
 }
 
-/// Returns why an anchor is not compared that stands beside every SQLite ledger that records: it was removed, or the ledger is a copy.
+/// Returns why an anchor is not compared that stands beside every SQLite ledger whose key is at hand, unless it was named: it was
+/// removed, or the ledger is a copy.
 fn lost_anchor(url: &LedgerUrl, beside: &Beside) -> Option<Both> {
     let place = url.folder()?.join("ledger.anchor");
-    let key_is_there = url.folder()?.join("ledger.key").exists();
-    if !key_is_there || beside.anchor().is_some() || beside.anchor_damaged().is_some() {
+    if !beside.has_key() || beside.anchor().is_some() || beside.anchor_damaged().is_some() {
         return None;
     }
     let place = place.display();
-    Some(both!("密钥在旁,而 {place} 处没有锚点", "the key stands beside, and there is none at {place}"))
+    Some(both!(
+        "密钥在手头,而 {place} 处没有锚点;在别处的,请以 --anchor 指明",
+        "the key is at hand, and there is none at {place}; one that is elsewhere is named by --anchor"
+    ))
 }
 
 /// Returns why an anchor is not compared that was asked for by name, or that whoever has the signing key cannot read.

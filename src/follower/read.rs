@@ -1,11 +1,16 @@
 //! Reading entries for folds: rows as recorded acts, the rulebooks adopted, and what can go wrong.
 
+use std::collections::BTreeMap;
+
 use weituo_events::{EventError, Recorded};
 use weituo_projections::Rulebooks;
-use weituo_proof::{Entry, EntryError, LeafIndex};
+use weituo_proof::{Entry, EntryError, Hash, LeafIndex, StreamHead, leaf_hash};
 
 use super::{BATCH, names};
 use crate::store::{EntryRow, Store, StoreError};
+
+/// How the names of rulebooks' streams begin.
+pub(crate) const RULEBOOKS: &str = "rulebook/";
 
 /// Why the projections could not follow the log.
 #[derive(Debug, thiserror::Error)]
@@ -64,26 +69,52 @@ pub fn recorded(row: &EntryRow) -> Result<Recorded, FollowError> {
 /// # Errors
 /// [`FollowError`].
 pub async fn read_rulebooks(store: &dyn Store, before: u64) -> Result<Rulebooks, FollowError> {
+    Ok(read_rulebooks_to_heads(store, before).await?.0)
+}
+
+/// Returns the head that a row leaves behind the one before it in its stream; none that any stream has where it does not follow.
+fn follow(head: Option<&StreamHead>, row: &EntryRow) -> StreamHead {
+    let follows = |entry: &Entry| match head {
+        Some(head) => (head.sequence + 1, head.leaf_hash) == (entry.sequence, entry.prev),
+        None => entry.sequence == 1,
+    };
+    match Entry::parse(row.body.as_bytes()) {
+        Ok(entry) if follows(&entry) => {
+            StreamHead { sequence: entry.sequence, leaf_hash: leaf_hash(row.body.as_bytes()) }
+        }
+        _ => StreamHead { sequence: 0, leaf_hash: Hash::ZERO },
+    }
+}
+
+/// The same with the head of each rulebook's stream, by the bytes of its entries.
+pub(crate) async fn read_rulebooks_to_heads(
+    store: &dyn Store,
+    before: u64,
+) -> Result<(Rulebooks, BTreeMap<String, StreamHead>), FollowError> {
     let mut rulebooks = Rulebooks::default();
+    let mut heads: BTreeMap<String, StreamHead> = BTreeMap::new();
     if let Some(row) = store.entry(0).await?.filter(|_| before > 0) {
         rulebooks.apply(&recorded(&row)?);
     }
-    let mut after = ("rulebook/".to_owned(), 0);
+    let mut after = (RULEBOOKS.to_owned(), 0);
     loop {
         let page = store.scan_by_stream((&after.0, after.1), BATCH).await?;
         let full = page.len() == BATCH as usize;
         for scanned in page {
             let row = scanned.into_row()?;
-            if !row.stream.starts_with("rulebook/") {
-                return Ok(rulebooks);
+            if !row.stream.starts_with(RULEBOOKS) {
+                return Ok((rulebooks, heads));
             }
             if row.leaf_index < before {
-                rulebooks.apply(&recorded(&row)?);
+                let recorded = recorded(&row)?;
+                rulebooks.apply(&recorded);
+                let next = follow(heads.get(&row.stream), &row);
+                heads.insert(row.stream.clone(), next);
             }
             after = (row.stream, i64::try_from(row.sequence).unwrap_or(i64::MAX));
         }
         if !full {
-            return Ok(rulebooks);
+            return Ok((rulebooks, heads));
         }
     }
 }

@@ -16,6 +16,7 @@ use weituo_proof::{Both, Entry, Frontier, Hash, both, leaf_hash};
 use super::anchor::{Anchor, blocking};
 use super::key;
 use super::options::{Files, Options};
+use super::redo::row_of;
 use super::seal::SealKey;
 use super::types::LedgerError;
 use crate::store::{self, Batch, CommitOutcome, EntryRow, Head, LedgerUrl, Store, StoreError};
@@ -179,7 +180,14 @@ impl<'a> Copying<'a> {
         let mut proven = proven.iter();
         while self.frontier.size().get() < head.size {
             let first = self.frontier.size().get();
-            let rows = self.page(first, head.size).await?;
+            let mut rows = self.page(first, head.size).await?;
+            if self.seal.is_some() {
+                // Every column follows from the bytes, whatever stands beside them.
+                for row in &mut rows {
+                    *row = row_of(row.leaf_index, Arc::clone(&row.body))
+                        .map_err(|error| StoreError::corrupt(Both::plain(error)))?;
+                }
+            }
             let mut recorded_at = String::new();
             let mut erase = Vec::new();
             for row in &rows {

@@ -7,7 +7,7 @@
 //! Source: design.md "The append path" step 2; format.md "Completeness index".
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -139,6 +139,12 @@ impl Derived {
     /// Returns a stream's head; `None` where it is empty.
     pub(super) fn head(&self, stream: &str) -> Option<StreamHead> {
         self.heads.get(stream).copied()
+    }
+
+    /// Returns the heads of the streams whose names begin so.
+    pub(super) fn heads_of(&self, begin: &str) -> BTreeMap<String, StreamHead> {
+        let named = self.heads.iter().filter(|(name, _)| name.starts_with(begin));
+        named.map(|(name, head)| (name.to_string(), *head)).collect()
     }
 
     /// Returns the leaf hash of entry 0, the `prev` of every stream's first entry; zeros before there is one.

@@ -4,13 +4,14 @@
 //! Absent: everything that a task behind it does.
 //! Source: design.md "The append path" step 5.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use weituo_proof::{Origin, VerifierKey};
+use weituo_proof::{Origin, StreamHead, VerifierKey};
 
 use super::backup::{self, Copied};
 use super::clock::Watched;
@@ -279,6 +280,20 @@ impl Ledger {
         let (answer, answered) = oneshot::channel();
         self.send(Message::CommitIndex(answer)).await?;
         answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// Returns the heads of the streams whose names begin so, as this process has followed the log.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` or `Stopped` where nothing is written.
+    pub(crate) async fn heads_of(
+        &self,
+        begin: &'static str,
+    ) -> Result<BTreeMap<String, StreamHead>, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Heads(begin, answer)).await?;
+        answered.await.map_err(|_| LedgerError::Stopped)
     }
 
     /// Reads what other processes have committed, without waiting for the next look.

@@ -2,7 +2,10 @@
 //!
 //! Invariant: no message overtakes another; a proposal is handed out early only where it is the next.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::{mpsc, oneshot};
+use weituo_proof::StreamHead;
 
 use super::index::{Asked, Names};
 use super::prepare::Pending;
@@ -17,6 +20,8 @@ pub(super) enum Message {
     CommitIndex(oneshot::Sender<Result<Option<Accepted>, SubmitError>>),
     /// Prove by the completeness index, committed anew where it does not cover every entry.
     Prove(Names, oneshot::Sender<Result<Asked, SubmitError>>),
+    /// Tell the heads of the streams whose names begin so, as this process has followed them.
+    Heads(&'static str, oneshot::Sender<BTreeMap<String, StreamHead>>),
     /// Look at the database for entries of other processes.
     Follow(oneshot::Sender<Result<(), LedgerError>>),
     /// Commit the index, anchor exactly, end.

@@ -125,16 +125,18 @@ async fn restore(
             seal: seal.seal(origin, size, &expected, recorded_at),
             recorded_at: recorded_at.clone(),
         };
-        let head = store.head().await?;
-        if let (Some(head), false) = (&head, altered.is_empty()) {
+        let mut head = store.head().await?;
+        if !altered.is_empty() {
             // A batch writes before it erases, so these go first.
-            let (before, after) = (Some(head.fence()), head.clone());
+            let (before, after) = (head.as_ref().map(Head::fence), head.unwrap_or_else(|| described.clone()));
+            head = Some(after.clone());
             let (rows, disclosures) = (Vec::new(), Vec::new());
             commit(store, Batch { before, after, rows, disclosures, erase: altered }).await?;
         }
         let after = match &head {
-            // Below the end, what is put back beside entries that are there changes no head.
-            Some(head) if rows.is_empty() && more => head.clone(),
+            // Below the end, what is put back beside entries that are there changes no head; nor does anything the one that is the
+            // goal, because nothing else says what was committed.
+            Some(head) if rows.is_empty() && more || (head.size, head.root) == goal => head.clone(),
             _ => described,
         };
         let is_new = head.as_ref() != Some(&after);
@@ -184,8 +186,8 @@ async fn commit(store: &dyn Store, batch: Batch) -> Result<(), LedgerError> {
             "another process writes to this database: stop it first",
         ))),
         CommitOutcome::Duplicate => Err(cannot(Both::new(
-            "备份的一条记录在数据库中位于别处",
-            "an entry of the backup stands elsewhere in the database",
+            "备份的一条记录或一个披露值在数据库中位于别处",
+            "an entry or a disclosure of the backup stands elsewhere in the database",
         ))),
     }
 }

@@ -6,6 +6,7 @@
 //! Absent: when an older key stops signing (`derived`); what a verifier trusts (its own list decides).
 //! Source: format.md "Log".
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -13,18 +14,19 @@ use weituo_events::payload::{LogFrozen, LogKeyAdded, LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
 use weituo_projections::dates::zone_minutes;
 use weituo_proof::{
-    Both, Entry, LeafIndex, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey, both, leaf_hash,
+    Both, Checkpoint, Entry, LeafIndex, Origin, RecordedAt, SigningKey, StreamHead, VerifierKey, both,
+    leaf_hash,
 };
 
 use super::anchor::blocking;
 use super::clock::ClockError;
-use super::commit::sign;
 use super::handle::Ledger;
 use super::index::{effective, log_act};
 use super::key::{self, Keys};
 use super::options::{Files, Options};
 use super::shared::not_in_the_log;
-use super::types::{LedgerError, Mode, Proposal, SubmitError};
+use super::tree::Tree;
+use super::types::{LedgerError, Mode, Proposal, SignedCheckpoint, SubmitError};
 use crate::store::{LedgerUrl, Store, StoreError, failpoint};
 
 /// The stream of the log's own events.
@@ -57,6 +59,9 @@ pub enum LogKeyError {
         /// The file.
         path: String,
     },
+    /// Another process is changing the log's keys.
+    #[error("another process is changing the log's keys: wait for it, then repeat")]
+    Changing,
     /// A log was named as its own successor.
     #[error("a log cannot follow itself: its successor has another origin")]
     FollowsItself,
@@ -79,6 +84,7 @@ pub struct Rotated {
 /// Makes a new key for the log, has the log name it, and puts it in the place of the old one.
 pub(super) async fn rotate(url: &LedgerUrl, options: &Options) -> Result<Rotated, LedgerError> {
     let files = Files::of(url, options)?;
+    let _alone = alone(&files.key)?;
     let keys = key::read_all(&files.key)?;
     let next_file = beside(&files.key, "next");
     let ledger = open(url, options).await?;
@@ -123,10 +129,10 @@ async fn name_next(
     let event = Event::LogKeyAdded(LogKeyAdded { key: verifier.to_string() });
     let named =
         |event: &Event| matches!(event, Event::LogKeyAdded(added) if added.key == verifier.to_string());
-    let recorded = record_once(ledger, options, event, named).await;
+    let recorded = record_once(ledger, options, event, &named).await;
     if matches!(recorded, Err(LedgerError::ReadOnly(_))) {
         let (_, events) = log_events(&**ledger.store()).await?;
-        if !is_named(&verifier, &events) {
+        if !events.iter().any(|(_, event)| named(event)) {
             // The log takes nothing more: the key is of no use.
             in_place(next_file, || std::fs::remove_file(next_file))?;
         }
@@ -142,8 +148,9 @@ fn next_keys(next_file: &Path, keys: &Keys, events: &[(u64, Event)]) -> Result<K
         if left.first().name() != keys.first().name() {
             return Err(LogKeyError::OtherRotation { path: next_file.display().to_string() }.into());
         }
-        if is_named(left.first().verifier(), events) {
-            // One of the present ones may have been revoked since.
+        let is_revoked = |event: &Event| matches!(event, Event::LogKeyRevoked(revoked) if revoked.key == left.first().verifier().to_string());
+        if !events.iter().any(|(_, event)| is_revoked(event)) {
+            // Named or not: a commit of which nobody was told may name it yet. One of the present ones may have been revoked since.
             let next = keys.behind(left.first().clone());
             in_place(next_file, || crate::files::replace_whole(next_file, next.text().as_bytes(), 0o600))?;
             return Ok(next);
@@ -157,12 +164,14 @@ fn next_keys(next_file: &Path, keys: &Keys, events: &[(u64, Event)]) -> Result<K
     Ok(next)
 }
 
-/// Whether the log names a key, and has not revoked it.
-fn is_named(key: &VerifierKey, events: &[(u64, Event)]) -> bool {
-    let key = key.to_string();
-    let added = |event: &Event| matches!(event, Event::LogKeyAdded(added) if added.key == key);
-    let revoked = |event: &Event| matches!(event, Event::LogKeyRevoked(revoked) if revoked.key == key);
-    events.iter().any(|(_, event)| added(event)) && !events.iter().any(|(_, event)| revoked(event))
+/// Keeps other processes from changing the log's keys until it is dropped.
+fn alone(key_file: &Path) -> Result<File, LedgerError> {
+    let file = File::open(key_file).map_err(|error| LedgerError::Key {
+        path: key_file.display().to_string(),
+        what: Both::plain(error),
+    })?;
+    file.try_lock().map_err(|_| LogKeyError::Changing)?;
+    Ok(file)
 }
 
 /// Revokes an older key of the log, named by its verifier key or by the 8 hex digits of its id, and takes it out of the key file.
@@ -172,6 +181,7 @@ pub(super) async fn revoke(
     named: &str,
 ) -> Result<VerifierKey, LedgerError> {
     let files = Files::of(url, options)?;
+    let _alone = alone(&files.key)?;
     let mut keys = key::read_all(&files.key)?;
     let ledger = open(url, options).await?;
     let recorded = revocation(&ledger, options, &keys, named).await;
@@ -207,8 +217,11 @@ async fn revocation(
         return Err(LogKeyError::InUse { key: wanted.to_string() }.into());
     }
     // From then on the key in use signs alone: an anchor that takes no such checkpoint would keep the log from being written.
-    if let Some(head) = ledger.store().head().await? {
-        let alone = sign(&[keys.first()], ledger.origin(), &head);
+    if let Some(newest) = ledger.checkpoint() {
+        let (size, root) = (newest.size, newest.root);
+        let note = Checkpoint { origin: ledger.origin().clone(), size, root }.sign(keys.first());
+        let text = note.map_err(|error| LedgerError::Invalid { what: Both::plain(error) })?.to_string();
+        let alone = SignedCheckpoint { size, root, text };
         blocking(&ledger.shared.anchor, move |anchor| anchor.require_place(&alone)).await?;
     }
     let text = wanted.to_string();
@@ -267,8 +280,16 @@ async fn record_once(
         let (head, events) = log_events(&**ledger.store()).await?;
         if let Some((leaf_index, _)) = events.iter().find(|(_, event)| done(event)) {
             // That a row says so is not enough: it has to be in the log.
-            let receipt = ledger.receipt(LeafIndex::new(*leaf_index)).await;
-            return receipt.map(drop).map_err(|_| not_in_the_log(*leaf_index));
+            if *leaf_index >= ledger.shared.with_tree(Tree::size) {
+                return Err(not_in_the_log(*leaf_index));
+            }
+            let receipt = ledger.receipt(LeafIndex::new(*leaf_index)).await?;
+            let proven =
+                Entry::parse(receipt.entry.as_bytes()).ok().and_then(|entry| Act::from_entry(&entry).ok());
+            return match proven {
+                Some(act) if done(&act.event) => Ok(()),
+                _ => Err(not_in_the_log(*leaf_index)),
+            };
         }
         let zone = events.iter().find_map(|(_, event)| match event {
             Event::LogOpened(opened) => zone_minutes(&opened.zone),

@@ -134,6 +134,9 @@ impl Writer {
             Message::Prove(names, answer) => {
                 let _ = answer.send(self.prove(&names).await);
             }
+            Message::Heads(begin, answer) => {
+                let _ = answer.send(self.derived.heads_of(begin));
+            }
             Message::Follow(answer) => {
                 let _ = answer.send(self.look().await);
             }

@@ -151,14 +151,13 @@ fn open_own(folder: &Path, text: &str, keys: &[VerifierKey]) -> Result<Checkpoin
     Ok(opened.0)
 }
 
-/// Refuses a folder with anything in it that no copy has: a file server shows all that it finds there.
+/// Refuses a folder with what a ledger has in it: a file server shows all that it finds there.
 fn refuse_strangers(folder: &Path) -> Result<(), MirrorError> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_own = ["tile", "key", "evidence"].contains(&name.as_str());
-        let is_left = Path::new(&name).extension().is_some_and(|ending| ending == "new");
-        if !is_own && !is_left && !name.starts_with('.') {
+        let ending = Path::new(&name).extension().unwrap_or_default();
+        if ["anchor", "db", "key"].iter().any(|of_ledger| ending == *of_ledger) {
             let what = both!("其中有 {name}", "{name} is in it");
             return Err(MirrorError::Folder { folder: folder.to_owned(), what });
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use weituo_events::{Act, Category, Event, OrganisationId};
 use weituo_projections::{Organisation as OrganisationState, StreamState};
-use weituo_proof::{Entry, StreamName};
+use weituo_proof::{Entry, LeafIndex, StreamName};
 
 use super::ReadError;
 use super::aggregate::{Agreement, Organisation};
 use super::streams::Streams;
 use crate::deciding::{Context, ErasureTarget, mentions, mentions_of};
-use crate::ledger::RestsOn;
+use crate::ledger::{LedgerError, RestsOn};
 use crate::query::erasures;
 
 /// Organisations as loaded, each with its stream and the head of that.
@@ -91,8 +91,13 @@ impl Streams {
     async fn erasure_target(&self, act: &Act) -> Result<Option<ErasureTarget>, ReadError> {
         let Event::DisclosureErased(erasure) = &act.event else { return Ok(None) };
         let store = self.ledger.store();
-        let Some(row) = store.entry(erasure.leaf_index).await? else { return Ok(None) };
-        let digests = Entry::parse(row.body.as_bytes())?.sealed_digests();
+        // What the log has there, and not what a row says.
+        let entry = match self.ledger.receipt(LeafIndex::new(erasure.leaf_index)).await {
+            Ok(receipt) => Entry::parse(receipt.entry.as_bytes())?,
+            Err(LedgerError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(ReadError::Unproven(Box::new(error))),
+        };
+        let digests = entry.sealed_digests();
         let kept = !store.disclosures_by_digest(std::slice::from_ref(&erasure.digest)).await?.is_empty();
         let erased = !kept
             && erasures(&**store)

@@ -12,17 +12,21 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{Mutex as Turns, MutexGuard, broadcast};
 use weituo_events::{Act, Event, OrganisationId, Recorded};
 use weituo_projections::{Rulebooks, StreamState};
-use weituo_proof::{Entry, LeafIndex, StreamHead, StreamName, leaf_hash};
+use weituo_proof::{Both, Entry, LeafIndex, StreamHead, StreamName, leaf_hash};
 
 use super::ReadError;
 use super::aggregate::{Kind, StreamAggregate};
 use super::kept::Kept;
-use crate::follower::{FollowError, read_rulebooks};
+use crate::follower::{FollowError, RULEBOOKS, read_rulebooks_to_heads};
 use crate::ledger::{Ledger, Place};
+use crate::store::StoreError;
 
 /// Commands of one stream take turns. There are far more turns than commands at a time, so that two streams hardly ever
 /// share one, whose commands would wait for each other.
 const TURNS: usize = 1 << 14;
+
+/// How often the rulebooks are read while others write some.
+const READINGS: u32 = 8;
 
 /// A stream's state and the head it was folded to.
 #[derive(Debug, Clone)]
@@ -63,9 +67,13 @@ impl Streams {
     /// Returns an empty cache that knows the rulebooks adopted so far.
     pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
         let foreign = Foreign { streams: ledger.foreign(), rulebooks: false };
-        let rulebooks = read_rulebooks(&**ledger.store(), size(&ledger)).await?;
-        let opening =
-            ledger.store().entry(0).await?.map(|row| crate::follower::recorded(&row)).transpose()?;
+        let rulebooks = proven_rulebooks(&ledger).await?;
+        let mut opening = ledger.store().entry(0).await?;
+        if let (Some(row), Ok(proven)) = (&mut opening, ledger.receipt(LeafIndex::new(0)).await) {
+            // Without a checkpoint that may leave there is no proof, and nothing is recorded either.
+            row.body = proven.entry;
+        }
+        let opening = opening.map(|row| crate::follower::recorded(&row)).transpose()?;
         let roots = match opening.as_ref().map(|recorded| &recorded.act.event) {
             Some(Event::LogOpened(opened)) => opened.roots.clone(),
             _ => Vec::new(),
@@ -111,13 +119,13 @@ impl Streams {
         let mut foreign = self.foreign.lock().await;
         loop {
             if foreign.rulebooks {
-                let rulebooks = read_rulebooks(&**self.ledger.store(), size(&self.ledger)).await?;
+                let rulebooks = proven_rulebooks(&self.ledger).await?;
                 *self.rulebooks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rulebooks);
                 foreign.rulebooks = false;
             }
             match foreign.streams.try_recv() {
                 Ok(streams) => {
-                    foreign.rulebooks = streams.iter().any(|stream| stream.starts_with("rulebook/"));
+                    foreign.rulebooks = streams.iter().any(|stream| stream.starts_with(RULEBOOKS));
                     let mut kept = self.kept();
                     streams
                         .iter()
@@ -163,7 +171,11 @@ impl Streams {
                 place("leaf_index").and_then(|text| text.parse().ok()).ok_or(ReadError::Place)?;
             // By the bytes and not by the column beside them, and each by the next: what the commit compares is the head alone.
             let leaf_hash = leaf_hash(body.as_bytes());
-            if head.is_some_and(|head| (head.sequence + 1, head.leaf_hash) != (entry.sequence, entry.prev)) {
+            let follows = match head {
+                Some(head) => (head.sequence + 1, head.leaf_hash) == (entry.sequence, entry.prev),
+                None => entry.sequence == 1,
+            };
+            if !follows {
                 return Err(ReadError::Chain { leaf_index });
             }
             let recorded = Recorded::from_entry(&entry, LeafIndex::new(leaf_index), leaf_hash)
@@ -213,6 +225,18 @@ impl Streams {
     }
 }
 
-fn size(ledger: &Ledger) -> u64 {
-    ledger.checkpoint().map_or(0, |checkpoint| checkpoint.size.get())
+/// Reads the rulebooks until they end in the heads that the writer has followed. Where nothing is written, there is nothing to compare
+/// with, and nothing is decided.
+async fn proven_rulebooks(ledger: &Ledger) -> Result<Rulebooks, FollowError> {
+    for _ in 0..READINGS {
+        let (rulebooks, read) = read_rulebooks_to_heads(&**ledger.store(), u64::MAX).await?;
+        match ledger.heads_of(RULEBOOKS).await {
+            Ok(known) if known != read => {}
+            _ => return Ok(rulebooks),
+        }
+        // Another process may have recorded between the two.
+        let _ = ledger.follow().await;
+    }
+    let what = Both::new("规则依据的流与台账不符", "the streams of rulebooks are not what the log has");
+    Err(StoreError::corrupt(what).into())
 }

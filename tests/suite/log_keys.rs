@@ -220,6 +220,24 @@ fn a_rotation_killed_at_any_step_leaves_a_usable_key_and_is_finished_by_repeatin
     }
 }
 
+#[test]
+fn of_rotations_at_the_same_time_one_is_made_and_the_others_are_told_to_wait() {
+    let (shell, _) = opened();
+    let rotating: Vec<_> = (0..4)
+        .map(|_| shell.command(&["log-key", "rotate"]).stderr(std::process::Stdio::piped()).spawn().unwrap())
+        .collect();
+    for one in rotating {
+        let ended = one.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(
+            ended.status.success() || told.contains("another process is changing the log's keys"),
+            "{told}"
+        );
+    }
+    shell.record(&registration(1, "一")).expect_code(0);
+    shell.run(&["verify"]).expect_code(0);
+}
+
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_rotation_that_broke_off_and_whose_key_was_revoked_is_begun_anew() {

@@ -1,8 +1,9 @@
 //! Rows that somebody puts into the tables and that are not in the log: nothing is decided, answered or left undone by them.
 
 use serde_json::json;
+use weituo::follower::FollowError;
 use weituo::ledger::{Ledger, LedgerError, ReadOnly, SubmitError};
-use weituo::recorder::RecordError;
+use weituo::recorder::{ReadError, RecordError, Recorder};
 use weituo::store::{EntryRow, StoreError};
 use weituo_events::payload::{LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
@@ -72,7 +73,7 @@ on_both_stores! {
         let change = json!({ "kind": "bureau" });
         let change = by_bureau("ChangeOrganisation", "organisation/school-jia", "2019-01-02", change);
         let planted = forged(&place, recorder.ledger(), &change.act(None).unwrap(), FAR).await;
-        let recorder = weituo::recorder::Recorder::open(place.open().await).await.unwrap();
+        let recorder = Recorder::open(place.open().await).await.unwrap();
         let before = rows(&*place.store().await).await.len();
         plant(&place, &planted).await;
         let refused = recorder.record(&adopt()).await.unwrap_err();
@@ -81,6 +82,48 @@ on_both_stores! {
         assert_eq!(rows(&*place.store().await).await.len(), before);
         let refused = recorder.record(&adopt()).await.unwrap_err();
         assert!(matches!(refused, RecordError::Refused(_)), "{refused:?}");
+        recorder.ledger().stop().await.unwrap();
+    }
+
+    async fn a_stream_whose_beginning_is_hidden_decides_nothing(place: Place) {
+        let recorder = new_recorder(&place).await;
+        let change = by_bureau("ChangeOrganisation", "organisation/school-jia", "2019-01-02", json!({ "name": "新名" }));
+        recorder.record(&change).await.unwrap();
+        recorder.ledger().stop().await.unwrap();
+        let recorder = Recorder::open(place.open().await).await.unwrap();
+        let (own, away) = ("organisation/school-jia", "organisation/away");
+        place.tamper(&format!("UPDATE entry SET stream = '{away}' WHERE stream = '{own}' AND sequence = 1")).await;
+        let payload = json!({ "kind": "bureau", "name": "假冒局", "superior": "bureau-wz" });
+        let again = by_bureau("RegisterOrganisation", own, "2019-01-03", payload);
+        let refused = recorder.record(&again).await.unwrap_err();
+        assert!(matches!(refused, RecordError::Read { source: ReadError::Chain { .. }, .. }), "{refused:?}");
+        place.tamper(&format!("UPDATE entry SET stream = '{own}' WHERE stream = '{away}'")).await;
+        let refused = recorder.record(&again).await.unwrap_err();
+        assert!(matches!(refused, RecordError::Refused(_)), "{refused:?}");
+        recorder.ledger().stop().await.unwrap();
+    }
+
+    async fn a_rulebook_that_is_hidden_is_missed(place: Place) {
+        let recorder = new_recorder(&place).await;
+        recorder.ledger().stop().await.unwrap();
+        place.tamper("UPDATE entry SET stream = 'away/r' WHERE stream LIKE 'rulebook/%'").await;
+        let missed = Recorder::open(place.open().await).await.unwrap_err();
+        assert!(matches!(missed, FollowError::Store(StoreError::Corrupt { .. })), "{missed:?}");
+    }
+
+    async fn a_value_is_erased_from_the_entry_that_the_log_has_there_and_from_no_planted_one(place: Place) {
+        let recorder = new_recorder(&place).await;
+        let store = place.store().await;
+        let kept = store.disclosures(0..1_000).await.unwrap();
+        let of = rows(&*store).await.into_iter().find(|row| row.leaf_index == kept[0].leaf_index).unwrap();
+        let copy = EntryRow { leaf_index: FAR, sequence: of.sequence + 1_000, command: [7; 16], ..of };
+        plant(&place, &copy).await;
+        let payload = json!({ "digest": kept[0].digest, "grounds": "a test", "leaf_index": FAR });
+        let erase = by_bureau("EraseDisclosure", "log/main", "2019-01-05", payload);
+        let refused = recorder.record(&erase).await.unwrap_err();
+        assert!(matches!(refused, RecordError::Refused(_)), "{refused:?}");
+        assert_eq!(store.disclosures(0..1_000).await.unwrap(), kept);
+        remove(&place, FAR).await;
         recorder.ledger().stop().await.unwrap();
     }
 

@@ -22,6 +22,23 @@ async fn reason(place: &Place) -> ReadOnly {
     reason
 }
 
+/// Returns what lets no entry in from a leaf index on, and what lets them in again.
+fn stopped_at(kind: Kind, leaf_index: u64) -> (String, &'static str) {
+    match kind {
+        Kind::Sqlite => (
+            format!(
+                "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.leaf_index >= {leaf_index}
+                 BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+            ),
+            "DROP TRIGGER stop",
+        ),
+        Kind::Postgres => (
+            format!("ALTER TABLE entry ADD CONSTRAINT stop CHECK (leaf_index < {leaf_index}) NOT VALID"),
+            "ALTER TABLE entry DROP CONSTRAINT stop",
+        ),
+    }
+}
+
 on_both_stores! {
     async fn start_database_ahead_of_its_anchor_advances_it(place: Place) {
         let ledger = place.init().await;
@@ -96,18 +113,8 @@ on_both_stores! {
         let whole = rows(&*place.store().await).await;
         let backup = copy(&place).await;
         roll_back(&place, 100).await;
-        let (stop, go_on) = match place.kind {
-            Kind::Sqlite => (
-                "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.leaf_index >= 2200
-                 BEGIN SELECT RAISE(ABORT, 'stopped'); END",
-                "DROP TRIGGER stop",
-            ),
-            Kind::Postgres => (
-                "ALTER TABLE entry ADD CONSTRAINT stop CHECK (leaf_index < 2200)",
-                "ALTER TABLE entry DROP CONSTRAINT stop",
-            ),
-        };
-        place.tamper(stop).await;
+        let (stop, go_on) = stopped_at(place.kind, 2_200);
+        place.tamper(&stop).await;
         let backup = Backup::Ledger(backup);
         let stopped = Ledger::recover(&place.url, &place.options(), &backup).await;
         assert!(matches!(stopped, Err(LedgerError::Store(_))), "{stopped:?}");
@@ -137,14 +144,39 @@ on_both_stores! {
         std::thread::spawn(move || {
             for answer in answers {
                 // The first reader is gone when the second answer is written.
-                std::fs::write(&served, answer).unwrap();
+                let _ = std::fs::write(&served, answer);
                 std::thread::sleep(Duration::from_millis(500));
             }
         });
-        let refused = Ledger::recover(&place.url, &place.options(), &Backup::Entries(pipe)).await.unwrap_err();
+        let (options, backup) = (place.options(), Backup::Entries(pipe));
+        let recovering = Ledger::recover(&place.url, &options, &backup);
+        let refused = tokio::time::timeout(Duration::from_mins(1), recovering).await.unwrap().unwrap_err();
         assert!(matches!(refused, LedgerError::Recover { .. }), "{refused:?}");
         let left = rows(&*place.store().await).await;
         assert_eq!(left, whole[..left.len()], "nothing but what was there before is there");
+    }
+
+    async fn a_recovery_to_what_was_never_anchored_goes_on_where_it_was_interrupted(place: Place) {
+        place.init().await.stop().await.unwrap();
+        let anchor = std::fs::read(place.anchor_file()).unwrap();
+        let ledger = place.open().await;
+        record_in_streams(&ledger, 1_300).await;
+        ledger.stop().await.unwrap();
+        std::fs::write(place.anchor_file(), anchor).unwrap();
+        let store = place.store().await;
+        let (whole, head) = (rows(&*store).await, store.head().await.unwrap());
+        let backup = Backup::Ledger(copy(&place).await);
+        place.tamper("DELETE FROM entry WHERE leaf_index IN (100, 1200)").await;
+        let (stop, go_on) = stopped_at(place.kind, 1_200);
+        place.tamper(&stop).await;
+        let stopped = Ledger::recover(&place.url, &place.options(), &backup).await;
+        assert!(matches!(stopped, Err(LedgerError::Store(_))), "{stopped:?}");
+        assert_eq!(store.head().await.unwrap(), head, "nothing else says what was committed");
+        place.tamper(go_on).await;
+        let done = Ledger::recover(&place.url, &place.options(), &backup).await.unwrap();
+        assert_eq!((done.restored, done.size), (1, whole.len() as u64));
+        assert_eq!(rows(&*place.store().await).await, whole);
+        assert_eq!(place.open().await.read_only(), None);
     }
 
     async fn a_backup_swapped_after_it_was_verified_is_sealed_by_no_restore(place: Place) {

@@ -49,8 +49,8 @@ impl RemoteAnchor {
         Ok(Some(SignedCheckpoint { size: checkpoint.size, root: checkpoint.root, text }))
     }
 
-    /// Refuses where the witness would not take this log's checkpoints. It takes none by this: one that has none of this log's
-    /// answers that it has another than the one said to come before.
+    /// Refuses where the witness would not take this log's checkpoints. One that has another than this answers that it has moved, and
+    /// takes nothing.
     pub(super) fn require_place(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self.ask(checkpoint.size, checkpoint, &[])? {
             Answer::Cosigned(_) | Answer::Moved(_) => Ok(()),
@@ -60,13 +60,20 @@ impl RemoteAnchor {
 
     pub(super) fn create(&self, checkpoint: &SignedCheckpoint) -> Result<(), LedgerError> {
         match self.ask(TreeSize::new(0), checkpoint, &[])? {
-            Answer::Cosigned(_) => Ok(()),
-            Answer::Moved(_) => match self.load()? {
+            // Whoever only says so keeps nothing.
+            Answer::Cosigned(_) | Answer::Moved(_) => match self.load()? {
                 // An interrupted creation is finished by repeating it.
                 Some(there) if (there.size, there.root) == (checkpoint.size, checkpoint.root) => Ok(()),
-                _ => {
+                Some(_) => {
                     let what = Both::new("它已有本台账的检查点", "it has a checkpoint of this log");
                     Err(self.failed(ErrorKind::AlreadyExists, what))
+                }
+                None => {
+                    let what = Both::new(
+                        "它说已收下检查点,却没有给出:这个地址上的不是见证服务",
+                        "it says that it has taken the checkpoint, and serves none: what answers at this address is no witness",
+                    );
+                    Err(self.failed(ErrorKind::InvalidData, what))
                 }
             },
             Answer::Refused { status, told } => Err(self.refused(status, &told)),
@@ -147,8 +154,8 @@ impl RemoteAnchor {
             let keys: Vec<String> = self.verifiers.iter().map(|key| format!("--log '{key}'")).collect();
             let keys = keys.join(" ");
             let what = both!(
-                "它不认识本台账,或不认识签名的密钥:请以 `{keys}` 重新启动它,然后重试",
-                "it does not know this log, or not the key that signed: restart it with `{keys}`, then repeat this"
+                "它不认识本台账,或不认识签名的密钥:若地址无误,请以 `{keys}` 重新启动它,然后重试",
+                "it does not know this log, or not the key that signed: if this is its address, restart it with `{keys}`, then repeat this"
             );
             return self.failed(ErrorKind::NotFound, what);
         }

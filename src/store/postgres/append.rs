@@ -274,7 +274,12 @@ async fn statement(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result
             .bind(rows.iter().map(|row| row.disclosure.as_str()).collect::<Vec<_>>())
             .bind(&batch.erase);
     }
-    Ok(query.execute(connection).await?.rows_affected() > 0)
+    let stored = query.execute(connection).await?.rows_affected();
+    if entries_only && stored > 0 && stored != rows.len() as u64 {
+        // A trigger has swallowed some: nothing is acknowledged, and whoever follows finds the hole.
+        return Err(sqlx::Error::Protocol(format!("{stored} of {} entries were stored", rows.len())));
+    }
+    Ok(stored > 0)
 }
 
 /// Returns the head row as committed.

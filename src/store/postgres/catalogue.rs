@@ -12,6 +12,23 @@ use crate::store::catalogue::{Catalogue, Objects};
 const CATALOGUE: &str = include_str!("../schema/postgres_catalogue.sql");
 const EXPECTED: &str = include_str!("../schema/postgres_1.catalogue");
 
+/// Functions and operators beside the ledger's tables that no extension brought: PostgreSQL may take one of them for its own, in the
+/// other queries here as well. So this one names whose it means.
+const STRANGERS: &str = "
+SELECT 'function ' OPERATOR(pg_catalog.||) proname::pg_catalog.text, 'beside the tables'::pg_catalog.text
+FROM pg_catalog.pg_proc AS p
+WHERE pronamespace OPERATOR(pg_catalog.=) (SELECT relnamespace FROM pg_catalog.pg_class
+                                           WHERE oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('entry'))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.objid OPERATOR(pg_catalog.=) p.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
+UNION ALL
+SELECT 'operator ' OPERATOR(pg_catalog.||) oprname::pg_catalog.text, 'beside the tables'::pg_catalog.text
+FROM pg_catalog.pg_operator AS o
+WHERE oprnamespace OPERATOR(pg_catalog.=) (SELECT relnamespace FROM pg_catalog.pg_class
+                                           WHERE oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('entry'))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.objid OPERATOR(pg_catalog.=) o.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')";
+
 /// The B-trees of the ledger's tables, as numbers, with their names.
 const INDEXES: &str = "
 SELECT indexrelid::bigint, indexrelid::regclass::text
@@ -43,7 +60,8 @@ pub(super) fn expected() -> Objects {
 
 pub(super) async fn objects(pool: &PgPool) -> sqlx::Result<Objects> {
     let rows: Vec<(String, String)> = sqlx::query_as(CATALOGUE).fetch_all(pool).await?;
-    Ok(rows.into_iter().collect())
+    let strangers: Vec<(String, String)> = sqlx::query_as(STRANGERS).fetch_all(pool).await?;
+    Ok(rows.into_iter().chain(strangers).collect())
 }
 
 /// Compares every index with its table, where the server lets this role.

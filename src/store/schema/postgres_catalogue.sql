@@ -30,7 +30,7 @@ SELECT format('index %s.%s', ledger.relname, ic.relname),
 FROM ledger JOIN pg_index ON indrelid = ledger.oid JOIN pg_class ic ON ic.oid = indexrelid
 UNION ALL
 SELECT format('trigger %s.%s', relname, tgname), pg_get_triggerdef(tg.oid)
-FROM ledger JOIN pg_trigger tg ON tgrelid = ledger.oid
+FROM ledger JOIN pg_trigger tg ON tgrelid = ledger.oid WHERE NOT (tgisinternal AND tgconstraint <> 0 AND tgfoid < 16384)
 UNION ALL
 SELECT format('cast %s as %s', format_type(castsource, NULL), format_type(casttarget, NULL)), castfunc::regprocedure::text
 FROM pg_cast WHERE oid >= 16384 AND castsource < 16384 AND casttarget < 16384

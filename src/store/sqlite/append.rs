@@ -140,7 +140,10 @@ fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let mut disclosure = connection
         .prepare_cached("INSERT INTO disclosure (digest, leaf_index, disclosure) VALUES (?1, ?2, ?3)")?;
     for row in &batch.disclosures {
-        disclosure.execute(params![row.digest, row.leaf_index, row.disclosure])?;
+        let stored = disclosure.execute(params![row.digest, row.leaf_index, row.disclosure])?;
+        if stored != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(stored));
+        }
     }
     let mut erase = connection.prepare_cached("DELETE FROM disclosure WHERE digest = ?1")?;
     for digest in &batch.erase {

@@ -129,11 +129,17 @@ fn connect(path: &Path, create: bool, synchronous: &str) -> Result<Connection> {
 }
 
 /// Opens a file that may not be written, or whose folder may not: a backup on a disk that is mounted for reading. SQLite can read it
-/// where nobody has it open, which the WAL beside it would show.
+/// where nobody has it open, which what stands beside it would show.
 fn read_only(path: &Path, error: rusqlite::Error) -> rusqlite::Result<Connection> {
     let denied = [ErrorCode::ReadOnly, ErrorCode::CannotOpen].map(Some).contains(&error.sqlite_error_code());
-    let wal = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
-    let (true, false, Some(path)) = (denied, wal.exists(), path.to_str()) else { return Err(error) };
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_left = |ending: &str| {
+        let beside =
+            path.with_file_name(format!("{}{ending}", path.file_name().unwrap_or_default().display()));
+        beside.metadata().is_ok_and(|left| left.len() > 0)
+    };
+    let is_open = is_left("-wal") || is_left("-journal");
+    let (true, false, Some(path)) = (denied, is_open, path.to_str()) else { return Err(error) };
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;

@@ -50,7 +50,7 @@ fn without_the_anchor_that_stands_beside_or_was_named_nothing_is_called_checked(
     shell.run(&["backup", "b.db"]).expect_code(0);
     std::fs::rename(shell.path("ledger.anchor"), shell.path("away")).unwrap();
     let ran = unnamed(&["verify"]).expect_code(2);
-    assert!(ran.out.contains("the key stands beside, and there is none at"), "{}", ran.out);
+    assert!(ran.out.contains("the key is at hand, and there is none at"), "{}", ran.out);
     // One that was named, and is not there: neither a backup nor a restore counts.
     for arguments in [["backup", "c.db"], ["restore", "b.db"]] {
         let ran = shell.run(&arguments).expect_code(2);
