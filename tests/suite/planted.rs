@@ -9,7 +9,7 @@ use weituo_events::payload::{LogKeyRevoked, Paper};
 use weituo_events::{Act, Event};
 use weituo_proof::{Entry, Position, leaf_hash};
 
-use crate::support::commands::{RULEBOOK, by, by_bureau, new_recorder};
+use crate::support::commands::{RULEBOOK, by, by_bureau, new_recorder, parse, refusal_code};
 use crate::support::ledger::{Place, new_id, on_both_stores, proposal, record, rows};
 
 /// Far behind the log's end.
@@ -82,6 +82,21 @@ on_both_stores! {
         assert_eq!(rows(&*place.store().await).await.len(), before);
         let refused = recorder.record(&adopt()).await.unwrap_err();
         assert!(matches!(refused, RecordError::Refused(_)), "{refused:?}");
+        recorder.ledger().stop().await.unwrap();
+    }
+
+    async fn an_id_of_the_logs_own_kind_is_no_commands(place: Place) {
+        let recorder = new_recorder(&place).await;
+        let act = json!({
+            "command": "019ae000-0000-8000-8000-000000000001",
+            "do": "ChangeOrganisation",
+            "stream": "organisation/school-jia",
+            "actor": { "organisation": "bureau-wz", "role": "bureau" },
+            "effective": "2019-01-02",
+            "payload": { "name": "新名" },
+        });
+        let refused = recorder.record(&parse(&act)).await.unwrap_err();
+        assert_eq!(refusal_code(&refused), "command-id-reserved");
         recorder.ledger().stop().await.unwrap();
     }
 
