@@ -1,5 +1,6 @@
 //! `backup`, `restore`: copies of a ledger, each verified before it counts.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -82,13 +83,16 @@ fn alone(new: &Path) -> Result<Alone, Failure> {
     let lock = with_ending(new, ".lock");
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&lock);
     let file = file.map_err(|error| unusable(&lock, &error))?;
-    file.try_lock().map_err(|_| {
-        let lock = lock.display();
-        Failure::could_not_run(
-            "backup-under-way",
-            format!("另一进程正在做同名的备份({lock})"),
-            format!("another process is making a backup of this name ({lock})"),
-        )
+    file.try_lock().map_err(|error| match error {
+        TryLockError::Error(error) => unusable(&lock, &error),
+        TryLockError::WouldBlock => {
+            let lock = lock.display();
+            Failure::could_not_run(
+                "backup-under-way",
+                format!("另一进程正在做同名的备份({lock})"),
+                format!("another process is making a backup of this name ({lock})"),
+            )
+        }
     })?;
     Ok(Alone { lock, _file: file })
 }

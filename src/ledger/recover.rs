@@ -2,8 +2,9 @@
 //! and the disclosures that are missing.
 //!
 //! Invariants: nothing is written unless the entries found, together with those of the backup, lead to the anchored root (and where
-//! more was committed and sealed, to that), which a first walk finds out; a second puts them back in batches, each of which leaves a
-//! head that describes all below it, so that an interrupted recovery is finished by repeating it. What the second walk seals is what
+//! more was committed and sealed, to that), which a first walk finds out; a second puts them back in batches, each of which leaves the
+//! head that is the goal where it is there, and else one that describes all below it, so that an interrupted recovery is finished by
+//! repeating it. What the second walk seals is what
 //! the first one found, step by step: a backup that answers otherwise the second time is refused. Memory does not grow with the log. No stored entry is
 //! changed, and the anchor is never lowered. A disclosure that the log says was erased stays erased. A batch that the anchor
 //! keeps is put back with the rest, unless a command of it was recorded before: then it never was in the log.

@@ -6,7 +6,7 @@
 //! Absent: when an older key stops signing (`derived`); what a verifier trusts (its own list decides).
 //! Source: format.md "Log".
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -166,12 +166,12 @@ fn next_keys(next_file: &Path, keys: &Keys, events: &[(u64, Event)]) -> Result<K
 
 /// Keeps other processes from changing the log's keys until it is dropped.
 fn alone(key_file: &Path) -> Result<File, LedgerError> {
-    let file = File::open(key_file).map_err(|error| LedgerError::Key {
-        path: key_file.display().to_string(),
-        what: Both::plain(error),
-    })?;
-    file.try_lock().map_err(|_| LogKeyError::Changing)?;
-    Ok(file)
+    let file = in_place(key_file, || File::open(key_file))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(LogKeyError::Changing.into()),
+        Err(TryLockError::Error(error)) => in_place(key_file, || Err(error)),
+        Ok(()) => Ok(file),
+    }
 }
 
 /// Revokes an older key of the log, named by its verifier key or by the 8 hex digits of its id, and takes it out of the key file.
@@ -352,6 +352,6 @@ fn id_of(key: &VerifierKey) -> String {
     format!("{:08x}", u32::from_be_bytes(key.key_id()))
 }
 
-fn in_place(path: &Path, change: impl FnOnce() -> std::io::Result<()>) -> Result<(), LedgerError> {
+fn in_place<T>(path: &Path, change: impl FnOnce() -> std::io::Result<T>) -> Result<T, LedgerError> {
     change().map_err(|error| LedgerError::Key { path: path.display().to_string(), what: Both::plain(error) })
 }

@@ -196,6 +196,28 @@ fn a_server_that_was_there_before_the_key_was_rotated_does_not_show_the_log_of_t
 }
 
 #[test]
+fn an_edited_entry_is_served_in_no_bundle_that_a_cache_would_keep() {
+    let shell = Shell::sqlite().filled(0);
+    let server = shell.serve();
+    let size = size_of(&server.get("checkpoint", &[]).body);
+    let (bundle, tile) = (format!("tile/entries/000.p/{size}"), format!("tile/0/000.p/{size}"));
+    let whole = server.get(&bundle, &[]);
+    assert_eq!((whole.status, server.get(&tile, &[]).status), (200, 200));
+    let edit = |from: &str, to: &str| {
+        let database = rusqlite::Connection::open(shell.path("ledger.db")).unwrap();
+        let sql = "UPDATE entry SET body = replace(body, ?1, ?2) WHERE leaf_index = 1";
+        assert_eq!(database.execute(sql, [from, to]).unwrap(), 1);
+    };
+    edit("\"as_found\":false", "\"as_found\":true");
+    let refused = server.get(&bundle, &[]);
+    assert_eq!(refused.status, 500);
+    assert!(!refused.caching.contains("immutable"), "{}", refused.caching);
+    edit("\"as_found\":true", "\"as_found\":false");
+    assert_eq!(server.get(&bundle, &[]).body, whole.body);
+    server.stop();
+}
+
+#[test]
 fn a_folder_with_anything_else_in_it_becomes_no_copy_that_a_file_server_would_show() {
     let shell = Shell::sqlite().filled(1);
     let server = shell.serve();

@@ -132,6 +132,7 @@ async fn row_security_rules_and_tables_elsewhere_are_named() {
              CREATE TRIGGER swallow BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION swallow();
              UPDATE pg_trigger SET tgisinternal = true WHERE tgname = 'swallow'",
         ),
+        ("function told", "CREATE FUNCTION told(text, name) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$"),
         (
             "cast json as text",
             "CREATE FUNCTION told(json) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
