@@ -262,6 +262,16 @@ impl Derived {
             ReadOnly::Corrupt { what }
         };
         let header = header(&row.body).map_err(|error| unreadable(&error))?;
+        let command = header.command.to_bytes();
+        if (row.stream.as_str(), row.sequence, row.command) != (&*header.stream, header.sequence, command) {
+            // What is read by its columns, such as a stream, would be read without it.
+            let leaf_index = row.leaf_index;
+            let what = both!(
+                "序号 {leaf_index} 的行,其列与记录所说的不同",
+                "the columns of the row at leaf index {leaf_index} are not what its entry says"
+            );
+            return Err(ReadOnly::Corrupt { what });
+        }
         let of_log = header.stream.starts_with("log/");
         if of_log || Claims::concerns(&header.event_type) {
             let entry = Entry::parse(row.body.as_bytes()).map_err(|error| unreadable(&error))?;
@@ -278,7 +288,7 @@ impl Derived {
             leaf_hash,
             stream: &header.stream,
             sequence: header.sequence,
-            command: header.command.to_bytes(),
+            command,
             recorded_at: header.recorded_at,
             parties: &header.parties,
         });

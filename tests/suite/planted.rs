@@ -121,8 +121,12 @@ on_both_stores! {
     async fn a_rulebook_that_is_hidden_is_missed(place: Place) {
         let recorder = new_recorder(&place).await;
         recorder.ledger().stop().await.unwrap();
+        let ledger = place.open().await;
         place.tamper("UPDATE entry SET stream = 'away/r' WHERE stream LIKE 'rulebook/%'").await;
-        let missed = Recorder::open(place.open().await).await.unwrap_err();
+        let missed = Recorder::open(ledger.clone()).await.unwrap_err();
+        ledger.stop().await.unwrap();
+        // A start reads the columns with the bytes.
+        assert!(matches!(place.open().await.read_only(), Some(ReadOnly::Corrupt { .. })));
         assert!(matches!(missed, FollowError::Store(StoreError::Corrupt { .. })), "{missed:?}");
     }
 
