@@ -17,8 +17,9 @@ use weituo_proof::{Both, Entry, LeafIndex, StreamHead, StreamName, leaf_hash};
 use super::ReadError;
 use super::aggregate::{Kind, StreamAggregate};
 use super::kept::Kept;
+use crate::errors::in_both;
 use crate::follower::{FollowError, RULEBOOKS, read_rulebooks_to_heads};
-use crate::ledger::{Ledger, Place};
+use crate::ledger::{Ledger, LedgerError, Place};
 use crate::store::StoreError;
 
 /// Commands of one stream take turns. There are far more turns than commands at a time, so that two streams hardly ever
@@ -68,16 +69,7 @@ impl Streams {
     pub(super) async fn open(ledger: Ledger) -> Result<Self, FollowError> {
         let foreign = Foreign { streams: ledger.foreign(), rulebooks: false };
         let rulebooks = proven_rulebooks(&ledger).await?;
-        let mut opening = ledger.store().entry(0).await?;
-        if let (Some(row), Ok(proven)) = (&mut opening, ledger.receipt(LeafIndex::new(0)).await) {
-            // Without a checkpoint that may leave there is no proof, and nothing is recorded either.
-            row.body = proven.entry;
-        }
-        let opening = opening.map(|row| crate::follower::recorded(&row)).transpose()?;
-        let roots = match opening.as_ref().map(|recorded| &recorded.act.event) {
-            Some(Event::LogOpened(opened)) => opened.roots.clone(),
-            _ => Vec::new(),
-        };
+        let roots = proven_roots(&ledger).await?;
         Ok(Self {
             roots,
             ledger,
@@ -223,6 +215,26 @@ impl Streams {
         let mut rulebooks = self.rulebooks.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut rulebooks).apply_act(act);
     }
+}
+
+/// Returns the root bureaus, as entry 0 names them. Without a checkpoint that may leave nothing is recorded, and nothing can be proven.
+async fn proven_roots(ledger: &Ledger) -> Result<Vec<OrganisationId>, FollowError> {
+    let opening = match ledger.checkpoint() {
+        None => ledger.store().entry(0).await?.map(|row| row.body),
+        Some(_) => match ledger.receipt(LeafIndex::new(0)).await {
+            Ok(proven) => Some(proven.entry),
+            Err(LedgerError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(StoreError::corrupt(in_both(&error)).into()),
+        },
+    };
+    let Some(body) = opening else { return Ok(Vec::new()) };
+    let entry =
+        Entry::parse(body.as_bytes()).map_err(|source| FollowError::Entry { leaf_index: 0, source })?;
+    let act = Act::from_entry(&entry).map_err(|source| FollowError::Event { leaf_index: 0, source })?;
+    Ok(match act.event {
+        Event::LogOpened(opened) => opened.roots,
+        _ => Vec::new(),
+    })
 }
 
 /// Reads the rulebooks until they end in the heads that the writer has followed. Where nothing is written, there is nothing to compare

@@ -118,6 +118,20 @@ on_both_stores! {
         recorder.ledger().stop().await.unwrap();
     }
 
+    async fn root_bureaus_that_somebody_wrote_into_entry_0_are_none(place: Place) {
+        let recorder = new_recorder(&place).await;
+        recorder.ledger().stop().await.unwrap();
+        let ledger = place.open().await;
+        let body = rows(&*place.store().await).await[0].body.replace("[\"bureau-wz\"]", "[\"bureau-wz\",\"evil\"]");
+        assert!(body.contains("evil"), "{body}");
+        place.tamper(&format!("UPDATE entry SET body = '{body}' WHERE leaf_index = 0")).await;
+        let refused = Recorder::open(ledger.clone()).await.unwrap_err();
+        assert!(matches!(refused, FollowError::Store(StoreError::Corrupt { .. })), "{refused:?}");
+        remove(&place, 0).await;
+        assert!(Recorder::open(ledger.clone()).await.is_err());
+        ledger.stop().await.unwrap();
+    }
+
     async fn a_rulebook_that_is_hidden_is_missed(place: Place) {
         let recorder = new_recorder(&place).await;
         recorder.ledger().stop().await.unwrap();
